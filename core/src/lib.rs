@@ -1,0 +1,7 @@
+//! The pure half of xdpilot: no root, no kernel, no file descriptor.
+//!
+//! An ELF file becomes an [`object::Object`], passes turn one object into another, and the result
+//! is written as an ELF file that libbpf takes.
+#![forbid(unsafe_code)]
+
+pub mod error;

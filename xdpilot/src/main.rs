@@ -1,0 +1,4 @@
+//! xdpilot: XDP programs on interfaces and containers.
+#![forbid(unsafe_code)]
+
+fn main() {}
