@@ -16,10 +16,13 @@ impl<'a> Attributes<'a> {
 
     /// The value of the first attribute of this kind.
     pub(crate) fn bytes(&self, kind: u16) -> Option<&'a [u8]> {
-        NlasIterator::new(self.0)
-            .map_while(Result::ok)
-            .find(|attribute| attribute.kind() == kind)
-            .map(|attribute| &attribute.into_inner()[4..])
+        NlasIterator::new(self.0).map_while(Result::ok).find(|attribute| attribute.kind() == kind).and_then(
+            |attribute| {
+                // The buffer reaches to the end of all attributes; this one's own length counts its header.
+                let length = usize::from(attribute.length());
+                attribute.into_inner().get(4..length)
+            },
+        )
     }
 
     /// The attributes nested in the first attribute of this kind.

@@ -73,13 +73,13 @@ impl Interface {
 
     /// The interface of this name or alternative name. A wrong name is a usage error that lists near ones.
     pub fn by_name(name: &str) -> Result<Interface> {
-        let attribute = match name.len() {
-            _ if name.contains('\0') => return Err(no_such_name(name)),
-            1..=LONGEST_MAIN => LinkAttribute::IfName(name.to_string()),
-            1..=LONGEST_NAME => {
-                LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, [name.as_bytes(), b"\0"].concat()))
-            }
-            _ => return Err(no_such_name(name)),
+        if name.is_empty() || name.len() > LONGEST_NAME || name.contains('\0') {
+            return Err(no_such_name(name));
+        }
+        let attribute = if name.len() <= LONGEST_MAIN {
+            LinkAttribute::IfName(name.to_string())
+        } else {
+            LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, [name.as_bytes(), b"\0"].concat()))
         };
         let found = get(&format!("find the interface {name}"), 0, vec![attribute, without_statistics()]);
         found.map_err(|error| if missing(&error) { no_such_name(name) } else { error })
