@@ -55,9 +55,9 @@ pub struct Interface {
     pub link_netnsid: Option<i32>,
     /// The index of the bridge, bond or VRF that it is a port of.
     pub master: Option<u32>,
-    /// The number of receive queues.
+    /// The number of receive queues that exist; [`crate::offload::channels`] tells how many are in use.
     pub rx_queues: u32,
-    /// The number of transmit queues.
+    /// The number of transmit queues that exist.
     pub tx_queues: u32,
     /// The XDP programs on it.
     pub xdp: Attached,

@@ -33,7 +33,8 @@ pub struct End<'a> {
 pub struct Settings {
     /// The MTU in bytes; none is 1500.
     pub mtu: Option<u32>,
-    /// The number of receive and of transmit queues; none lets the kernel choose (one per CPU at most).
+    /// The number of receive and of transmit queues; with none the kernel makes one per possible CPU
+    /// and uses the first alone (`veth_init_queues`).
     pub queues: Option<u32>,
 }
 
