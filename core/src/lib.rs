@@ -4,4 +4,10 @@
 //! is written as an ELF file that libbpf takes.
 #![forbid(unsafe_code)]
 
+pub mod asm;
+pub mod btf;
+pub mod elf;
 pub mod error;
+pub mod link;
+pub mod modernize;
+pub mod object;
