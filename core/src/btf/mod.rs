@@ -194,7 +194,7 @@ impl Btf {
 
     /// Adds a signed or unsigned integer of 32 or 64 bits and returns its id.
     pub fn add_int(&mut self, name: &str, bytes: u32, signed: bool) -> u32 {
-        self.add(kind::INT, name, 0, bytes, vec![u32::from(signed) << 24 | bytes * 8])
+        self.add(kind::INT, name, 0, bytes, vec![(u32::from(signed) << 24) | (bytes * 8)])
     }
 
     /// Adds an array of `len` elements and returns its id; `index` is the id of an integer.

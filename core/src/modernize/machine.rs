@@ -38,12 +38,15 @@ pub(super) fn adapt(object: &mut Object, machine: Machine, notes: &mut Vec<Strin
         }
         check_values(map)?;
         if is_map_of_maps(map.shape.kind) && map.inner.is_none() {
-            map.inner = Some(inner_of_values(object, at).unwrap_or_else(|| {
+            let known = inner_of_values(object, at);
+            if known.is_none() {
                 notes.push(format!(
                     "map {name}: the object does not say what maps it holds; arrays of one 4-byte value assumed"
                 ));
-                Shape { kind: map_type::ARRAY, key_size: 4, value_size: 4, max_entries: 1, ..Shape::default() }
-            }));
+            }
+            let assumed =
+                || Shape { kind: map_type::ARRAY, key_size: 4, value_size: 4, max_entries: 1, ..Shape::default() };
+            object.maps[at].inner = Some(known.unwrap_or_else(assumed));
         }
     }
     for data in &mut object.data {
