@@ -159,10 +159,10 @@ fn follow_legacy_pointers(file: &File<'_>, object: &mut Object, table: &MapTable
             let Some((section, offset)) = pointee(file, index, &relocation) else { continue };
             if let Some(inner) = table.at(section, offset) {
                 object.maps[place.map.0].inner = Some(object.maps[inner.0].shape.clone());
-            } else if let Some(path) = file.sections.get(section).map(|s| text_at(s.data, offset as usize)) {
-                if path.starts_with("/sys/fs/bpf/") {
-                    object.maps[place.map.0].pinning = Pinning::Path(path.to_string());
-                }
+            } else if let Some(path) = file.sections.get(section).map(|s| text_at(s.data, offset as usize))
+                && path.starts_with("/sys/fs/bpf/")
+            {
+                object.maps[place.map.0].pinning = Pinning::Path(path.to_string());
             }
         }
     }
