@@ -4,4 +4,5 @@
 //! is written as an ELF file that libbpf takes.
 #![forbid(unsafe_code)]
 
+pub mod diagnose;
 pub mod error;
