@@ -7,7 +7,7 @@ use super::row::{Given, Row};
 pub(super) const ROWS: &[Row] = &[
     Row::said(
         "C81",
-        &["driver does not support xdp in native mode", "offload*not support"],
+        &["driver does not support xdp in native mode"],
         "{driver} cannot run XDP on the card itself (offload); of common cards only Netronome's (nfp) can",
         "xdpilot load {source} --on {on} --mode native   or   --mode generic",
     )
@@ -130,8 +130,7 @@ pub(super) const ROWS: &[Row] = &[
         "C79",
         &["lro is not supported",
             "while hw-gro/lro is on",
-            "xdp: not support lro",
-            "while lro is on"],
+            "xdp: not support lro",],
         "the card merges packets (LRO), and XDP wants them single",
         "{in}ethtool -K {iface} lro off rx-gro-hw off   then load again",
     ),

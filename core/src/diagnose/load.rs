@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::said(
         "D81",
         &["extern (func ksym)*not found in kernel",
-            "invalid kernel function call not eliminated in verifier pass"],
+            "invalid kernel function call not eliminated in verifier pass", "is referenced but wasn't resolved"],
         "the program calls a kernel function (kfunc) that this kernel lacks",
         "use a newer kernel or the module that has it; declare it __weak and test it with bpf_ksym_exists() if it is optional",
     ),
@@ -118,14 +118,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::said(
         "D83",
-        &["extern (var ksym)*not found",
-            "failed to find btf id of*extern"],
+        &["extern (var ksym)*not found",],
         "the program reads a kernel variable that this kernel lacks",
         "declare it __weak and test its address, or use another kernel",
     ),
     Row::said(
         "D84",
-        &["extern (kcfg)*",
+        &["(strong): not resolved",
             "failed to open system kconfig"],
         "the program asks for the kernel's configuration, which cannot be read here",
         "put it at /boot/config-$(uname -r)   or load the module: modprobe configs",
@@ -161,8 +160,6 @@ pub(super) const ROWS: &[Row] = &[
         "D89",
         &["not a valid ebpf object file",
             "failed to open*as elf file",
-            "invalid elf",
-            "elf endianness mismatch",
             "elf: endianness mismatch"],
         "the file is no BPF object for this machine",
         "file {source}   says what it is; compile with clang -target bpf (bpfel or bpfeb for another byte order)",
@@ -180,5 +177,11 @@ pub(super) const ROWS: &[Row] = &[
             "bad relo against"],
         "the object refers to a symbol that is neither map, function nor global data of it",
         "link all parts first: bpftool gen object OUT.o A.o B.o",
+    ),
+    Row::said(
+        "D92",
+        &["is referenced but wasn't created"],
+        "the program uses a map that was switched off for this load",
+        "load it without switching that map off",
     ),
 ];

@@ -7,7 +7,7 @@ pub(super) const ROWS: &[Row] = &[
         "E44",
         &["invalid access to packet", "offset is outside of the packet"],
         "the program reads packet bytes that it has not compared with data_end on this path",
-        "before the read: if ((void *)(ptr + 1) > data_end) return XDP_PASS;   with the same pointer that is read through",
+        "before the read: if ((void *)(ptr + 1) > data_end) return XDP_PASS;   with the same pointer that is read through; an offset added to it counts only when bounded first (offset &= 0xfff)",
     ),
     Row::said(
         "E101",
@@ -91,7 +91,6 @@ pub(super) const ROWS: &[Row] = &[
             "leaks addr",
             "pointer comparison prohibited",
             "loading/calling other bpf or kernel functions are allowed for",
-            "leaking pointer",
         ],
         "the program does what is allowed only with CAP_PERFMON and CAP_BPF",
         "run it as root: sudo xdpilot …; in a container: --cap-add BPF --cap-add PERFMON --cap-add NET_ADMIN",

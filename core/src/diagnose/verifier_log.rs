@@ -132,7 +132,8 @@ fn part(line: &str) -> Part<'_> {
     }
     let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     if let (Ok(insn), Some(rest)) = (line[..digits].parse(), line[digits..].strip_prefix(':')) {
-        return match rest.trim_start().starts_with('(') {
+        // libbpf puts `60: <invalid CO-RE relocation>` in place of an instruction that it poisoned.
+        return match rest.trim_start().starts_with(['(', '<']) {
             true => Part::Insn(insn, next_source(rest)),
             false => Part::Noise,
         };

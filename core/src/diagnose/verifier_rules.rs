@@ -7,7 +7,6 @@ pub(super) const ROWS: &[Row] = &[
     Row::said(
         "E45",
         &["bpf program is too large. processed",
-            "bpf program too large",
             "program is too large"],
         "the verifier gave up after a million instructions: loops and branches multiply its paths",
         "use bpf_loop() or bpf_for() (Linux 5.17, 6.4), split it by tail calls, put inner parts into __noinline global functions",
@@ -89,8 +88,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::said(
         "E131",
-        &["invalid func unknown#",
-            "unknown func unknown#"],
+        &["invalid func unknown#",],
         "the program calls a helper that this kernel does not have",
         "use a newer kernel; bpftool feature probe   lists this kernel's helpers",
     ),
