@@ -1,6 +1,7 @@
 //! Real logs of programs that do not load: the telling line, its instruction and source line, and the
 //! diagnosis. `verifier_logs/record.sh` made the logs on Linux 6.18 from the C files beside them.
 
+use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xdpilot_core::diagnose::{Facts, Source, Stage, diagnose, telling};
@@ -109,19 +110,19 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verifier_logs")
 }
 
-fn read(name: &str, extension: &str) -> String {
-    fs::read_to_string(folder().join(name).with_extension(extension)).unwrap()
+fn read(name: &str, extension: &str) -> std::io::Result<String> {
+    fs::read_to_string(folder().join(name).with_extension(extension))
 }
 
 #[test]
 fn each_log_tells_its_line_instruction_and_source() {
     for (name, id, line, insn, source_line) in CASES {
-        let log = read(name, "log");
+        let log = read(name, "log").unwrap();
         let told = telling(&log).unwrap_or_else(|| panic!("{name}: no telling line"));
         assert_eq!(told.line, *line, "{name}");
         assert_eq!(told.insn, *insn, "{name}");
         let quoted = source_line.map(|number| {
-            let text = read(name, "c").lines().nth(number - 1).unwrap().trim().to_string();
+            let text = read(name, "c").unwrap().lines().nth(number - 1).unwrap().trim().to_string();
             Source { text, place: Some((format!("{name}.c"), number)) }
         });
         assert_eq!(told.source, quoted, "{name}");
@@ -133,7 +134,7 @@ fn each_log_tells_its_line_instruction_and_source() {
 #[test]
 fn what_libbpf_refuses_itself_is_diagnosed_though_no_verifier_spoke() {
     for (name, id) in BEFORE_THE_VERIFIER {
-        let log = read(name, "log");
+        let log = read(name, "log").unwrap();
         assert_eq!(telling(&log), None, "{name}");
         let found = diagnose(Stage::Load, None, &log, &Facts::default()).map(|found| found.id);
         assert_eq!(found, Some(*id), "{name}");
@@ -215,5 +216,20 @@ fn other_texts_are_no_verifier_logs() {
         ["", "veth: Peer MTU is too large to set XDP", "libbpf: map 'm': failed to create: Invalid argument(-22)"]
     {
         assert_eq!(telling(text), None, "{text}");
+    }
+}
+
+proptest! {
+    /// A log that was cut, doubled or garbled anywhere tells something or nothing, and never panics.
+    #[test]
+    fn any_text_is_taken(cut in 0usize..2000, garble in "[0-9:;@ ()<>=R#.é\\n-]{0,40}") {
+        let log = read("packet_short_check", "log").unwrap();
+        let head: String = log.chars().take(cut).collect();
+        let tail: String = log.chars().skip(cut).collect();
+        for text in [&head, &tail, &format!("{head}{garble}{tail}"), &garble] {
+            let told = telling(text);
+            prop_assert!(told.is_none_or(|told| !told.line.is_empty()));
+            let _ = diagnose(Stage::Load, None, text, &Facts::default());
+        }
     }
 }

@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
         "A54",
         &["no native xdp support for the current bonding mode"],
         "the bond's mode or transmit hash has no native XDP (it needs balance-rr, active-backup, balance-xor or 802.3ad, without vlan+srcmac)",
-        "xdpilot load {source} --on {on} --mode generic\nor   ip link set {iface} down; ip link set {iface} type bond mode active-backup; ip link set {iface} up",
+        "xdpilot load {source} --on {on} --mode generic   or make the bond anew in one of those modes",
     ),
     Row::said(
         "A9",
@@ -137,6 +137,13 @@ pub(super) const ROWS: &[Row] = &[
         "attach by netlink: xdpilot ip link set dev {iface} xdp obj {source}",
     )
     .given(Given::KernelBefore(5, 9)),
+    Row::silent(
+        "A82",
+        &[Attach],
+        &[22],
+        "the kernel tells no reason through a bpf_link; mostly the interface is gone, or the program is for devmap or cpumap entries, or was loaded for another interface",
+        "xdpilot ip link set dev {iface} xdp obj {source}   attaches by netlink, where the kernel says why; xdpilot inspect {source}   lists the programs",
+    ),
     Row::silent(
         "A64",
         &[Attach, Detach],

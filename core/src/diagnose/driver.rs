@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::said(
         "C23",
         &["mtu too large to enable xdp"],
-        "virtio-net runs XDP on packets of one page; {mtu} is too large for that",
+        "virtio-net runs XDP on packets of one page; {mtu} does not fit",
         "{in}ip link set {iface} mtu 3498   or build the program with SEC(\"xdp.frags\")   or   --mode generic",
     ),
     Row::said(
@@ -68,7 +68,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::said(
         "C73",
         &["failed to set xdp program, the current mtu*is larger than the maximum allowed mtu"],
-        "the ena driver runs XDP on packets of one page; {mtu} is too large for that",
+        "the ena driver runs XDP on packets of one page; {mtu} does not fit",
         "{in}ip link set {iface} mtu 3498   or   --mode generic",
     ),
     Row::said(
@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
             "xdp is not supported with mtu exceeding",
             "xdp: mtu too large",
             "mtu*too large for xdp"],
-        "{driver} runs XDP only while a packet fits one receive buffer; {mtu} is too large for that",
+        "{driver} runs XDP only while a packet fits one receive buffer; {mtu} does not fit",
         "{in}ip link set {iface} mtu 1500   or   --mode generic",
     ),
     Row::silent(

@@ -58,13 +58,6 @@ pub(super) const ROWS: &[Row] = &[
         "use a kernel with CONFIG_DEBUG_INFO_BTF=y; ls /sys/kernel/btf/vmlinux   shows whether it has",
     ),
     Row::said(
-        "D37",
-        &["btf debug data section '.btf' rejected",
-            "error loading .btf into kernel"],
-        "this kernel does not take the object's debug information; the program itself may still load",
-        "nothing, if the program loads; else clang -O2 -g -mcpu=v2, or a newer kernel",
-    ),
-    Row::said(
         "D38",
         &["error in bpf_object__probe_loading*operation not permitted",
             "memlock may be too low",
@@ -183,5 +176,13 @@ pub(super) const ROWS: &[Row] = &[
         &["is referenced but wasn't created"],
         "the program uses a map that was switched off for this load",
         "load it without switching that map off",
+    ),
+    // Last: a warning that mostly stands beside the real error.
+    Row::said(
+        "D37",
+        &["btf debug data section '.btf' rejected",
+            "error loading .btf into kernel"],
+        "this kernel does not take the object's debug information; the program itself may still load",
+        "nothing, if the program loads; else clang -O2 -g -mcpu=v2, or a newer kernel",
     ),
 ];

@@ -1,7 +1,7 @@
 //! Errors of the kernel, the verifier and the loaders put into plain words: the cause and the command
 //! that mends it.
 //!
-//! The catalogue is data: one [`row::Row`] per error, in one file per section. A text names the row
+//! The catalogue is data: one `Row` per error, in one file per section. A text names the row
 //! by its distinctive words; the error number decides only where nobody said a word (attaching by
 //! `bpf_link` drops the kernel's extack, `net/core/dev.c:bpf_xdp_link_attach`).
 
@@ -73,13 +73,13 @@ fn catalogue() -> impl Iterator<Item = &'static Row> {
 /// `text` is what the kernel (extack), libbpf or the verifier said, whole or in part, or empty;
 /// `errno` is the positive or negative error number.
 pub fn diagnose(stage: Stage, errno: Option<i32>, text: &str, facts: &Facts) -> Option<Diagnosis> {
-    let told = telling(text);
-    let by_telling = told.as_ref().and_then(|told| named(stage, &told.line, facts));
-    by_telling
-        .or_else(|| named(stage, text, facts))
-        .map(|row| row.diagnosis(facts))
-        .or_else(|| told.as_ref().and_then(kernels_own))
-        .or_else(|| errno.and_then(|errno| by_number(stage, errno.abs(), text, facts)))
+    // Beside a verdict of the verifier the other lines are warnings of libbpf: they explain nothing.
+    match telling(text) {
+        Some(told) => named(stage, &told.line, facts).map(|row| row.diagnosis(facts)).or_else(|| kernels_own(told)),
+        None => named(stage, text, facts)
+            .or_else(|| errno.and_then(|errno| by_number(stage, errno.abs(), text, facts)))
+            .map(|row| row.diagnosis(facts)),
+    }
 }
 
 /// Fills the error's cause and mend from the catalogue; what is set already stays.
@@ -98,17 +98,16 @@ fn named(stage: Stage, text: &str, facts: &Facts) -> Option<&'static Row> {
 }
 
 /// The first row for this error number, where the text says no more than the number does.
-fn by_number(stage: Stage, errno: i32, text: &str, facts: &Facts) -> Option<Diagnosis> {
+fn by_number(stage: Stage, errno: i32, text: &str, facts: &Facts) -> Option<&'static Row> {
     let number_in_words = std::io::Error::from_raw_os_error(errno).to_string();
     let number_in_words = number_in_words.split(" (os error").next().unwrap_or_default();
     if !text.trim().is_empty() && !text.contains(number_in_words) {
         return None;
     }
-    catalogue().find(|row| row.is_for(stage, facts) && row.errno.contains(&errno)).map(|row| row.diagnosis(facts))
+    catalogue().find(|row| row.is_for(stage, facts) && row.errno.contains(&errno))
 }
 
 /// What a kernel of the structured reports (Linux 7.3 on) says itself, for errors that no row knows.
-fn kernels_own(told: &Telling) -> Option<Diagnosis> {
-    let cause = told.reason.clone()?;
-    Some(Diagnosis { id: "E0", cause, mend: told.suggestion.clone().unwrap_or_default() })
+fn kernels_own(told: Telling) -> Option<Diagnosis> {
+    Some(Diagnosis { id: "E0", cause: told.reason?, mend: told.suggestion? })
 }

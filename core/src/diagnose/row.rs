@@ -147,7 +147,7 @@ fn fill(template: &str, facts: &Facts) -> String {
         ("{peer}", known(&facts.peer, "PEER")),
         ("{peerin}", enter(&facts.peer_enter)),
         ("{driver}", known(&facts.driver, "the driver")),
-        ("{mtu}", facts.mtu.map_or("its MTU".to_string(), |mtu| format!("MTU {mtu}"))),
+        ("{mtu}", facts.mtu.map_or("a larger MTU".to_string(), |mtu| format!("MTU {mtu}"))),
         ("{source}", known(&facts.source, "FILE")),
     ]
     .iter()

@@ -275,6 +275,7 @@ fn numbers() -> Vec<(&'static str, Stage, i32, Facts)> {
     vec![
         ("A6", Attach, 95, driver("e1000")),
         ("A10", Attach, 22, Facts { kernel: Some((5, 4)), ..Facts::default() }),
+        ("A82", Attach, 22, Facts { kernel: Some((6, 18)), ..Facts::default() }),
         ("A64", Attach, 16, Facts::default()),
         ("A64", Detach, -16, Facts::default()),
         ("A65", Attach, 17, Facts::default()),
@@ -359,6 +360,15 @@ fn what_the_kernel_says_in_unknown_words_is_not_explained_by_its_number() {
 }
 
 #[test]
+fn a_warning_beside_the_error_does_not_explain_it() {
+    let warning = "libbpf: Error loading .BTF into kernel: -22. BTF is optional, ignoring.\n";
+    let refused = format!("{warning}libbpf: map 'table': failed to create: Invalid argument(-22)");
+    assert_eq!(diagnose(Load, Some(22), &refused, ANY).map(|found| found.id), Some("D86"));
+    let verdict = "libbpf: prog 'p': -- BEGIN PROG LOAD LOG --\n0: (95) exit\nthe moon is not blue\n";
+    assert_eq!(diagnose(Load, Some(1), &format!("{warning}{verdict}"), ANY), None);
+}
+
+#[test]
 fn facts_fill_the_commands() {
     let facts = Facts {
         iface: Some("eth0".to_string()),
@@ -369,7 +379,7 @@ fn facts_fill_the_commands() {
     };
     let found = diagnose(Attach, Some(34), "", &facts).unwrap();
     assert!(found.mend.starts_with("ip link set veth12 mtu 3498"), "{}", found.mend);
-    assert!(found.cause.contains("(veth12, MTU 9500)"), "{}", found.cause);
+    assert!(found.cause.contains("(veth12) has MTU 9500"), "{}", found.cause);
     let found = diagnose(Attach, None, "XDP program already attached", &facts).unwrap();
     assert!(found.mend.contains("xdpilot unload --on docker:web"), "{}", found.mend);
     let inside = Facts { peer_enter: Some("nsenter -t 77 -n".to_string()), ..facts };

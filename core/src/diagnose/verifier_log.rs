@@ -27,7 +27,7 @@ pub struct Telling {
 pub struct Source {
     /// The text of the line, trimmed.
     pub text: String,
-    /// File and line number, counted from 1; kernels before 6.10 do not name them.
+    /// File and line number, counted from 1; kernels before 6.9 do not name them.
     pub place: Option<(String, usize)>,
 }
 
@@ -81,7 +81,6 @@ const NOISE: &[&str] = &[
     "propagating ",
     "libbpf:",
     "-- ",
-    "arg#",
     "max_states_per_insn",
     "error:",
     "warning:",
@@ -164,6 +163,7 @@ fn source(text: &str) -> Source {
 fn is_noise(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
     NOISE.iter().any(|start| lower.starts_with(start))
+        || (lower.starts_with("arg#") && lower.contains("reference type"))
         || lower.contains("is global and assumed valid")
         || lower.contains("is safe for any args that match")
         || is_state(&lower)

@@ -7,7 +7,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::said(
         "B12",
         &["peer mtu is too large to set xdp"],
-        "native XDP on a veth keeps a packet in one page; the other end ({peer}, {mtu}) may send larger ones, and the program does not take fragments",
+        "native XDP on a veth keeps a packet in one page; the other end ({peer}) has {mtu} and may send larger ones, and the program does not take fragments",
         "{peerin}ip link set {peer} mtu 3498   or   --mode generic   or build the program with SEC(\"xdp.frags\")",
     )
     .or_number(&[Attach], &[34]),
