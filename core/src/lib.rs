@@ -6,6 +6,7 @@
 
 pub mod asm;
 pub mod btf;
+pub mod diagnose;
 pub mod elf;
 pub mod error;
 pub mod link;
