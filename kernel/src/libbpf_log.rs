@@ -2,32 +2,31 @@
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use libbpf_sys::__va_list_tag;
 
 use crate::printf;
 
 thread_local! {
-    /// The log of the capture that runs on this thread. libbpf talks on the thread that called it.
-    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    /// The capture that runs on this thread. libbpf talks on the thread that called it.
+    static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
-/// Whether some capture wants debug messages too.
-static DEBUG: AtomicBool = AtomicBool::new(false);
+struct Capture {
+    /// Whether debug messages are wanted too.
+    debug: bool,
+    text: Vec<u8>,
+}
 
 /// Runs `work` and gives its result with all that libbpf said meanwhile on this thread.
 ///
 /// With `debug`, debug messages too: verifier logs of programs that load, relocations, probes.
 pub(crate) fn capture<T>(debug: bool, work: impl FnOnce() -> T) -> (T, String) {
     silence();
-    if debug {
-        DEBUG.store(true, Ordering::Relaxed);
-    }
-    LOG.with_borrow_mut(|log| *log = Some(Vec::new()));
+    CAPTURE.set(Some(Capture { debug, text: Vec::new() }));
     let result = work();
-    let log = LOG.with_borrow_mut(Option::take).unwrap_or_default();
-    (result, String::from_utf8_lossy(&log).into_owned())
+    let text = CAPTURE.take().map_or_else(Vec::new, |capture| capture.text);
+    (result, String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Takes libbpf's talk away from stderr, also outside a capture.
@@ -38,14 +37,12 @@ pub(crate) fn silence() {
 
 /// libbpf's print callback (`libbpf_print_fn_t`).
 unsafe extern "C" fn print(level: u32, format: *const c_char, arguments: *mut __va_list_tag) -> c_int {
-    if level == libbpf_sys::LIBBPF_DEBUG && !DEBUG.load(Ordering::Relaxed) {
-        return 0;
-    }
-    LOG.with_borrow_mut(|log| {
-        if let Some(log) = log {
+    CAPTURE.with_borrow_mut(|capture| match capture {
+        Some(Capture { debug, text }) if *debug || level != libbpf_sys::LIBBPF_DEBUG => {
             // SAFETY: libbpf gave both for this call.
-            unsafe { printf::formatted(format, arguments, |text| log.extend_from_slice(text)) };
+            unsafe { printf::formatted(format, arguments, |message| text.extend_from_slice(message)) };
         }
+        _ => {}
     });
     0
 }

@@ -72,10 +72,28 @@ fn verifier_words(log: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join("\n"))
 }
 
+/// How lines begin that tell of the way: source, branches taken, precision, calls, states.
+const TRACE: [&str; 14] = [
+    "; ",
+    "from ",
+    "mark_precise",
+    "last_idx",
+    "regs=",
+    "parent ",
+    "caller:",
+    "callee:",
+    "returning from callee:",
+    "to caller at ",
+    " R",
+    " frame",
+    "Func#",
+    "Validating ",
+];
+
 /// Whether a line tells of the verifier's way rather than of its verdict.
 fn is_trace(line: &str) -> bool {
     let number = line.split_once(": ").is_some_and(|(head, _)| head.bytes().all(|byte| byte.is_ascii_digit()));
-    number || ["; ", "from ", "mark_precise", "last_idx", "regs=", "parent "].iter().any(|head| line.starts_with(head))
+    number || TRACE.iter().any(|head| line.starts_with(head))
 }
 
 /// libbpf's first complaint, where the verifier was not reached; those after it are of what follows from it.

@@ -39,8 +39,9 @@ pub struct ProgramInfo {
     pub jited_bytes: u32,
     /// The size of its translated instructions in bytes.
     pub xlated_bytes: u32,
-    /// The interface that it is bound to or offloaded to; 0 for none. An index in the interface's own namespace.
-    pub bound_ifindex: u32,
+    /// The interface that it is offloaded to; 0 for none. An index in the interface's own namespace. (The kernel does
+    /// not tell of programs that are only bound: `bpf_prog_offload_info_fill` in `kernel/bpf/offload.c`.)
+    pub offload_ifindex: u32,
     /// How often it ran while statistics were on ([`crate::stats::Stats`]).
     pub run_count: u64,
     /// How long it ran while statistics were on.
@@ -96,7 +97,7 @@ impl ProgramInfo {
             btf_id: info.btf_id,
             jited_bytes: info.jited_prog_len,
             xlated_bytes: info.xlated_prog_len,
-            bound_ifindex: info.ifindex,
+            offload_ifindex: info.ifindex,
             run_count: info.run_cnt,
             run_time: Duration::from_nanos(info.run_time_ns),
         }
