@@ -53,6 +53,9 @@ impl ProgramInfo {
     pub fn of_fd(fd: BorrowedFd<'_>) -> Result<Self> {
         let what = || "read a program's facts".to_owned();
         let counts: bpf_prog_info = bpf::info(fd, what)?;
+        if counts.nr_map_ids == 0 {
+            return Ok(Self::new(&counts, Vec::new(), whole_name(fd, &counts)));
+        }
         let mut map_ids = vec![0u32; counts.nr_map_ids as usize];
         let mut asked = bpf_prog_info {
             nr_map_ids: counts.nr_map_ids,

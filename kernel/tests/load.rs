@@ -136,7 +136,7 @@ fn root_pinned_maps_are_shared_and_their_folders_made() {
     assert_eq!(map.first().expect("value"), 2u64.to_ne_bytes());
 
     let error = load(&Request { elf: &larger, ..request }).expect_err("does not fit");
-    assert!(error.log.contains("parameter mismatch"), "{}", error.log);
+    assert!(error.error.kernel_words().is_some_and(|words| words.contains("parameter mismatch")), "{error}");
     assert!(path.exists());
 }
 
