@@ -99,10 +99,13 @@ fn is_trace(line: &str) -> bool {
     number || TRACE.iter().any(|head| line.starts_with(head))
 }
 
-/// libbpf's complaints, where the verifier was not reached: without what it put up with, and without the last,
-/// which only says that it failed.
+/// Parts of libbpf's warnings that tell no cause: what it puts up with, and that it failed.
+const ASIDES: [&str; 4] =
+    ["failed to load object", "BTF is optional", "Retrying without BTF", "Failed to bump RLIMIT_MEMLOCK"];
+
+/// libbpf's complaints, where the verifier was not reached, without the [`ASIDES`].
 fn libbpf_words(warnings: &[String]) -> Option<String> {
-    let telling = |line: &&String| !line.starts_with("failed to load object") && !line.contains("BTF is optional");
+    let telling = |line: &&String| !ASIDES.iter().any(|aside| line.contains(aside));
     let lines: Vec<&str> = warnings.iter().filter(telling).map(String::as_str).take(4).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
@@ -146,6 +149,7 @@ libbpf: failed to load object 'peek.o'
     fn without_a_verifier_log_libbpf_speaks() {
         let warnings = [
             "Error loading .BTF into kernel: -22. BTF is optional, ignoring.",
+            "Error in bpf_create_map_xattr(m): -EINVAL. Retrying without BTF.",
             "extern (func ksym) 'nope': not found in kernel or module BTFs",
             "failed to load object 'x.o'",
         ];
