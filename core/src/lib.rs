@@ -11,4 +11,5 @@ pub mod elf;
 pub mod error;
 pub mod link;
 pub mod modernize;
+pub mod near;
 pub mod object;

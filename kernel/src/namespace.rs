@@ -19,7 +19,9 @@ use nix::{
 };
 use xdpilot_core::error::{Error, Kind, Result};
 
-use crate::{near::suggestion, netns_directory};
+use xdpilot_core::near::suggestion;
+
+use crate::netns_directory;
 
 /// A handle on a network namespace; the namespace lives at least as long as this does.
 #[derive(Debug)]
