@@ -102,6 +102,11 @@ impl Map {
         Self::new(bpf::open_pinned(path)?).map_err(|error| error.context(path.display()))
     }
 
+    /// Pins it at `path` on a BPF file system: it outlives this process.
+    pub fn pin(&self, path: &Path) -> Result<()> {
+        bpf::pin(self.as_fd(), path)
+    }
+
     /// Its facts.
     pub fn info(&self) -> &MapInfo {
         &self.info
