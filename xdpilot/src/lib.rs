@@ -1,0 +1,5 @@
+//! The parts of the `xdpilot` tool: what its verbs are made of.
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod target;
