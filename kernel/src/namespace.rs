@@ -79,7 +79,9 @@ impl Namespace {
     /// A second handle on the same namespace.
     pub fn try_clone(&self) -> Result<Self> {
         let fd = self.fd.try_clone();
-        let fd = fd.map_err(|error| failed("duplicate the handle of a network namespace", &error, "too many files are open"))?;
+        let fd = fd.map_err(|error| {
+            failed("duplicate the handle of a network namespace", &error, "too many files are open")
+        })?;
         Ok(Namespace { fd, inode: self.inode })
     }
 

@@ -56,7 +56,8 @@ pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<
 pub fn lock() -> Result<Lock> {
     let what = || Error::failed(format!("lock {BPFFS}"));
     let folder = fs::File::open(BPFFS).map_err(|error| what().kernel(error.to_string()))?;
-    let lock = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {BPFFS}")))?;
+    let lock = Flock::lock(folder, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {BPFFS}")))?;
     Ok(Lock(lock))
 }
 

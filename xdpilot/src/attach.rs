@@ -121,7 +121,10 @@ fn attach_in_mode(place: &Place, program: &Program, mode: Mode, netlink: bool) -
     }
     if let Err(error) = pins::ensure_mounted().and_then(|()| state::make_folder(&state::folder())) {
         let mut attached = by_netlink()?;
-        attached.notes.push(format!("attached by netlink: a link cannot be pinned ({})", error.kernel_words().unwrap_or(error.what())));
+        attached.notes.push(format!(
+            "attached by netlink: a link cannot be pinned ({})",
+            error.kernel_words().unwrap_or(error.what())
+        ));
         return Ok(attached);
     }
     let link = place.namespace.run(|| Link::attach_xdp(program.loaded.entry(), place.interface.index, mode.flag()));

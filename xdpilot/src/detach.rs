@@ -63,7 +63,12 @@ pub fn put_back(place: &Place, record: &Record, program: &ProgramInfo, notes: &m
     for path in &record.pins {
         let Ok(map) = Map::open_pinned(path) else { continue };
         if let Some(other) = other_user(map.info().id, program.id)? {
-            notes.push(format!("left the pin {}: program {} (id {}) uses its map too", path.display(), other.name, other.id));
+            notes.push(format!(
+                "left the pin {}: program {} (id {}) uses its map too",
+                path.display(),
+                other.name,
+                other.id
+            ));
         } else {
             state::remove_map_pin(path)?;
             notes.push(format!("removed the pin {}", path.display()));
@@ -86,7 +91,11 @@ fn other_user(map: u32, program: u32) -> Result<Option<ProgramInfo>> {
 
 fn detach_link(link: &LinkInfo, ours: bool, notes: &mut Vec<String>) -> Result<()> {
     if !ours {
-        notes.push(format!("its link {} was held by {}; it is left without a program", link.id, holders(ObjectRef::link(link.id))));
+        notes.push(format!(
+            "its link {} was held by {}; it is left without a program",
+            link.id,
+            holders(ObjectRef::link(link.id))
+        ));
     }
     match Link::open(link.id)? {
         Some(link) => link.detach(),

@@ -183,7 +183,8 @@ pub fn load(source: &Source, places: &[Place], order: &Order) -> Result<Vec<Outc
     }
     let mut attached: Vec<Attached> = Vec::new();
     for one in &prepared {
-        match keep_maps(&one.program).and_then(|()| attach::attach(one.place, &one.program, order.wish, &one.standing)) {
+        match keep_maps(&one.program).and_then(|()| attach::attach(one.place, &one.program, order.wish, &one.standing))
+        {
             Ok(done) => attached.push(done),
             Err(error) => {
                 state::remove_maps(one.program.loaded.info().id);
@@ -259,7 +260,10 @@ fn finish(one: &Prepared<'_>, attached: Attached) -> Result<Outcome> {
     }
     if program.needs_gro && attached.mode == Mode::Native {
         place.set_peer_gro(true)?;
-        notes.push("turned GRO on at the other end of the veth pair, or frames sent there would be lost; unload turns it off".into());
+        notes.push(
+            "turned GRO on at the other end of the veth pair, or frames sent there would be lost; unload turns it off"
+                .into(),
+        );
     }
     let replaced = standing.first().map(|old| old.program.id);
     if let Some(id) = replaced {

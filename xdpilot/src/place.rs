@@ -85,7 +85,13 @@ pub fn resolve(target: &Target, traffic: Traffic) -> Result<Vec<Place>> {
     match target {
         Target::Interface(name) => {
             let interface = Interface::by_name(name.as_str())?;
-            Ok(vec![Place { namespace: Namespace::current()?, label: words.clone(), target: words, interface, pid: None }])
+            Ok(vec![Place {
+                namespace: Namespace::current()?,
+                label: words.clone(),
+                target: words,
+                interface,
+                pid: None,
+            }])
         }
         Target::All => Interface::list()?
             .into_iter()
@@ -96,7 +102,9 @@ pub fn resolve(target: &Target, traffic: Traffic) -> Result<Vec<Place>> {
             })
             .collect(),
         Target::Netns { name, interface } => inside(Namespace::named(name)?, None, Some(interface), words, Traffic::To),
-        Target::Pid { pid, interface } => inside(Namespace::of_pid(*pid)?, Some(*pid), interface.as_ref(), words, traffic),
+        Target::Pid { pid, interface } => {
+            inside(Namespace::of_pid(*pid)?, Some(*pid), interface.as_ref(), words, traffic)
+        }
         Target::Container { engine, name, interface } => {
             let container = engine::find(*engine, name)?;
             inside(Namespace::of_pid(container.pid)?, Some(container.pid), interface.as_ref(), words, traffic)
@@ -105,7 +113,13 @@ pub fn resolve(target: &Target, traffic: Traffic) -> Result<Vec<Place>> {
 }
 
 /// The named interface of a namespace, or all that are not the loopback.
-fn inside(namespace: Namespace, pid: Option<u32>, wanted: Option<&IfName>, target: String, traffic: Traffic) -> Result<Vec<Place>> {
+fn inside(
+    namespace: Namespace,
+    pid: Option<u32>,
+    wanted: Option<&IfName>,
+    target: String,
+    traffic: Traffic,
+) -> Result<Vec<Place>> {
     let host = Namespace::current()?;
     if namespace.inode() == host.inode() && wanted.is_none() {
         return Err(Error::usage(format!("find the interface of {target}"))
@@ -127,7 +141,11 @@ fn inside(namespace: Namespace, pid: Option<u32>, wanted: Option<&IfName>, targe
                 (namespace, peer, None)
             }
         };
-        let label = if target.ends_with(&format!("/{}", interface.name)) { target.clone() } else { format!("{target} ({})", interface.name) };
+        let label = if target.ends_with(&format!("/{}", interface.name)) {
+            target.clone()
+        } else {
+            format!("{target} ({})", interface.name)
+        };
         Ok(Place { namespace, interface, target: target.clone(), label, pid })
     };
     interfaces.into_iter().map(place).collect()

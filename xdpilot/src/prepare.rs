@@ -54,7 +54,7 @@ pub struct Program {
 }
 
 /// What is changed from one try to the next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Trial {
     options: Options,
     wrap: bool,
@@ -84,7 +84,9 @@ pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program> {
         if trial.device == Device::None && asks_for_metadata(&modern.object) {
             trial.device = Device::Bound(wanted.ifindex);
         }
-        if trial.wrap && let Some(obstacle) = link::obstacle(&modern.object) {
+        if trial.wrap
+            && let Some(obstacle) = link::obstacle(&modern.object)
+        {
             trial.wrap = false;
             trial.notes.push(format!("loaded bare, without verdict counts: {obstacle}"));
         }
@@ -100,14 +102,26 @@ pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program> {
     }
 }
 
-fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Modern) -> std::result::Result<Program, LoadError> {
+fn attempt(
+    wanted: &Wanted<'_>,
+    record: &Record,
+    trial: &Trial,
+    modern: &mut Modern,
+) -> std::result::Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
     let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
-    let keep = keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
+    let keep =
+        keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
     let needs_gro = wanted.peer_lacks_gro && may_transmit(&modern.object);
     let entry = modern.object.function(modern.entry).name.clone();
-    let also: Vec<String> = modern.object.functions.iter().filter(|f| f.section.starts_with("xdp") && f.name != entry).map(|f| f.name.clone()).collect();
+    let also: Vec<String> = modern
+        .object
+        .functions
+        .iter()
+        .filter(|f| f.section.starts_with("xdp") && f.name != entry)
+        .map(|f| f.name.clone())
+        .collect();
     if trial.wrap {
         link::wrap(modern);
     }
@@ -136,19 +150,26 @@ fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Mod
 fn mend(wanted: &Wanted<'_>, trial: &Trial, object: &Object, failure: &LoadError) -> Option<Trial> {
     let mut next = trial.clone();
     let says = |texts: &[&str]| texts.iter().any(|text| failure.log.contains(text));
-    let license_missing = says(&["GPL-restricted function from non-GPL", "kernel function from non-GPL", "cannot call GPL"]);
+    let license_missing =
+        says(&["GPL-restricted function from non-GPL", "kernel function from non-GPL", "cannot call GPL"]);
     let out_of_memory = matches!(failure.error.errno_value(), Some(7 | 12));
     if license_missing && object.license.is_none() && next.options.license.is_none() {
         next.options.license = Some("GPL".into());
     } else if says(&["require device-bound program"]) && next.device == Device::None {
         next.device = Device::Bound(wanted.ifindex);
-    } else if says(&["Error loading .BTF into kernel", "BTF loading error", "-- BEGIN BTF LOAD LOG --"]) && !next.options.rebuild_btf {
+    } else if says(&["Error loading .BTF into kernel", "BTF loading error", "-- BEGIN BTF LOAD LOG --"])
+        && !next.options.rebuild_btf
+    {
         next.options.rebuild_btf = true;
-    } else if out_of_memory && says(&["failed to create"]) && next.options.machine.interface_map_limit > SMALL_INTERFACE_MAP {
+    } else if out_of_memory
+        && says(&["failed to create"])
+        && next.options.machine.interface_map_limit > SMALL_INTERFACE_MAP
+    {
         next.options.machine.interface_map_limit = SMALL_INTERFACE_MAP;
     } else if next.wrap {
         next.wrap = false;
-        let why = failure.error.kernel_words().and_then(|words| words.lines().next()).unwrap_or("the kernel gives no reason");
+        let why =
+            failure.error.kernel_words().and_then(|words| words.lines().next()).unwrap_or("the kernel gives no reason");
         next.notes.push(format!("loaded bare, without verdict counts: the kernel refuses it wrapped ({why})"));
     } else {
         return None;
@@ -169,7 +190,8 @@ fn take_pins(object: &mut Object, elf: &[u8]) -> Vec<(String, PathBuf)> {
     let mut hash = None;
     let mut out = Vec::new();
     for map in object.maps.iter_mut().filter(|map| map.pinning != Pinning::None) {
-        let hash = hash.get_or_insert_with(|| Sha1::digest(elf).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let hash =
+            hash.get_or_insert_with(|| Sha1::digest(elf).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         out.extend(pin_path(map, hash).map(|path| (map.name.clone(), PathBuf::from(path))));
         map.pinning = Pinning::None;
     }

@@ -60,7 +60,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     }
     let _lock = pins::lock().ok();
     let wanted = |standing: &Standing| {
-        args.id.is_none_or(|id| standing.program.id == id) && args.program.as_ref().is_none_or(|name| standing.program.name == *name)
+        args.id.is_none_or(|id| standing.program.id == id)
+            && args.program.as_ref().is_none_or(|name| standing.program.name == *name)
     };
     let mut unloaded = Vec::new();
     for place in &places {
@@ -72,7 +73,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         return Err(Error::usage("no such program is attached there").mend("xdpilot status"));
     }
     let document = Document { version: 1, unloaded };
-    print(args.json, &places, &document, out).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+    print(args.json, &places, &document, out)
+        .map_err(|error| Error::failed("print the result").kernel(error.to_string()))
 }
 
 /// Takes the wanted programs off one place.
