@@ -1,0 +1,3 @@
+//! demo
+pub mod dns;
+pub mod web;
