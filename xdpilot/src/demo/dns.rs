@@ -28,7 +28,7 @@ const NOT_IMPLEMENTED: u8 = 4;
 const TYPE_A_CLASS_IN: [u8; 4] = [0, 1, 0, 1];
 
 /// A running DNS server; dropping it stops it.
-pub struct Server {
+pub(super) struct Server {
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -37,7 +37,7 @@ impl Server {
     /// Answers every A query on this socket with `address`, in a thread of its own.
     ///
     /// Errors: the socket takes no timeout, the thread cannot be started.
-    pub fn start(socket: UdpSocket, address: Ipv4Addr) -> io::Result<Server> {
+    pub(super) fn start(socket: UdpSocket, address: Ipv4Addr) -> io::Result<Server> {
         socket.set_read_timeout(Some(TURN))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -115,7 +115,7 @@ fn question(message: &[u8]) -> Option<&[u8]> {
 
 /// What came back for a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub(super) enum Reply {
     /// The server's answer.
     Address(Ipv4Addr),
     /// The query itself, byte for byte.
@@ -125,7 +125,7 @@ pub enum Reply {
 /// Asks this server for the A record of `name`; `id` marks the query.
 ///
 /// Errors: nothing that belongs to the query came back within `timeout`.
-pub fn ask(server: SocketAddr, name: &str, id: u16, timeout: Duration) -> io::Result<Reply> {
+pub(super) fn ask(server: SocketAddr, name: &str, id: u16, timeout: Duration) -> io::Result<Reply> {
     let deadline = Instant::now() + timeout;
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(server)?;

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The cat for people with a terminal.
-pub const CAT_TEXT: &str = include_str!("cat.txt");
+pub(super) const CAT_TEXT: &str = include_str!("cat.txt");
 /// The cat for people with a browser.
-pub const CAT_PICTURE: &str = include_str!("cat.svg");
+pub(super) const CAT_PICTURE: &str = include_str!("cat.svg");
 
 /// The longest request head that is read, in bytes.
 const HEAD_LIMIT: usize = 8 * 1024;
@@ -18,7 +18,7 @@ const HEAD_LIMIT: usize = 8 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A running web server; dropping it stops it.
-pub struct Server {
+pub(super) struct Server {
     listener: TcpListener,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -27,7 +27,7 @@ impl Server {
     /// Serves on this listener, in threads of its own, one for each visitor.
     ///
     /// Errors: the listener cannot be duplicated, a thread cannot be started.
-    pub fn start(listener: TcpListener) -> io::Result<Server> {
+    pub(super) fn start(listener: TcpListener) -> io::Result<Server> {
         let accepting = listener.try_clone()?;
         let thread = thread::Builder::new().name("web".into()).spawn(move || {
             // The listener's shutdown in `drop` makes accept fail, and ends the loop.
@@ -40,7 +40,7 @@ impl Server {
     }
 
     /// Waits for the server's end, which only an error of the listener brings.
-    pub fn wait(mut self) {
+    pub(super) fn wait(mut self) {
         if let Some(thread) = self.thread.take() {
             // A panic there was already reported by the panic hook.
             let _ = thread.join();
@@ -100,7 +100,7 @@ fn respond(head: &str) -> Vec<u8> {
 /// Gets `/` from this server and returns the body of a `200` answer.
 ///
 /// Errors: no complete answer within `timeout`, another status.
-pub fn get(server: SocketAddr, timeout: Duration) -> io::Result<String> {
+pub(super) fn get(server: SocketAddr, timeout: Duration) -> io::Result<String> {
     let deadline = Instant::now() + timeout;
     let mut stream = TcpStream::connect_timeout(&server, timeout)?;
     stream.set_write_timeout(Some(timeout))?;
