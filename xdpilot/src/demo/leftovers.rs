@@ -34,12 +34,17 @@ pub(super) fn remove(pid: u32) -> Result<()> {
     for name in netns_directory::names().iter().filter(|name| owner(name) == Some(pid)) {
         // A program's pin outlives its interface, so it is taken off first. Most often nothing is there.
         let _ = tool::run_undisturbed(&["unload", "--on", &format!("netns:{name}/{INTERFACE}")]);
-        result = result.and(netns_directory::delete(name));
+        // Another demo may be cleaning up after the same dead one: gone is gone.
+        let deleted = netns_directory::delete(name);
+        if netns_directory::names().contains(name) {
+            result = result.and(deleted);
+        }
     }
     let directory = directory(pid);
     match fs::remove_dir_all(&directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => result
-            .and(Err(Error::failed(format!("remove {}", directory.display())).kernel(error.to_string()))),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            result.and(Err(Error::failed(format!("remove {}", directory.display())).kernel(error.to_string())))
+        }
         _ => result,
     }
 }

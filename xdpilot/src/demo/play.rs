@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 
-use super::probe::{self, Tally};
+use super::probe::{self, Outcome, Tally};
 use super::programs;
 use super::stage::Stage;
 use super::story::{STORY, Step, Want};
@@ -56,6 +56,7 @@ pub(super) fn play<W: Write>(
     fs::create_dir(directory).and_then(|()| programs::write_into(directory)).map_err(|error| {
         Error::failed(format!("write the programs to {}", directory.display())).kernel(error.to_string())
     })?;
+    await_link(stage, stop)?;
     STORY
         .iter()
         .enumerate()
@@ -72,13 +73,22 @@ pub(super) fn play<W: Write>(
         .collect()
 }
 
+/// Waits for the first answers: a fresh link carries packets up to a second after both ends are up. When
+/// none come the first step tells.
+fn await_link(stage: &Stage, stop: &AtomicBool) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while stage.client.run(|| Ok(probe::both(stage.server, 0)))? != (Outcome::Answered, Outcome::Answered)
+        && Instant::now() < deadline
+    {
+        if stop.load(Ordering::Relaxed) {
+            return Err(stopped());
+        }
+    }
+    Ok(())
+}
+
 /// Runs a step's commands, and returns them as they are typed.
-fn run_commands<W: Write>(
-    step: &Step,
-    stage: &Stage,
-    directory: &Path,
-    teller: &mut Teller<W>,
-) -> Result<Vec<String>> {
+fn run_commands<W: Write>(step: &Step, stage: &Stage, directory: &Path, teller: &mut Teller<W>) -> Result<Vec<String>> {
     step.commands
         .iter()
         .map(|command| {

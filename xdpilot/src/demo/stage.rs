@@ -27,7 +27,7 @@ pub(super) struct Stage {
     /// What is said on the command line for the server's and the client's interface.
     pub(super) targets: [Vec<String>; 2],
     /// What serves here, until the stage is dropped; a container serves by itself.
-    pub(super) servers: Option<Servers>,
+    pub(super) _servers: Option<Servers>,
 }
 
 impl Stage {
@@ -83,7 +83,7 @@ pub(super) fn in_namespaces(pid: u32) -> Result<Stage> {
             configure::set_up(interface)
         })?;
     }
-    let servers = Some(server.run(|| Servers::start(SERVER))?);
+    let _servers = Some(server.run(|| Servers::start(SERVER))?);
     let targets = names.map(|name| vec!["--on".to_owned(), format!("netns:{name}/{INTERFACE}")]);
-    Ok(Stage { server: SERVER, client, targets, servers })
+    Ok(Stage { server: SERVER, client, targets, _servers })
 }

@@ -76,11 +76,7 @@ impl<W: Write> Teller<W> {
     pub(super) fn verdict(&mut self, http: Tally, dns: Tally, met: bool) -> io::Result<()> {
         self.counts(http, dns)?;
         let word = if met { self.paint(GREEN, "as expected") } else { self.paint(RED, "NOT AS EXPECTED") };
-        if self.live {
-            writeln!(self.out, "   {word}")
-        } else {
-            writeln!(self.out, "   {}   {word}", line(http, dns))
-        }
+        if self.live { writeln!(self.out, "   {word}") } else { writeln!(self.out, "   {}   {word}", line(http, dns)) }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
