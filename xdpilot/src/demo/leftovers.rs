@@ -1,6 +1,7 @@
 //! What a demo makes carries its process id in the name, so that it can be found and removed: at the
 //! end, on a panic, and by the next demo after one that was killed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -16,14 +17,19 @@ const PREFIX: &str = "xdpilot-demo-";
 /// Only root writes here, so nobody can put something else under a name that can be guessed.
 const RUN: &str = "/run";
 
+/// The name of what there is one of in the demo with this process id.
+pub(super) fn name(pid: u32) -> String {
+    format!("{PREFIX}{pid}")
+}
+
 /// The name of a namespace of the demo with this process id.
 pub(super) fn namespace(pid: u32, role: &str) -> String {
-    format!("{PREFIX}{pid}-{role}")
+    format!("{}-{role}", name(pid))
 }
 
 /// The directory with the programs of the demo with this process id.
 pub(super) fn directory(pid: u32) -> PathBuf {
-    PathBuf::from(RUN).join(format!("{PREFIX}{pid}"))
+    PathBuf::from(RUN).join(name(pid))
 }
 
 /// Removes all that the demo with this process id made and did not remove.
@@ -55,10 +61,12 @@ pub(super) fn remove(pid: u32) -> Result<()> {
 pub(super) fn remove_of_the_dead() -> Result<()> {
     let directories = fs::read_dir(RUN).into_iter().flatten().flatten();
     let names = directories.filter_map(|entry| entry.file_name().into_string().ok()).chain(netns_directory::names());
-    let mut owners: Vec<u32> = names.filter_map(|name| owner(&name)).collect();
-    owners.sort_unstable();
-    owners.dedup();
-    owners.into_iter().filter(|pid| !lives(*pid)).try_for_each(remove)
+    dead(names).into_iter().try_for_each(remove)
+}
+
+/// The demos that these names belong to and that are not running any more.
+pub(super) fn dead(names: impl IntoIterator<Item = String>) -> BTreeSet<u32> {
+    names.into_iter().filter_map(|name| owner(&name)).filter(|pid| !lives(*pid)).collect()
 }
 
 /// The process id in a name, when it is one of ours.

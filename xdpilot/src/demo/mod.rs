@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use xdpilot_core::error::{Error, Result};
 
 mod dns;
+mod docker;
 mod leftovers;
 mod play;
 mod probe;
@@ -29,6 +30,9 @@ mod web;
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// Serve from a Docker container instead of a network namespace
+    #[arg(long)]
+    docker: bool,
     /// Print one JSON object at the end instead of telling the story
     #[arg(long)]
     json: bool,
@@ -64,11 +68,14 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     leftovers::remove_of_the_dead()?;
+    if args.docker {
+        docker::remove_of_the_dead()?;
+    }
     let pid = std::process::id();
-    remove_on_panic(pid);
+    remove_on_panic(pid, args.docker);
     let stop = stop_on_signals()?;
     let played = perform(args, pid, &stop);
-    let removed = leftovers::remove(pid);
+    let removed = remove(pid, args.docker);
     let report = played?;
     if args.json {
         let text = serde_json::to_string_pretty(&report).map_err(|error| play::unwritten(error.into()))?;
@@ -83,16 +90,23 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Sets the stage, plays the story and strikes the stage.
 fn perform(args: &Args, pid: u32, stop: &AtomicBool) -> Result<Report> {
-    let stage = stage::in_namespaces(pid)?;
+    let stage = if args.docker { docker::in_container(pid)? } else { stage::in_namespaces(pid)? };
     let directory = leftovers::directory(pid);
     let steps = if args.json {
         play::play(&stage, &directory, &mut tell::silent(), stop)?
     } else {
         let mut teller = tell::stdout();
-        teller.opening("A cat's web server and a DNS server, in a network of their own.").map_err(play::unwritten)?;
+        let place = if args.docker { "in a container" } else { "in a network of their own" };
+        teller.opening(&format!("A cat's web server and a DNS server, {place}.")).map_err(play::unwritten)?;
         play::play(&stage, &directory, &mut teller, stop)?
     };
     Ok(Report { version: 1, ok: steps.iter().all(|step| step.met), steps })
+}
+
+/// Removes all that this demo made; what fails does not keep the rest.
+fn remove(pid: u32, docker: bool) -> Result<()> {
+    let container = if docker { docker::remove(pid) } else { Ok(()) };
+    leftovers::remove(pid).and(container)
 }
 
 /// Ctrl-C, a polite kill and a closed terminal raise the flag; they do not end the process.
@@ -106,11 +120,11 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
 }
 
 /// A hook, not a destructor: release builds abort on panic.
-fn remove_on_panic(pid: u32) {
+fn remove_on_panic(pid: u32, docker: bool) {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         before(panic);
         // The panic itself is the message to read.
-        let _ = leftovers::remove(pid);
+        let _ = remove(pid, docker);
     }));
 }
