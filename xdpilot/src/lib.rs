@@ -1,4 +1,6 @@
-//! The tool: one verb a module.
+//! The parts of the `xdpilot` tool: what its verbs are made of.
 #![forbid(unsafe_code)]
 
 pub mod demo;
+pub mod engine;
+pub mod target;

@@ -16,9 +16,8 @@ use xdpilot_kernel::namespace::Namespace;
 use super::leftovers;
 use super::stage::Stage;
 use super::tool;
+use crate::engine::{Client, Engine};
 
-/// Where the engine listens, unless `DOCKER_HOST` says otherwise.
-const SOCKET: &str = "/var/run/docker.sock";
 /// How long the engine may think about one request.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Where programs find their libraries.
@@ -108,13 +107,9 @@ fn images() -> Result<Vec<String>> {
 
 /// Asks the engine, and returns the JSON that it answers (the last line of a stream of progress; null for none).
 fn ask(method: &str, path: &str, kind: &str, body: &[u8]) -> Result<Value> {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let socket = host.strip_prefix("unix://").unwrap_or(SOCKET);
-    let answer = exchange(socket, method, path, kind, body).map_err(|error| {
-        Error::failed(format!("ask Docker at {socket} for {path}"))
-            .kernel(error.to_string())
-            .cause("no Docker engine answers there")
-            .mend("systemctl start docker")
+    let client = Client::connect(Engine::Docker)?;
+    let answer = exchange(client.socket(), method, path, kind, body).map_err(|error| {
+        Error::failed(format!("ask Docker at {} for {path}", client.socket().display())).kernel(error.to_string())
     })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let value = body.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok()).unwrap_or(Value::Null);
@@ -128,7 +123,7 @@ fn ask(method: &str, path: &str, kind: &str, body: &[u8]) -> Result<Value> {
 }
 
 /// One request on a connection of its own: the whole answer.
-fn exchange(socket: &str, method: &str, path: &str, kind: &str, body: &[u8]) -> io::Result<String> {
+fn exchange(socket: &Path, method: &str, path: &str, kind: &str, body: &[u8]) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
