@@ -1,4 +1,6 @@
 //! Containers of real engines are found. Needs root, docker.io, podman, runc, busybox-static, curl.
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 /// Engines, images and containers that the tests make and remove.
 mod support {

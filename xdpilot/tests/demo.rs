@@ -1,4 +1,6 @@
 //! The demo as a user runs it. Needs root: it makes network namespaces and loads programs.
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,6 @@
 //! The committed example objects are what `examples/build` makes of the sources. Needs clang.
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;
