@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{load, unload};
+use crate::{demo, load, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ pub struct Cli {
 enum Verb {
     Load(load::Args),
     Unload(unload::Args),
+    Demo(demo::Args),
 }
 
 impl Cli {
@@ -42,6 +43,7 @@ impl Verb {
         match self {
             Verb::Load(args) => load::run(&args, out),
             Verb::Unload(args) => unload::run(&args, out),
+            Verb::Demo(args) => demo::run(&args),
         }
     }
 }

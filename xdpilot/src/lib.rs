@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod cli;
+pub mod demo;
 pub mod detach;
 pub mod engine;
 pub mod load;

@@ -1,4 +1,6 @@
 //! Containers of real engines are found. Needs root, docker.io, podman, runc, busybox-static, curl.
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 /// Engines, images and containers that the tests make and remove.
 mod support {
@@ -22,6 +24,7 @@ mod support {
 
 use std::fs;
 use std::net::UdpSocket;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,4 +86,20 @@ fn root_mistakes_with_docker_are_answered() {
 #[test]
 fn root_mistakes_with_podman_are_answered() {
     mistakes_are_answered(&podman::shared());
+}
+
+#[test]
+fn root_the_demo_runs_with_a_docker_container_and_removes_it() {
+    let engine = docker::shared();
+    let host = format!("unix://{}", engine.socket.display());
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_xdpilot"));
+    let child = demo.args(["demo", "--docker"]).env("DOCKER_HOST", host).stdout(Stdio::piped()).spawn().unwrap();
+    let name = format!("xdpilot-demo-{}", child.id());
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains(&format!("$ xdpilot load dropper.o --on docker:{name}\n")), "{told}");
+    assert_eq!(told.matches("   as expected\n").count(), 7, "{told}");
+    assert!(!engine.client(&["ps", "--all", "--format", "{{.Names}}"]).contains(&name));
+    assert!(!engine.client(&["images", "--format", "{{.Repository}}"]).contains(&name));
 }
