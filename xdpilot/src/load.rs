@@ -100,6 +100,9 @@ pub struct Order {
 pub struct Outcome {
     /// The target as it was named.
     pub target: String,
+    /// The target and the interface, for people.
+    #[serde(skip)]
+    pub label: String,
     /// The interface.
     pub interface: String,
     /// The program's name.
@@ -152,10 +155,9 @@ fn print(json: bool, outcomes: &[Outcome], out: &mut impl Write) -> std::io::Res
         return writeln!(out);
     }
     for outcome in outcomes {
-        let Outcome { target, interface, program, id, mode, .. } = outcome;
-        let place = if target == interface { target.clone() } else { format!("{target} ({interface})") };
+        let Outcome { label, program, id, mode, .. } = outcome;
         let verb = if outcome.replaced.is_some() { "replaced" } else { "attached" };
-        writeln!(out, "{place}: {program} (id {id}) {verb}, {mode} mode")?;
+        writeln!(out, "{label}: {program} (id {id}) {verb}, {mode} mode")?;
         for note in &outcome.notes {
             eprintln!("note: {note}");
         }
@@ -272,6 +274,7 @@ fn finish(one: &Prepared<'_>, attached: Attached) -> Result<Outcome> {
     let info = program.loaded.info();
     Ok(Outcome {
         target: place.target.clone(),
+        label: place.label.clone(),
         interface: place.interface.name.clone(),
         program: info.name.clone(),
         id: info.id,
