@@ -52,7 +52,7 @@ fn compiles_to(verdict_wanted: u32, text: &str) {
 
 const NO_INCLUDE: &str = r#"
 __attribute__((section("xdp"))) int prog(void *ctx) { return 1; }
-char license[] __attribute__((section("license"))) = "GPL";
+char _license[] __attribute__((section("license"))) = "GPL";
 "#;
 
 #[test]

@@ -22,6 +22,11 @@ pub(super) fn explain(error: Error, path: &Path, text: &str) -> Error {
     if internal.iter().any(|word| text.contains(word)) {
         return kernel_internal(error);
     }
+    if text.contains("is already defined") && text.contains("changed binding to") {
+        return error
+            .cause("a function or variable has the name of its own section, which this clang does not take")
+            .mend("rename it: `char _license[] SEC(\"license\")`");
+    }
     if text.contains("No available targets are compatible") {
         return error.cause("this clang was built without BPF").mend(packages::install(Package::Clang));
     }
@@ -101,6 +106,8 @@ mod tests {
     fn knows_the_kernels_inside_by_its_assembly() {
         let error = explained("include/linux/x.h:3:1: error: 'asm goto' constructs are not supported yet\n");
         assert!(error.cause_text().unwrap().contains("kernel's inside"), "{error}");
+        let twice = "error: symbol 'license' is already defined\nerror: license changed binding to STB_GLOBAL\n";
+        assert!(explained(twice).mend_text().unwrap().contains("_license"));
         assert_eq!(explained("a.c:1:1: error: expected ';'\n").cause_text(), None);
     }
 }
