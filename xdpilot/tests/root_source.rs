@@ -247,7 +247,7 @@ fn serve_as_child() {
     if let Some(path) = std::env::var_os(CHILD) {
         match source::read(Path::new(&path)) {
             Ok(source) => {
-                drop(loads(&source));
+                println!("loaded program {}", loads(&source).info().id);
                 std::process::exit(0);
             }
             Err(error) => {
@@ -283,8 +283,12 @@ fn without_clang_the_error_names_the_package() {
     serve_as_child();
     let folder = Folder::new();
     let path = folder.write("a.c", NO_INCLUDE);
-    let output =
-        child("without_clang_the_error_names_the_package", &path, |c| drop(c.env("PATH", folder.0.path())), &[]);
+    let output = child(
+        "without_clang_the_error_names_the_package",
+        &path,
+        |command| _ = command.env("PATH", folder.0.path()),
+        &[],
+    );
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(out.contains("find clang\n") && out.contains(" install clang"), "{out}");
 }
@@ -308,6 +312,7 @@ exec "$@"
         let path = folder.write(name, text);
         let wrapper = ["unshare", "--mount", "sh", "-c", hide, "sh"];
         let output = child("neither_libbpf_dev_nor_multilib_is_needed", &path, |_| {}, &wrapper);
-        assert!(output.status.success(), "{name}: {output:?}");
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && out.contains("loaded program"), "{name}: {output:?}");
     }
 }

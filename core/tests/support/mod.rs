@@ -9,12 +9,12 @@ fn folder() -> PathBuf {
 }
 
 /// Compiles `core/tests/objects/NAME.c`, with BTF.
-pub fn compile(name: &str) -> Vec<u8> {
+pub(crate) fn compile(name: &str) -> Vec<u8> {
     compile_with(name, &["-g"])
 }
 
 /// Compiles it with these options.
-pub fn compile_with(name: &str, options: &[&str]) -> Vec<u8> {
+pub(crate) fn compile_with(name: &str, options: &[&str]) -> Vec<u8> {
     let source = folder().join(format!("{name}.c"));
     let output = Command::new(clang())
         .args(["-O2", "-target", "bpf", "-Wall", "-Werror", "-c", "-o", "/dev/stdout"])
@@ -33,12 +33,12 @@ fn clang() -> String {
 }
 
 /// Offset and size of a section's bytes.
-pub fn section(elf: &[u8], name: &str) -> std::ops::Range<usize> {
+fn section(elf: &[u8], name: &str) -> std::ops::Range<usize> {
     sections(elf).into_iter().find(|(found, _)| found == name).expect("the section is there").1
 }
 
 /// Makes every symbol one without a type, as LLVM did before version 7.
-pub fn without_symbol_types(mut elf: Vec<u8>) -> Vec<u8> {
+pub(crate) fn without_symbol_types(mut elf: Vec<u8>) -> Vec<u8> {
     const FUNCTION: u8 = 2;
     const OBJECT: u8 = 1;
     for symbol in section(&elf, ".symtab").step_by(24) {
@@ -50,7 +50,7 @@ pub fn without_symbol_types(mut elf: Vec<u8>) -> Vec<u8> {
 }
 
 /// Makes the first integer of the BTF one that no kernel takes: 200 bits wide, in 25 bytes.
-pub fn with_rejected_btf(mut elf: Vec<u8>) -> Vec<u8> {
+pub(crate) fn with_rejected_btf(mut elf: Vec<u8>) -> Vec<u8> {
     let btf = section(&elf, ".BTF");
     let header = u32_at(&elf, btf.start + 4) as usize;
     let mut at = btf.start + header + u32_at(&elf, btf.start + 8) as usize;
