@@ -1,4 +1,5 @@
 //! Files become objects that the kernel loads. Needs root, clang and a kernel with BTF.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

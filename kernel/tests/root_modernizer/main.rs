@@ -1,5 +1,6 @@
 //! Every kind of object that people have: what libbpf says of it, and that it runs as its author meant once it is
 //! modernized, wrapped or not. Needs root and clang. One source a kind, in `core/tests/objects`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 #[path = "../../../core/tests/support/mod.rs"]
 mod support;
