@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use xdpilot_core::error::{Error, Result};
-use xdpilot_kernel::near;
+use xdpilot_core::near;
 
 /// What the user gave to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
