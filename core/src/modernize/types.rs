@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::btf::{Btf, kind};
+use crate::btf::{Btf, FUNC_STATIC, kind};
 use crate::error::{Error, Result};
 use crate::object::{Line, Object, TEXT};
 
@@ -55,11 +55,22 @@ fn keep_sections(btf: &mut Btf, object: &mut Object) {
     let wanted: HashSet<&str> = object.externs.iter().map(|e| e.name.as_str()).collect();
     for section in EXTERN_SECTIONS {
         let Some((id, variables)) = btf.section(section) else { continue };
-        let left: Vec<_> = variables.into_iter().filter(|v| wanted.contains(btf.name(v.type_id))).collect();
+        let (left, dropped): (Vec<_>, Vec<_>) =
+            variables.into_iter().partition(|v| wanted.contains(btf.name(v.type_id)));
+        dropped.iter().for_each(|variable| disown(btf, variable.type_id));
         match left.is_empty() {
             true => btf.retire(id),
             false => btf.set_section(Some(id), section, 0, &left),
         }
+    }
+}
+
+/// Makes an extern that no section lists an ordinary declaration: the kernel refuses the linkage of the others.
+fn disown(btf: &mut Btf, id: u32) {
+    match btf.get_mut(id) {
+        Some(t) if t.kind == kind::FUNC => t.vlen = FUNC_STATIC,
+        Some(t) if t.kind == kind::VAR => t.tail = vec![0],
+        _ => {}
     }
 }
 
