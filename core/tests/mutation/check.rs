@@ -8,7 +8,7 @@ use xdpilot_core::{elf, link};
 use crate::random::Random;
 
 /// Runs the whole pipeline in one way that `random` chooses; panics where a property does not hold.
-pub fn pipeline(bytes: &[u8], mut random: Random) {
+pub(crate) fn pipeline(bytes: &[u8], mut random: Random) {
     types(bytes);
     let Ok((object, _)) = elf::read(bytes) else { return };
     _ = programs(&object);
@@ -23,7 +23,7 @@ pub fn pipeline(bytes: &[u8], mut random: Random) {
 }
 
 /// Whether some program of the object is taken.
-pub fn accepted(bytes: &[u8]) -> bool {
+pub(crate) fn accepted(bytes: &[u8]) -> bool {
     let Ok((object, _)) = elf::read(bytes) else { return false };
     programs(&object).iter().any(|id| {
         let choice = Choice { program: Some(object.function(*id).name.clone()), ..Choice::default() };

@@ -42,7 +42,7 @@ fn lies_in(place: &Place, bytes: &[u8]) -> bool {
 }
 
 /// A seed with one to eight mutations.
-pub fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+pub(crate) fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut bytes = random.pick(seeds).cloned().unwrap_or_default();
     for _ in 0..=random.below(8) {
         let places = places(&bytes);

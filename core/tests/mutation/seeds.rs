@@ -15,7 +15,7 @@ use xdpilot_core::object::{
 const LARGEST_FILE: usize = 24 << 10;
 
 /// All seeds.
-pub fn all() -> Vec<Vec<u8>> {
+pub(crate) fn all() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = named().into_iter().map(|(_, bytes)| bytes).collect();
     if let Ok(folder) = std::env::var("XDPILOT_FUZZ_SEEDS") {
         collect(Path::new(&folder), &mut seeds);
@@ -36,7 +36,7 @@ fn collect(folder: &Path, seeds: &mut Vec<Vec<u8>>) {
 }
 
 /// The seeds of the repository; `raw` ones are parts of an object.
-pub fn named() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn named() -> Vec<(String, Vec<u8>)> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let mut seeds: Vec<(String, Vec<u8>)> = ["bounce", "dropper", "pass", "udp"]
         .iter()
@@ -56,6 +56,13 @@ pub fn named() -> Vec<(String, Vec<u8>)> {
     }
     seeds.push(("types raw".into(), all_kinds().encode()));
     seeds
+}
+
+/// Inputs that failed once.
+pub(crate) fn found() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutation/found");
+    let paths = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
 }
 
 fn function(name: &str, section: &str, references: &[(u8, Target)]) -> Function {
