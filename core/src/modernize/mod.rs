@@ -64,12 +64,8 @@ pub fn modernize(mut object: Object, options: &Options) -> Result<Modern> {
 /// Tells when the program was written for another place than an interface.
 fn section_note(object: &Object, entry: FunctionId) -> Option<String> {
     let function = object.function(entry);
-    choose::is_map_program(&function.section).then(|| {
-        format!(
-            "program {} was written for entries of a {}; it runs here as a plain XDP program",
-            function.name,
-            &function.section[4..10]
-        )
+    choose::map_program(&function.section).map(|kind| {
+        format!("program {} was written for entries of a {kind}; it runs here as a plain XDP program", function.name)
     })
 }
 

@@ -78,6 +78,7 @@ fn disown(btf: &mut Btf, id: u32) {
 /// where it is a program, else for `int f()`: the kernel reads no more of a static function's type.
 fn add_functions(btf: &mut Btf, object: &mut Object) {
     let mut used = HashSet::new();
+    let (mut subprogram, mut program) = (None, None);
     for function in &mut object.functions {
         let own = function.func_type.filter(|id| used.insert(*id));
         let shared = function.func_type.and_then(|id| btf.get(id)).map(|t| (t.vlen, t.size_or_type));
@@ -87,10 +88,15 @@ fn add_functions(btf: &mut Btf, object: &mut Object) {
                 id
             }
             (None, Some((linkage, proto))) => btf.add(kind::FUNC, &function.name, linkage, proto, Vec::new()),
-            (None, None) if function.section == TEXT => btf.add_function(&function.name, &[]),
             (None, None) => {
-                let context = context_pointer(btf);
-                btf.add_function(&function.name, &[("ctx", context)])
+                let proto = match function.section == TEXT {
+                    true => *subprogram.get_or_insert_with(|| btf.add_prototype(&[])),
+                    false => *program.get_or_insert_with(|| {
+                        let context = context_pointer(btf);
+                        btf.add_prototype(&[("ctx", context)])
+                    }),
+                };
+                btf.add(kind::FUNC, &function.name, FUNC_STATIC, proto, Vec::new())
             }
         });
     }
@@ -119,12 +125,12 @@ fn complete_lines(object: &mut Object) {
 
 /// libbpf resolves an extern by its BTF: without, nobody knows whether it is a kernel function or a library's.
 pub(super) fn check_externs(object: &Object) -> Result<()> {
-    let known = |name: &str| {
-        let btf = object.btf.as_ref()?;
+    let mut known = HashSet::new();
+    if let Some(btf) = &object.btf {
         let sections = EXTERN_SECTIONS.iter().filter_map(|section| btf.section(section));
-        sections.flat_map(|(_, variables)| variables).find(|v| btf.name(v.type_id) == name)
-    };
-    match object.externs.iter().find(|e| known(&e.name).is_none()) {
+        known.extend(sections.flat_map(|(_, variables)| variables).map(|v| btf.name(v.type_id)));
+    }
+    match object.externs.iter().find(|e| !known.contains(e.name.as_str())) {
         None => Ok(()),
         Some(missing) => Err(Error::usage(format!("the object calls {}, which is not in it", missing.name))
             .cause("no BTF says that it is the kernel's: it is a library function that was not compiled in, or the object was stripped")
