@@ -65,11 +65,22 @@ fn keep_sections(btf: &mut Btf, object: &mut Object) {
     }
 }
 
-/// Makes an extern that no section lists an ordinary declaration: the kernel refuses the linkage of the others.
+/// Makes an extern that no section lists an ordinary declaration: the kernel refuses the linkage of an extern, and
+/// parameters without names in all but externs.
 fn disown(btf: &mut Btf, id: u32) {
-    match btf.get_mut(id) {
-        Some(t) if t.kind == kind::FUNC => t.vlen = FUNC_STATIC,
-        Some(t) if t.kind == kind::VAR => t.tail = vec![0],
+    match btf.get(id).map(|t| t.kind) {
+        Some(kind::FUNC) => {
+            let int = btf.add_int("int", 4, true);
+            let proto = btf.add(kind::FUNC_PROTO, "", 0, int, Vec::new());
+            if let Some(t) = btf.get_mut(id) {
+                (t.vlen, t.size_or_type) = (FUNC_STATIC, proto);
+            }
+        }
+        Some(kind::VAR) => {
+            if let Some(t) = btf.get_mut(id) {
+                t.tail = vec![0];
+            }
+        }
         _ => {}
     }
 }
