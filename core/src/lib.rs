@@ -9,5 +9,7 @@ pub mod btf;
 pub mod elf;
 pub mod error;
 pub mod link;
+pub mod listing;
+pub mod map_types;
 pub mod modernize;
 pub mod object;
