@@ -5,7 +5,6 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::errno::Errno;
 use nix::libc;
 use xdpilot_core::error::{Error, Kind, Result};
 
@@ -16,7 +15,10 @@ const ENOTSUPP: i32 = 524;
 pub(crate) fn errno_text(errno: i32) -> String {
     match errno.abs() {
         ENOTSUPP => "Operation not supported by this kernel".to_owned(),
-        errno => Errno::from_raw(errno).desc().to_owned(),
+        errno => {
+            let text = std::io::Error::from_raw_os_error(errno).to_string();
+            text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned())
+        }
     }
 }
 
@@ -62,14 +64,12 @@ pub(crate) fn pin(fd: BorrowedFd<'_>, path: &Path) -> Result<()> {
     let c = c_path(path)?;
     // SAFETY: `c` is a valid C string for the call.
     let ret = unsafe { libbpf_sys::bpf_obj_pin(fd.as_raw_fd(), c.as_ptr()) };
-    match -ret {
-        libc::EPERM if !crate::pins::is_bpffs(path.parent().unwrap_or(path)) => {
-            Err(error(ret, format!("pin {}", path.display()))
-                .cause("no BPF file system is mounted there")
-                .mend("mount -t bpf bpf /sys/fs/bpf"))
+    check(ret, || format!("pin {}", path.display())).map(drop).map_err(|error| {
+        if crate::pins::is_bpffs(path.parent().unwrap_or(path)) {
+            return error;
         }
-        _ => check(ret, || format!("pin {}", path.display())).map(drop),
-    }
+        error.cause("no BPF file system is mounted there").mend("mount -t bpf bpf /sys/fs/bpf")
+    })
 }
 
 /// Opens the object pinned at `path` (`BPF_OBJ_GET`).

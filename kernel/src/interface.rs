@@ -8,8 +8,9 @@ use netlink_packet_route::{
 };
 use nix::libc;
 use xdpilot_core::error::{Error, Kind, Result};
+use xdpilot_core::near::suggestion;
 
-use crate::{attributes::Attributes, link_message::link_message, mode::Attached, near::suggestion, socket};
+use crate::{attributes::Attributes, link_message::link_message, mode::Attached, socket};
 
 /// `struct ifinfomsg`, which precedes the attributes.
 const HEADER: usize = 16;

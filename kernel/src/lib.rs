@@ -10,7 +10,6 @@ pub mod machine;
 pub mod map;
 pub mod mode;
 pub mod namespace;
-pub mod near;
 pub mod netns_directory;
 pub mod object;
 pub mod offload;

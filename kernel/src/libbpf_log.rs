@@ -2,32 +2,51 @@
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use libbpf_sys::__va_list_tag;
 
 use crate::printf;
 
 thread_local! {
-    /// The log of the capture that runs on this thread. libbpf talks on the thread that called it.
-    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    /// The capture that runs on this thread. libbpf talks on the thread that called it.
+    static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
-/// Whether some capture wants debug messages too.
-static DEBUG: AtomicBool = AtomicBool::new(false);
+/// What libbpf said.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    /// All of it.
+    pub(crate) text: String,
+    /// The first line of each warning, without libbpf's name in front.
+    pub(crate) warnings: Vec<String>,
+}
+
+struct Capture {
+    /// Whether debug messages are wanted too.
+    debug: bool,
+    talk: Talk,
+}
+
+impl Capture {
+    /// Takes a message, whose bytes need not be UTF-8: it may quote a source line.
+    fn add(&mut self, level: u32, message: &[u8]) {
+        let message = String::from_utf8_lossy(message);
+        if level == libbpf_sys::LIBBPF_WARN {
+            let line = message.lines().next().unwrap_or_default();
+            self.talk.warnings.push(line.strip_prefix("libbpf: ").unwrap_or(line).to_owned());
+        }
+        self.talk.text.push_str(&message);
+    }
+}
 
 /// Runs `work` and gives its result with all that libbpf said meanwhile on this thread.
 ///
 /// With `debug`, debug messages too: verifier logs of programs that load, relocations, probes.
-pub(crate) fn capture<T>(debug: bool, work: impl FnOnce() -> T) -> (T, String) {
+pub(crate) fn capture<T>(debug: bool, work: impl FnOnce() -> T) -> (T, Talk) {
     silence();
-    if debug {
-        DEBUG.store(true, Ordering::Relaxed);
-    }
-    LOG.with_borrow_mut(|log| *log = Some(Vec::new()));
+    CAPTURE.set(Some(Capture { debug, talk: Talk::default() }));
     let result = work();
-    let log = LOG.with_borrow_mut(Option::take).unwrap_or_default();
-    (result, String::from_utf8_lossy(&log).into_owned())
+    (result, CAPTURE.take().map_or_else(Talk::default, |capture| capture.talk))
 }
 
 /// Takes libbpf's talk away from stderr, also outside a capture.
@@ -38,14 +57,12 @@ pub(crate) fn silence() {
 
 /// libbpf's print callback (`libbpf_print_fn_t`).
 unsafe extern "C" fn print(level: u32, format: *const c_char, arguments: *mut __va_list_tag) -> c_int {
-    if level == libbpf_sys::LIBBPF_DEBUG && !DEBUG.load(Ordering::Relaxed) {
-        return 0;
-    }
-    LOG.with_borrow_mut(|log| {
-        if let Some(log) = log {
+    CAPTURE.with_borrow_mut(|capture| match capture {
+        Some(capture) if capture.debug || level != libbpf_sys::LIBBPF_DEBUG => {
             // SAFETY: libbpf gave both for this call.
-            unsafe { printf::formatted(format, arguments, |text| log.extend_from_slice(text)) };
+            unsafe { printf::formatted(format, arguments, |message| capture.add(level, message)) };
         }
+        _ => {}
     });
     0
 }

@@ -83,7 +83,7 @@ impl Loaded {
         let map = self.object.maps().find(|map| map.name() == name);
         let map = map.ok_or_else(|| Error::usage(format!("map {name}")).cause("the object has no such map"))?;
         let fd = map.as_fd().try_clone_to_owned();
-        Map::new(fd.map_err(|error| Error::failed(format!("open map {name}")).kernel(error.to_string()))?)
+        Map::of_map_fd(fd.map_err(|error| Error::failed(format!("open map {name}")).kernel(error.to_string()))?)
     }
 
     /// The names of its maps.
@@ -100,12 +100,12 @@ impl Loaded {
 /// Loads the entry program, those in `also`, and the object's maps. Where it fails nothing stays behind.
 pub fn load(request: &Request<'_>) -> std::result::Result<Loaded, LoadError> {
     let folders = make_folders(request.pinned_maps)?;
-    let (loaded, log) = libbpf_log::capture(request.verbose, || open_and_load(request));
+    let (loaded, talk) = libbpf_log::capture(request.verbose, || open_and_load(request));
     let what = || format!("load program {} of {}", request.entry, request.name);
     let loaded = match loaded {
-        Ok(object) => finish(object, request, log).map_err(|error| LoadError::from(error.context(what()))),
-        Err(Failure::Libbpf(errno)) => Err(LoadError::new(what(), errno, log)),
-        Err(Failure::Request(error)) => Err(LoadError { error, log }),
+        Ok(object) => finish(object, request, talk.text).map_err(|error| LoadError::from(error.context(what()))),
+        Err(Failure::Libbpf(errno)) => Err(LoadError::new(what(), errno, talk)),
+        Err(Failure::Request(error)) => Err(LoadError { error, log: talk.text }),
     };
     if loaded.is_err() {
         // Those that something stands in meanwhile stay.

@@ -6,6 +6,7 @@ use nix::libc;
 use xdpilot_core::error::Error;
 
 use crate::bpf;
+use crate::libbpf_log::Talk;
 
 /// A load that failed: the error, and all that libbpf and the verifier said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,10 @@ pub struct LoadError {
 
 impl LoadError {
     /// From libbpf's errno (of either sign) and its log. `what`: "load program P of O".
-    pub(crate) fn new(what: String, errno: i32, log: String) -> Self {
-        let words = verifier_words(&log).or_else(|| libbpf_words(&log)).unwrap_or_else(|| bpf::errno_text(errno));
+    pub(crate) fn new(what: String, errno: i32, talk: Talk) -> Self {
+        let Talk { text: log, warnings } = talk;
+        let words = verifier_words(&log).or_else(|| libbpf_words(&warnings));
+        let words = words.unwrap_or_else(|| bpf::errno_text(errno));
         let error = match (errno.abs(), verifier_section(&log)) {
             (libc::EPERM, None) => bpf::error(errno, what),
             _ => Error::failed(what).kernel(words).errno(errno),
@@ -72,15 +75,39 @@ fn verifier_words(log: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join("\n"))
 }
 
+/// How lines begin that tell of the way: source, branches taken, precision, calls, states.
+const TRACE: [&str; 14] = [
+    "; ",
+    "from ",
+    "mark_precise",
+    "last_idx",
+    "regs=",
+    "parent ",
+    "caller:",
+    "callee:",
+    "returning from callee:",
+    "to caller at ",
+    " R",
+    " frame",
+    "Func#",
+    "Validating ",
+];
+
 /// Whether a line tells of the verifier's way rather than of its verdict.
 fn is_trace(line: &str) -> bool {
     let number = line.split_once(": ").is_some_and(|(head, _)| head.bytes().all(|byte| byte.is_ascii_digit()));
-    number || ["; ", "from ", "mark_precise", "last_idx", "regs=", "parent "].iter().any(|head| line.starts_with(head))
+    number || TRACE.iter().any(|head| line.starts_with(head))
 }
 
-/// libbpf's first complaint, where the verifier was not reached; those after it are of what follows from it.
-fn libbpf_words(log: &str) -> Option<String> {
-    log.lines().find_map(|line| line.strip_prefix("libbpf: ")).map(str::to_owned)
+/// Parts of libbpf's warnings that tell no cause: what it puts up with, and that it failed.
+const ASIDES: [&str; 4] =
+    ["failed to load object", "BTF is optional", "Retrying without BTF", "Failed to bump RLIMIT_MEMLOCK"];
+
+/// libbpf's complaints, where the verifier was not reached, without the [`ASIDES`].
+fn libbpf_words(warnings: &[String]) -> Option<String> {
+    let telling = |line: &&String| !ASIDES.iter().any(|aside| line.contains(aside));
+    let lines: Vec<&str> = warnings.iter().filter(telling).map(String::as_str).take(4).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -102,9 +129,13 @@ libbpf: prog 'peek': failed to load: -EACCES
 libbpf: failed to load object 'peek.o'
 ";
 
+    fn talk(text: &str, warnings: &[&str]) -> Talk {
+        Talk { text: text.to_owned(), warnings: warnings.iter().map(|&line| line.to_owned()).collect() }
+    }
+
     #[test]
     fn the_complaint_and_its_source_line_are_cut_out() {
-        let error = LoadError::new("load program peek of peek.o".to_owned(), -libc::EACCES, REJECTED.to_owned());
+        let error = LoadError::new("load program peek of peek.o".to_owned(), -libc::EACCES, talk(REJECTED, &[]));
         assert_eq!(
             error.error.kernel_words(),
             Some(
@@ -116,10 +147,15 @@ libbpf: failed to load object 'peek.o'
 
     #[test]
     fn without_a_verifier_log_libbpf_speaks() {
-        let log = "libbpf: extern (func ksym) 'nope': not found\nlibbpf: failed to load object 'x.o'\n";
-        let error = LoadError::new("load".to_owned(), -libc::ESRCH, log.to_owned());
-        assert_eq!(error.error.kernel_words(), Some("extern (func ksym) 'nope': not found"));
-        let silent = LoadError::new("load".to_owned(), -libc::ENOMEM, String::new());
+        let warnings = [
+            "Error loading .BTF into kernel: -22. BTF is optional, ignoring.",
+            "Error in bpf_create_map_xattr(m): -EINVAL. Retrying without BTF.",
+            "extern (func ksym) 'nope': not found in kernel or module BTFs",
+            "failed to load object 'x.o'",
+        ];
+        let error = LoadError::new("load".to_owned(), -libc::ESRCH, talk("...", &warnings));
+        assert_eq!(error.error.kernel_words(), Some("extern (func ksym) 'nope': not found in kernel or module BTFs"));
+        let silent = LoadError::new("load".to_owned(), -libc::ENOMEM, Talk::default());
         assert_eq!(silent.error.kernel_words(), Some("Cannot allocate memory"));
     }
 
@@ -127,7 +163,7 @@ libbpf: failed to load object 'peek.o'
     fn a_cut_log_is_no_trouble() {
         for end in 0..REJECTED.len() {
             if let Some(part) = REJECTED.get(..end) {
-                LoadError::new("load".to_owned(), -libc::EACCES, part.to_owned());
+                LoadError::new("load".to_owned(), -libc::EACCES, talk(part, &[]));
             }
         }
     }

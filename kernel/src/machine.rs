@@ -39,7 +39,7 @@ fn parse_release(text: &str) -> (u32, u32, u32) {
 /// Whether the kernel has bpf_link for XDP (Linux 5.9).
 ///
 /// Asked by making a link from no program: a kernel that knows XDP links finds the descriptor bad, one that
-/// does not finds the attach type invalid (`link_create` in `kernel/bpf/syscall.c`).
+/// does not finds the attach type invalid (`link_create` in `kernel/bpf/syscall.c`). False also for users who may not use BPF at all.
 pub fn has_xdp_link() -> bool {
     // SAFETY: no options; neither descriptor nor interface exist, so nothing is attached.
     let ret = unsafe { libbpf_sys::bpf_link_create(-1, 0, libbpf_sys::BPF_XDP, std::ptr::null()) };

@@ -76,9 +76,14 @@ pub struct Map {
 }
 
 impl Map {
-    /// Takes over the descriptor of a map.
+    /// Takes over the descriptor of a map; an error where it is none.
     pub fn new(fd: OwnedFd) -> Result<Self> {
         ObjectRef::of_fd(fd.as_fd())?.expect_kind(ObjectKind::Map, Path::new("descriptor"))?;
+        Self::of_map_fd(fd)
+    }
+
+    /// Like [`Map::new`], where it is known that the descriptor is a map's.
+    pub(crate) fn of_map_fd(fd: OwnedFd) -> Result<Self> {
         let info = MapInfo::of_fd(fd.as_fd())?;
         let size = info.value_size as usize;
         let value_bytes = if info.is_per_cpu() { size.next_multiple_of(8) * machine::possible_cpus()? } else { size };
@@ -89,12 +94,17 @@ impl Map {
     pub fn open(id: u32) -> Result<Option<Self>> {
         // SAFETY: takes an integer, returns a descriptor.
         let ret = unsafe { libbpf_sys::bpf_map_get_fd_by_id(id) };
-        bpf::fd_of_id(ret, || format!("open map {id}"))?.map(Self::new).transpose()
+        bpf::fd_of_id(ret, || format!("open map {id}"))?.map(Self::of_map_fd).transpose()
     }
 
     /// Opens the map pinned at `path`.
     pub fn open_pinned(path: &Path) -> Result<Self> {
         Self::new(bpf::open_pinned(path)?).map_err(|error| error.context(path.display()))
+    }
+
+    /// Pins it at `path` on a BPF file system: it outlives this process.
+    pub fn pin(&self, path: &Path) -> Result<()> {
+        bpf::pin(self.as_fd(), path)
     }
 
     /// Its facts.

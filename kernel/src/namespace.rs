@@ -19,7 +19,9 @@ use nix::{
 };
 use xdpilot_core::error::{Error, Kind, Result};
 
-use crate::{near::suggestion, netns_directory};
+use xdpilot_core::near::suggestion;
+
+use crate::netns_directory;
 
 /// A handle on a network namespace; the namespace lives at least as long as this does.
 #[derive(Debug)]
@@ -72,6 +74,15 @@ impl Namespace {
                 .mend(format!("ip netns delete {name}")),
             _ => failed(&what(), &error, "the name is bound to something that cannot be opened"),
         })
+    }
+
+    /// A second handle on the same namespace.
+    pub fn try_clone(&self) -> Result<Self> {
+        let fd = self.fd.try_clone();
+        let fd = fd.map_err(|error| {
+            failed("duplicate the handle of a network namespace", &error, "too many files are open")
+        })?;
+        Ok(Namespace { fd, inode: self.inode })
     }
 
     /// Opens a file and makes sure that it stands for a namespace (else `InvalidData`).

@@ -15,11 +15,9 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::near::suggestion;
 
-use crate::{
-    namespace::{Namespace, failed},
-    near::suggestion,
-};
+use crate::namespace::{Namespace, failed};
 
 /// Where the names are.
 const DIRECTORY: &str = "/run/netns";

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use xdpilot_core::error::{Error, Kind, Result};
@@ -45,6 +46,19 @@ pub fn ensure_mounted() -> Result<()> {
             _ => error.cause("the kernel has no BPF file system (CONFIG_BPF_SYSCALL)"),
         }
     })
+}
+
+/// Held by one process at a time: what stands on interfaces and in [`BPFFS`] changes only under it.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<fs::File>);
+
+/// Waits for the lock. It is one on the folder itself, so that nothing is left on disk.
+pub fn lock() -> Result<Lock> {
+    let what = || Error::failed(format!("lock {BPFFS}"));
+    let folder = fs::File::open(BPFFS).map_err(|error| what().kernel(error.to_string()))?;
+    let lock = Flock::lock(folder, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {BPFFS}")))?;
+    Ok(Lock(lock))
 }
 
 /// Removes a pin or an empty folder of pins; no error where there is none.

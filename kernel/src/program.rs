@@ -39,8 +39,9 @@ pub struct ProgramInfo {
     pub jited_bytes: u32,
     /// The size of its translated instructions in bytes.
     pub xlated_bytes: u32,
-    /// The interface that it is bound to or offloaded to; 0 for none. An index in the interface's own namespace.
-    pub bound_ifindex: u32,
+    /// The interface that it is offloaded to; 0 for none. An index in the interface's own namespace. (The kernel does
+    /// not tell of programs that are only bound: `bpf_prog_offload_info_fill` in `kernel/bpf/offload.c`.)
+    pub offload_ifindex: u32,
     /// How often it ran while statistics were on ([`crate::stats::Stats`]).
     pub run_count: u64,
     /// How long it ran while statistics were on.
@@ -52,6 +53,9 @@ impl ProgramInfo {
     pub fn of_fd(fd: BorrowedFd<'_>) -> Result<Self> {
         let what = || "read a program's facts".to_owned();
         let counts: bpf_prog_info = bpf::info(fd, what)?;
+        if counts.nr_map_ids == 0 {
+            return Ok(Self::new(&counts, Vec::new(), whole_name(fd, &counts)));
+        }
         let mut map_ids = vec![0u32; counts.nr_map_ids as usize];
         let mut asked = bpf_prog_info {
             nr_map_ids: counts.nr_map_ids,
@@ -96,7 +100,7 @@ impl ProgramInfo {
             btf_id: info.btf_id,
             jited_bytes: info.jited_prog_len,
             xlated_bytes: info.xlated_prog_len,
-            bound_ifindex: info.ifindex,
+            offload_ifindex: info.ifindex,
             run_count: info.run_cnt,
             run_time: Duration::from_nanos(info.run_time_ns),
         }
