@@ -12,5 +12,8 @@ pub mod prepare;
 pub mod record;
 pub mod source;
 pub mod state;
+pub mod status;
+pub mod table;
 pub mod target;
 pub mod unload;
+pub mod when;
