@@ -95,14 +95,7 @@ fn look(args: &Args, before: Option<&Snapshot>, runs: bool) -> Result<Snapshot> 
     sample(Look { wanted, before, runs })
 }
 
-fn watch(
-    args: &Args,
-    first: Snapshot,
-    runs: bool,
-    every: Duration,
-    pause: &Pause,
-    out: &mut impl Write,
-) -> Result<()> {
+fn watch(args: &Args, first: Snapshot, runs: bool, every: Duration, pause: &Pause, out: &mut impl Write) -> Result<()> {
     let in_place = !args.json && std::io::stdout().is_terminal();
     let mut frames = Frames::new(out, in_place);
     let mut snapshot = first;

@@ -69,7 +69,9 @@ fn counts(verdicts: &[VerdictCount]) -> String {
         .map(|count| {
             let total = format!("{} {}, {}B", count.verdict, count.packets, short(count.bytes as f64));
             match (count.packets_per_second, count.bytes_per_second) {
-                (Some(packets), Some(bytes)) => format!("{total} ({}/s, {}B/s)", short(packets).trim_end(), short(bytes)),
+                (Some(packets), Some(bytes)) => {
+                    format!("{total} ({}/s, {}B/s)", short(packets).trim_end(), short(bytes))
+                }
                 _ => total,
             }
         })

@@ -4,9 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{pipe, unregister};
-use signal_hook::SigId;
 use xdpilot_core::error::{Error, Result};
 
 /// Waits that an interrupt (Ctrl-C, SIGTERM, SIGHUP) ends, so that what was begun is put back.
