@@ -122,7 +122,9 @@ fn references(object: &Object, function: &Function, need: &mut impl FnMut(&str, 
             (false, false) => "kernel symbol",
         };
         let optional = if wanted.weak { " (can do without)" } else { "" };
-        let version = if wanted.weak || !called { None } else { Some("5.18") };
-        need(&format!("{kind} {}{optional}", wanted.name), version);
+        if called && !wanted.weak {
+            need("calls of kernel functions", Some("5.18"));
+        }
+        need(&format!("{kind} {}{optional}", wanted.name), None);
     }
 }
