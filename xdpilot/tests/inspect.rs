@@ -23,7 +23,7 @@ SEC("xdp") int filter(struct xdp_md *ctx) {
     return verdict(ctx->data_end - ctx->data);
 }
 SEC("tc") int other(void *ctx) { return 0; }
-char license[] SEC("license") = "Dual MIT/GPL";
+char _license[] SEC("license") = "Dual MIT/GPL";
 "#;
 
 fn output(program: &str, args: &[&str], file: &Path) -> String {
@@ -70,8 +70,8 @@ fn sections_and_symbols_are_those_of_readelf() {
         let symbol = &theirs["Symbol"];
         assert_eq!((&symbol["Value"], &symbol["Size"]), (&ours.value.into(), &ours.size.into()));
         assert_eq!(symbol["Binding"]["Name"].as_str().unwrap().to_uppercase(), ours.binding);
-        let kind = symbol["Type"]["Name"].as_str().unwrap().to_uppercase();
-        assert_eq!(if kind == "NONE" { "NOTYPE" } else { &kind }, ours.kind, "{symbol}");
+        let kind = symbol["Type"]["Value"].as_u64().unwrap() as usize;
+        assert_eq!(["NOTYPE", "OBJECT", "FUNC", "SECTION", "FILE"][kind], ours.kind, "{symbol}");
         assert!(ours.kind == "SECTION" || symbol["Name"]["Name"] == *ours.name, "{symbol}");
     }
 }
