@@ -1,4 +1,5 @@
 //! The disassembler against LLVM's: the same instructions, assembled and compiled by clang-19.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
 //! `xdpilot inspect` against what LLVM's tools say of the same object.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -129,6 +129,6 @@ fn print(args: &Args, snapshot: &Snapshot, out: &mut impl Write) -> Result<()> {
 
 fn tell_hidden(snapshot: &Snapshot) {
     if !snapshot.hidden.is_empty() {
-        eprintln!("note: hidden from this user: {}; root sees all", snapshot.hidden.join("; "));
+        eprintln!("note: hidden from this user: {}", snapshot.hidden.join("; "));
     }
 }

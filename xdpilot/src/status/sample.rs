@@ -47,7 +47,7 @@ pub struct Look<'a> {
 pub fn sample(look: Look<'_>) -> Result<Snapshot> {
     let mut sampler = Sampler::new(look);
     let names = Names::new();
-    if Namespace::of_pid(1).is_err_and(|error| error.kind() == Kind::NotPermitted) {
+    if look.wanted.is_none() && Namespace::of_pid(1).is_err_and(|error| error.kind() == Kind::NotPermitted) {
         sampler.hidden.insert(NAMESPACES_HIDDEN);
     }
     let mut interfaces = Vec::new();

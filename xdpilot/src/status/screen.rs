@@ -5,6 +5,8 @@ use crate::table::{Row, Style, Table};
 use crate::when;
 
 const HEADER: [&str; 9] = ["INTERFACE", "WHERE", "PROGRAM", "ID", "TAG", "MODE", "OWNER", "SINCE", "SOURCE"];
+/// Columns that give way first on a narrow terminal: WHERE, PROGRAM, OWNER, SOURCE.
+const FLEXIBLE: [usize; 4] = [1, 2, 6, 8];
 /// What this user may not see.
 const HIDDEN: &str = "?";
 
@@ -13,7 +15,7 @@ pub fn draw(snapshot: &Snapshot, style: Style) -> String {
     if snapshot.interfaces.is_empty() {
         return "no XDP program is attached\n".to_string();
     }
-    let mut table = Table::new(&HEADER);
+    let mut table = Table::new(&HEADER).flexible(&FLEXIBLE);
     for interface in &snapshot.interfaces {
         if interface.programs.is_empty() {
             let head = [interface.interface.clone(), interface.place.join(", "), "none".to_string()];
