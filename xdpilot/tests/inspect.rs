@@ -128,3 +128,36 @@ fn other_files_are_refused_in_words() {
     let error = inspect("x.o", b"#!/bin/sh\n", false).unwrap_err();
     assert_eq!(error.what(), "x.o: not an ELF file");
 }
+
+#[test]
+fn newer_features_are_named_with_their_linux() {
+    let folder = TempDir::new().unwrap();
+    let source = r#"
+#define SEC(name) __attribute__((section(name), used))
+struct xdp_md { unsigned data, data_end; };
+struct task { int pid; } __attribute__((preserve_access_index));
+struct { int (*type)[27]; int (*max_entries)[4096]; } events SEC(".maps");
+struct { int (*type)[3]; int (*key_size)[4]; int (*value_size)[4]; int (*max_entries)[2]; } next SEC(".maps");
+static long (*tail_call)(void *ctx, void *map, unsigned key) = (void *)12;
+static long (*output)(void *map, void *data, long size, long flags) = (void *)130;
+extern int a_kernel_function(struct xdp_md *ctx) __attribute__((section(".ksyms")));
+static __attribute__((noinline)) int onward(struct xdp_md *ctx) { tail_call(ctx, &next, 1); return 2; }
+SEC("xdp.frags") int entry(struct xdp_md *ctx) {
+    struct task *task = (void *)(long)ctx->data;
+    int pid = (void *)(task + 1) > (void *)(long)ctx->data_end ? 0 : task->pid;
+    output(&events, &pid, 4, 0);
+    return a_kernel_function(ctx) + onward(ctx);
+}
+"#;
+    let report = report(&compile(&folder, source), true);
+    assert!(report.core && report.license.is_none());
+    let need = |what: &str| report.needs.iter().find(|need| need.what.starts_with(what)).map(|need| need.linux);
+    assert_eq!(need("map type ringbuf"), Some(Some("5.8")));
+    assert_eq!(need("bpf_ringbuf_output"), Some(Some("5.8")));
+    assert_eq!(need("tail calls in subprograms"), Some(Some("5.10")));
+    assert_eq!(need("packets of several buffers"), Some(Some("5.18")));
+    assert_eq!(need("kernel function a_kernel_function"), Some(None));
+    assert_eq!(report.linux, "5.18");
+    let code = &report.functions.as_ref().unwrap().iter().find(|function| function.name == "entry").unwrap().code;
+    assert!(code.iter().any(|line| line.text == "call a_kernel_function"), "{code:#?}");
+}
