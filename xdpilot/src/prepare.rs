@@ -7,7 +7,7 @@ use xdpilot_core::asm::{Insn, op};
 use xdpilot_core::btf::{Btf, kind};
 use xdpilot_core::diagnose::{Facts, Stage, explain};
 use xdpilot_core::error::Result;
-use xdpilot_core::modernize::{Choice, Machine, Modern, Options, map_type, modernize, pin_path};
+use xdpilot_core::modernize::{Choice, Machine, Modern, Options, fill_program_arrays, map_type, modernize, pin_path};
 use xdpilot_core::object::{Map, Object, Pinning};
 use xdpilot_core::{elf, link};
 use xdpilot_kernel::load::{self, Device, LoadError, Loaded, Request};
@@ -166,6 +166,12 @@ fn mend(wanted: &Wanted<'_>, trial: &Trial, object: &Object, failure: &LoadError
         && next.options.machine.interface_map_limit > SMALL_INTERFACE_MAP
     {
         next.options.machine.interface_map_limit = SMALL_INTERFACE_MAP;
+    } else if let Some(member) =
+        refused_member(object, wanted, &failure.log).filter(|m| !next.options.without.contains(m))
+    {
+        let why = failure.error.kernel_words().and_then(|words| words.lines().next()).unwrap_or("no reason given");
+        next.notes.push(format!("tail calls to {member} fall through: the kernel refuses that program ({why})"));
+        next.options.without.push(member);
     } else if next.wrap {
         next.wrap = false;
         let why =
@@ -175,6 +181,19 @@ fn mend(wanted: &Wanted<'_>, trial: &Trial, object: &Object, failure: &LoadError
         return None;
     }
     Some(next)
+}
+
+/// The member of a program array that libbpf says it could not load.
+fn refused_member(object: &Object, wanted: &Wanted<'_>, log: &str) -> Option<String> {
+    let mut object = object.clone();
+    fill_program_arrays(&mut object);
+    let members: Vec<&str> =
+        object.tail_call_targets().into_iter().map(|id| object.function(id).name.as_str()).collect();
+    let refused = log.lines().filter(|line| line.contains("failed to load")).filter_map(|line| {
+        let name = line.split_once("prog '")?.1.split_once('\'')?.0;
+        members.contains(&name).then(|| name.to_string())
+    });
+    refused.last().filter(|name| wanted.choice.program.as_ref() != Some(name))
 }
 
 fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Error {

@@ -259,6 +259,9 @@ fn target(
     if let Some(id) = layout.data.get(&symbol.section) {
         return Ok(Target::Data(*id, offset as u32));
     }
+    if let Some((id, start)) = layout.common.get(&relocation.symbol) {
+        return Ok(Target::Data(*id, start.wrapping_add(insn.imm as u32)));
+    }
     let name = file.sections.get(symbol.section).map_or("an unknown section", |s| s.name);
     if super::read_maps::is_map_section(name) {
         let exact = layout.maps.at(symbol.section, symbol.value).filter(|_| symbol.kind != symbol_type::SECTION);

@@ -122,7 +122,7 @@ pub(crate) fn connect(object: &mut Object, budget: &mut Budget) -> Result<()> {
 }
 
 /// iproute2's tail-call sections: the function of section `ID/KEY` goes into the program array of that id.
-pub(crate) fn fill_program_arrays(object: &mut Object) {
+pub fn fill_program_arrays(object: &mut Object) {
     // The first map of an id is meant.
     let arrays: HashMap<u32, usize> = (object.maps.iter().enumerate().rev())
         .filter_map(|(at, map)| match map.declaration {

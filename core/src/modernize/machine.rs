@@ -87,6 +87,15 @@ fn adapt_shape(shape: &mut Shape, machine: Machine, tell: &mut impl FnMut(String
         (shape.key_size, shape.value_size) = (4, 4);
         (shape.key_type, shape.value_type) = (None, None);
     }
+    // Their values are an interface or a queue size, alone or with a program's descriptor.
+    let with_program = [map_type::DEVMAP, map_type::DEVMAP_HASH, map_type::CPUMAP];
+    if with_program.contains(&shape.kind) && (shape.key_size != 4 || !matches!(shape.value_size, 4 | 8)) {
+        tell(format!(
+            "keys of {} and values of {} bytes are none that the kernel takes; created with 4 and 4",
+            shape.key_size, shape.value_size
+        ));
+        (shape.key_size, shape.value_size, shape.key_type, shape.value_type) = (4, 4, None, None);
+    }
     if shape.max_entries == 0 {
         shape.max_entries = default_entries(shape.kind, cpus);
         if shape.max_entries != 0 {
