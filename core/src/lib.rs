@@ -15,3 +15,4 @@ pub mod map_types;
 pub mod modernize;
 pub mod near;
 pub mod object;
+pub mod pass;

@@ -23,6 +23,7 @@ impl Default for Machine {
 }
 
 const NO_PREALLOC: u32 = 1;
+const RDONLY_PROG: u32 = 1 << 7;
 /// What a map without a size gets where nothing of the machine tells it.
 const DEFAULT_ENTRIES: u32 = 1024;
 const DEFAULT_RING_BYTES: u32 = 1 << 18;
@@ -89,6 +90,10 @@ fn adapt_shape(shape: &mut Shape, machine: Machine, tell: &mut impl FnMut(String
     }
     // Their values are an interface or a queue size, alone or with a program's descriptor.
     let with_program = [map_type::DEVMAP, map_type::DEVMAP_HASH, map_type::CPUMAP];
+    if with_program.contains(&shape.kind) && shape.flags & RDONLY_PROG != 0 {
+        shape.flags &= !RDONLY_PROG;
+        tell("created without BPF_F_RDONLY_PROG: programs cannot write to such maps anyway, and the kernel refuses the flag".into());
+    }
     if with_program.contains(&shape.kind) && (shape.key_size != 4 || !matches!(shape.value_size, 4 | 8)) {
         tell(format!(
             "keys of {} and values of {} bytes are none that the kernel takes; created with 4 and 4",
