@@ -10,6 +10,8 @@ pub mod diagnose;
 pub mod elf;
 pub mod error;
 pub mod link;
+#[cfg(test)]
+mod made;
 pub mod modernize;
 pub mod near;
 pub mod object;

@@ -270,3 +270,46 @@ fn target(
     }
     Err(format!("refers to section {name}, which a program cannot use"))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::asm::{Insn, call, op};
+    use crate::elf;
+    use crate::made::{function, object};
+    use crate::object::{DataId, FunctionId, Object, Target};
+
+    fn again(object: &Object) -> Object {
+        elf::read(&elf::write(object)).unwrap().0
+    }
+
+    #[test]
+    fn relative_calls_begin_functions_that_have_no_symbol() {
+        let exit = Insn::new(op::EXIT, 0, 0, 0, 0);
+        let mut main = function("main", "xdp", &[]);
+        main.code = vec![Insn::new(op::CALL, 0, call::FUNCTION, 0, 1), exit, Insn::default(), exit];
+        let read = again(&object(vec![main]));
+        let places: Vec<_> = read.functions.iter().map(|f| (f.name.as_str(), f.start, f.code.len())).collect();
+        assert_eq!(places, [("main", 0, 2), ("xdp_2", 2, 2)]);
+        assert_eq!(read.functions[0].references[0].target, Target::Function(FunctionId(1)));
+    }
+
+    #[test]
+    fn a_call_that_leads_nowhere_breaks_only_its_function() {
+        let mut bad = function("bad", "xdp", &[]);
+        bad.code[0] = Insn::new(op::CALL, 0, call::FUNCTION, 0, 100);
+        let read = again(&object(vec![bad, function("good", "prog", &[])]));
+        assert!(read.functions[0].broken.as_ref().is_some_and(|why| why.starts_with("instruction 0 calls a place")));
+        assert_eq!(read.functions[1].broken, None);
+    }
+
+    #[test]
+    fn a_load_from_a_section_that_holds_no_data_is_told() {
+        let mut all = object(vec![function("main", "xdp", &[Target::Data(DataId(0), 0)])]);
+        let content = crate::object::Content::Bytes(vec![0; 4]);
+        let name = ".debug_info".to_string();
+        all.data.push(crate::object::Data { name, writable: false, align: 1, content, symbols: Vec::new() });
+        let read = again(&all);
+        let why = "instruction 0 refers to section .debug_info, which a program cannot use";
+        assert_eq!(read.functions[0].broken.as_deref(), Some(why));
+    }
+}
