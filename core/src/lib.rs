@@ -16,3 +16,7 @@ pub mod modernize;
 pub mod near;
 pub mod object;
 pub mod pass;
+
+mod made;
+
+#[cfg(test)]
