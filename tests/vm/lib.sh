@@ -15,50 +15,38 @@ veth_pair() {
 }
 
 # Takes the pair and its namespace away.
-veth_gone() {
-    ip link del xv0
-    ip netns del xpvm
-}
+veth_gone() { ip link del xv0 && ip netns del xpvm; }
 
 # The address answers within 10 s (a new link may need a moment).
 reaches() {
-    for _ in $(seq 10); do
-        if ping -c1 -W1 "$1"; then return; fi
-    done
+    for _ in $(seq 10); do ping -c1 -W1 "$1" && return; done
     return 1
 }
 
-# The address answers none of three pings.
-silent() { fails ping -c3 -i1 -W1 "$1"; }
+# The address does not answer a ping.
+silent() { fails ping -c1 -W1 "$1"; }
 
 # The command fails.
 fails() { if "$@"; then return 1; fi; }
 
-# refused WORDS COMMAND...: the command fails and its output matches WORDS (a regular expression, any case).
-refused() {
+# Runs a command, shows its output and keeps it in /tmp/said; that matches WORDS (a regular expression, any case).
+said() {
     words=$1
     shift
-    if "$@" >/tmp/said 2>&1; then status=0; else status=$?; fi
+    status=0
+    "$@" >/tmp/said 2>&1 || status=$?
     cat /tmp/said
-    [ "$status" != 0 ]
     grep -qiE -- "$words" /tmp/said
 }
 
-# says WORDS COMMAND...: the command succeeds and its output matches WORDS.
-says() {
-    words=$1
-    shift
-    "$@" >/tmp/said 2>&1 || { cat /tmp/said; return 1; }
-    cat /tmp/said
-    grep -qiE -- "$words" /tmp/said
-}
+# says WORDS COMMAND...: the command succeeds with these words; refused: it fails with them, by an exit code of its own.
+says() { said "$@" && [ "$status" = 0 ]; }
+refused() { said "$@" && [ "$status" -ge 1 ] && [ "$status" -le 4 ]; }
 
 # The interface has a program in this mode, says ip: xdp (native), xdpgeneric, or none.
 mode_is() {
-    case $2 in
-        none) fails dash -c "ip -d link show dev '$1' | grep -q 'prog/xdp'" ;;
-        *) ip -d link show dev "$1" | grep -q "prog/$2 " ;;
-    esac
+    mode=$(ip -o link show dev "$1" | sed -n 's/.* mtu [0-9]* \(xdp[a-z]*\) .*/\1/p')
+    [ "${mode:-none}" = "$2" ]
 }
 
 # Prints the name of the network card that this driver runs.

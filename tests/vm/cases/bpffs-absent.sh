@@ -5,5 +5,5 @@ xdpilot load $DROP --on xv0 --mode native
 silent 10.9.0.2
 xdpilot unload --on xv0
 reaches 10.9.0.2
-mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+grep -q ' /sys/fs/bpf ' /proc/mounts || mount -t bpf bpf /sys/fs/bpf
 veth_gone
