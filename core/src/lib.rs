@@ -4,4 +4,12 @@
 //! is written as an ELF file that libbpf takes.
 #![forbid(unsafe_code)]
 
+pub mod asm;
+pub mod btf;
+pub mod diagnose;
+pub mod elf;
 pub mod error;
+pub mod link;
+pub mod modernize;
+pub mod near;
+pub mod object;

@@ -1,2 +1,30 @@
 //! The kernel's side of xdpilot, as safe functions. The only crate with `unsafe`.
 #![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod configure;
+pub mod headers;
+pub mod interface;
+pub mod link;
+pub mod load;
+pub mod machine;
+pub mod map;
+pub mod mode;
+pub mod namespace;
+pub mod netns_directory;
+pub mod object;
+pub mod offload;
+pub mod owners;
+pub mod pins;
+pub mod program;
+pub mod stats;
+pub mod test_run;
+pub mod veth;
+pub mod xdp_netlink;
+
+mod attributes;
+mod bpf;
+mod libbpf_log;
+mod link_message;
+mod load_error;
+mod printf;
+mod socket;

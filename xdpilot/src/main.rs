@@ -1,4 +1,10 @@
-//! xdpilot: XDP programs on interfaces and containers.
+//! The `xdpilot` command.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    xdpilot::cli::Cli::parse().run()
+}

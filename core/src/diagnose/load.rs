@@ -1,0 +1,188 @@
+//! Reading and loading objects. Words: libbpf (`libbpf.c`), libxdp (`libxdp.c`), iproute2 (`lib/bpf_legacy.c`),
+//! `kernel/bpf/offload.c`.
+
+use super::Stage::{Attach, Load};
+use super::row::Row;
+
+pub(super) const ROWS: &[Row] = &[
+    Row::said(
+        "D29",
+        &["missing bpf prog type, check elf section name"],
+        "the program's section name is not one that libbpf 1.x knows",
+        "xdpilot load   takes it as it is; for other loaders rename it: SEC(\"xdp\")",
+    ),
+    Row::said(
+        "D30",
+        &["legacy map definitions in 'maps' section are not supported"],
+        "the maps are defined the old way (struct bpf_map_def), which libbpf 1.x refuses",
+        "xdpilot load   takes it as it is; for other loaders define them in SEC(\".maps\")",
+    ),
+    Row::said(
+        "D31",
+        &["doesn't contain sec"],
+        "the object has no such section; ip link looks for `prog` where none is named",
+        "xdpilot inspect {source}   lists the sections; then   --section NAME",
+    ),
+    Row::said(
+        "D32",
+        &["no elf library support compiled in"],
+        "this ip(8) was built without libelf and cannot load objects",
+        "xdpilot load {source} --on {on}",
+    ),
+    Row::said(
+        "D33",
+        &["elf contains non-{map,call} related relo data"],
+        "ip's own loader knows neither global variables nor functions of the object",
+        "xdpilot load {source} --on {on}",
+    ),
+    Row::said(
+        "D34",
+        &["map specification differs from pinned file",
+            "couldn't reuse pinned map at*parameter mismatch"],
+        "a map of that name but another shape is pinned already, mostly by an earlier version of the program",
+        "bpftool map show pinned PATH   shows it; rm PATH   lets go of it (and of its contents)",
+    ),
+    Row::said(
+        "D35",
+        &["btf is required, but is missing or corrupted",
+            "has no btf information, so we can't load it as multiprog",
+            "requires btf information"],
+        "the object was compiled without debug information, so it has no BTF",
+        "clang -O2 -g -target bpf -c FILE.c -o FILE.o",
+    ),
+    Row::said(
+        "D36",
+        &["failed to find valid kernel btf",
+            "error loading vmlinux btf"],
+        "the program reads kernel types (CO-RE), and this kernel has no BTF of them",
+        "use a kernel with CONFIG_DEBUG_INFO_BTF=y; ls /sys/kernel/btf/vmlinux   shows whether it has",
+    ),
+    Row::said(
+        "D38",
+        &["error in bpf_object__probe_loading*operation not permitted",
+            "memlock may be too low",
+            "make sure your kernel supports bpf"],
+        "loading BPF needs CAP_BPF and CAP_NET_ADMIN (before Linux 5.11 also unlimited locked memory); containers and lockdown take them away",
+        "run it as root: sudo xdpilot …; in a container: --cap-add BPF --cap-add NET_ADMIN --cap-add PERFMON; before 5.11: ulimit -l unlimited",
+    )
+    .or_number(&[Load], &[1]),
+    Row::said(
+        "D39",
+        &["failed to attach test program to dispatcher",
+            "compatibility check for dispatcher program failed",
+            "can't fall back to legacy load with"],
+        "libxdp's dispatcher replaces functions of a running program, which this kernel or machine cannot do",
+        "xdpilot load {source} --on {on}   (needs no dispatcher); with libxdp: LIBXDP_SKIP_DISPATCHER=1 and one program",
+    )
+    .or_number(&[Load, Attach], &[524]),
+    Row::said(
+        "D40",
+        &["existing program is not using a dispatcher"],
+        "a program of another loader is on {on}, and libxdp can add to a dispatcher only",
+        "xdpilot unload --on {on}   then load again, or   xdpilot load {source} --on {on} --replace",
+    ),
+    Row::said(
+        "D41",
+        &["xdp dispatcher version*higher than supported",
+            "existing dispatcher version*is older than our version"],
+        "two versions of libxdp meet on {on}",
+        "unload with the tool that loaded, or   xdpilot unload --on {on} --all;   then use one version of libxdp",
+    ),
+    Row::said(
+        "D42",
+        &["metadata kfuncs require device-bound program",
+            "dispatcher is already bound",
+            "was not bound to a device"],
+        "the program reads the card's RX metadata, so it must be loaded for one interface",
+        "xdpilot load {source} --on {on} --mode native   (one target, not generic)",
+    ),
+    Row::said(
+        "D81",
+        &["extern (func ksym)*not found in kernel",
+            "invalid kernel function call not eliminated in verifier pass", "is referenced but wasn't resolved"],
+        "the program calls a kernel function (kfunc) that this kernel lacks",
+        "use a newer kernel or the module that has it; declare it __weak and test it with bpf_ksym_exists() if it is optional",
+    ),
+    Row::said(
+        "D82",
+        &["extern (func ksym)*incompatible with kernel"],
+        "the program declares a kernel function (kfunc) with other types than this kernel has",
+        "take the declaration from the running kernel: bpftool btf dump file /sys/kernel/btf/vmlinux format c > vmlinux.h",
+    ),
+    Row::said(
+        "D83",
+        &["extern (var ksym)*not found",],
+        "the program reads a kernel variable that this kernel lacks",
+        "declare it __weak and test its address, or use another kernel",
+    ),
+    Row::said(
+        "D84",
+        &["(strong): not resolved",
+            "failed to open system kconfig"],
+        "the program asks for the kernel's configuration, which cannot be read here",
+        "put it at /boot/config-$(uname -r)   or load the module: modprobe configs",
+    ),
+    Row::said(
+        "D85",
+        &["<invalid co-re relocation>",
+            "failed to resolve co-re relocation",
+            "invalid func unknown#195896080"],
+        "the program reads a kernel type or field that this kernel does not have",
+        "guard it with bpf_core_field_exists(), or use a kernel that has it",
+    ),
+    Row::said(
+        "D86",
+        &["failed to create: invalid argument"],
+        "the kernel refuses a map: its type, sizes or flags are not of this kernel, or an entry count is 0 or too large",
+        "xdpilot inspect {source}   shows the maps and what they need",
+    ),
+    Row::said(
+        "D87",
+        &["failed to create: argument list too long",
+            "failed to create: cannot allocate memory"],
+        "a map has more or larger entries than the kernel allows or has memory for",
+        "make max_entries smaller",
+    ),
+    Row::said(
+        "D88",
+        &["specified path*is not on bpf fs"],
+        "pins live in the BPF file system only, and that path is elsewhere, or it is not mounted",
+        "mount -t bpf bpf /sys/fs/bpf",
+    ),
+    Row::said(
+        "D89",
+        &["not a valid ebpf object file",
+            "failed to open*as elf file",
+            "elf: endianness mismatch"],
+        "the file is no BPF object for this machine",
+        "file {source}   says what it is; compile with clang -target bpf (bpfel or bpfeb for another byte order)",
+    ),
+    Row::said(
+        "D90",
+        &["kernel doesn't support global data"],
+        "the program has global variables, which kernels before 5.2 lack",
+        "use a newer kernel, or keep them in a map",
+    ),
+    Row::said(
+        "D91",
+        &["bad map relo against",
+            "bad call relo against",
+            "bad relo against"],
+        "the object refers to a symbol that is neither map, function nor global data of it",
+        "link all parts first: bpftool gen object OUT.o A.o B.o",
+    ),
+    Row::said(
+        "D92",
+        &["is referenced but wasn't created"],
+        "the program uses a map that was switched off for this load",
+        "load it without switching that map off",
+    ),
+    // Last: a warning that mostly stands beside the real error.
+    Row::said(
+        "D37",
+        &["btf debug data section '.btf' rejected",
+            "error loading .btf into kernel"],
+        "this kernel does not take the object's debug information; the program itself may still load",
+        "nothing, if the program loads; else clang -O2 -g -mcpu=v2, or a newer kernel",
+    ),
+];

@@ -1,0 +1,193 @@
+//! The verifier on control flow, calls, locks and references. Words: `kernel/bpf/verifier.c`.
+
+use super::Stage::Load;
+use super::row::Row;
+
+pub(super) const ROWS: &[Row] = &[
+    Row::said(
+        "E45",
+        &["bpf program is too large. processed",
+            "program is too large"],
+        "the verifier gave up after a million instructions: loops and branches multiply its paths",
+        "use bpf_loop() or bpf_for() (Linux 5.17, 6.4), split it by tail calls, put inner parts into __noinline global functions",
+    )
+    .or_number(&[Load], &[7]),
+    Row::said(
+        "E121",
+        &["the sequence of*jumps is too complex"],
+        "the verifier has too many branches open at once, mostly from an unrolled or nested loop",
+        "use bpf_loop() or bpf_for() (Linux 5.17, 6.4) instead of the loop",
+    ),
+    Row::said(
+        "E122",
+        &["infinite loop detected"],
+        "a loop may run for ever: nothing that the verifier follows changes from one turn to the next",
+        "count the turns in a local variable with a constant limit: for (int i = 0; i < 64; i++)",
+    ),
+    Row::said(
+        "E46",
+        &["back-edge from insn"],
+        "the program has a loop, and this kernel (before 5.3) takes none",
+        "#pragma unroll   before the loop, or a newer kernel",
+    ),
+    Row::said(
+        "E47",
+        &["combined stack size of"],
+        "the functions that call each other need more than 512 bytes of stack together",
+        "keep large variables in a per-CPU array map of one element; calls do not share stack",
+    ),
+    Row::said(
+        "E123",
+        &["call stack of*frames is too deep"],
+        "functions call each other more than 8 levels deep, or recurse",
+        "flatten the calls (static __always_inline), or use a tail call",
+    ),
+    Row::said(
+        "E124",
+        &["recursive call from"],
+        "a function calls itself, which BPF programs may not",
+        "make it a loop with a constant limit, or bpf_loop()",
+    ),
+    Row::said(
+        "E125",
+        &["unreachable insn"],
+        "some instructions can never run, mostly left over by inline assembly or an older clang",
+        "clang -O2, without the dead code",
+    ),
+    Row::said(
+        "E126",
+        &["last insn is not an exit or jmp"],
+        "the program, or a function of it, runs past its end without a return",
+        "return a verdict on every path; an undefined value or a call to an undeclared function makes clang drop the rest",
+    ),
+    Row::said(
+        "E127",
+        &["jump out of range"],
+        "a jump leads out of its function",
+        "check inline assembly and tools that changed the object",
+    ),
+    Row::said(
+        "E128",
+        &["r0 !read_ok"],
+        "the program can end without a verdict, or calls a weak kernel function that is missing",
+        "return XDP_PASS (or another verdict) on every path; compile with -Wall",
+    ),
+    Row::said(
+        "E129",
+        &["!read_ok"],
+        "a variable or argument is used before it was set, or after a call (which clears registers 1 to 5)",
+        "initialise it at its declaration; compile with -Wall",
+    ),
+    Row::said(
+        "E130",
+        &["program of this type cannot use helper",
+            "helper call is not allowed in probe",
+            "unknown func bpf_"],
+        "XDP programs may not call this helper, or this kernel does not have it yet",
+        "man 7 bpf-helpers   tells which program types may; bpftool feature probe | grep -A99 'xdp:'   lists those of this kernel",
+    ),
+    Row::said(
+        "E131",
+        &["invalid func unknown#",],
+        "the program calls a helper that this kernel does not have",
+        "use a newer kernel; bpftool feature probe   lists this kernel's helpers",
+    ),
+    Row::said(
+        "E132",
+        &["cannot call gpl-restricted function",
+            "cannot call gpl only function"],
+        "the program calls a helper for GPL-compatible programs, and its license is none",
+        "char LICENSE[] SEC(\"license\") = \"GPL\";   or \"Dual MIT/GPL\"",
+    ),
+    Row::said(
+        "E133",
+        &["calling kernel function*is not allowed"],
+        "this kernel function (kfunc) is not for XDP programs",
+        "use another function; the kernel's documentation lists who may call it (Documentation/bpf/kfuncs.rst)",
+    ),
+    Row::said(
+        "E134",
+        &["jit does not support calling",
+            "calling kernel function is not supported without"],
+        "this kernel cannot call kernel functions (kfuncs) from BPF on this machine",
+        "sysctl net.core.bpf_jit_enable=1, or a kernel with JIT and CONFIG_DEBUG_INFO_BTF",
+    ),
+    Row::said(
+        "E135",
+        &["unreleased reference",
+            "would lead to reference leak"],
+        "something that was taken (socket, ring buffer record, kernel object) is not given back on every path",
+        "bpf_sk_release(), bpf_ringbuf_submit() or _discard(), the kfunc's release   before every return",
+    ),
+    Row::said(
+        "E136",
+        &["calls are not allowed while holding a lock"],
+        "a function is called between bpf_spin_lock() and bpf_spin_unlock()",
+        "call it before taking the lock and keep the result in a variable",
+    ),
+    Row::said(
+        "E137",
+        &["inside bpf_spin_lock-ed region",
+            "bpf_spin_unlock is missing"],
+        "the program can end while it holds a bpf_spin_lock",
+        "bpf_spin_unlock()   before every return",
+    ),
+    Row::said(
+        "E138",
+        &["expected an initialized dynptr"],
+        "a dynptr is used that no bpf_dynptr_from_…() has set, or that was given back",
+        "set it first: bpf_dynptr_from_xdp(ctx, 0, &ptr)   and test the result",
+    ),
+    Row::said(
+        "E139",
+        &["invalid zero-sized read"],
+        "the length given to a helper may be 0",
+        "test it first: if (!length || length > sizeof(buffer)) return XDP_PASS;",
+    ),
+    Row::said(
+        "E140",
+        &["type=*expected="],
+        "a helper is given another kind of argument than it takes, mostly a number where it wants a pointer",
+        "pass the address of a variable: bpf_map_lookup_elem(&map, &key)",
+    ),
+    Row::said(
+        "E141",
+        &["caller passes invalid args into"],
+        "a global function is called with other arguments than its BTF says it takes",
+        "pass what the declaration says, or make the function static",
+    ),
+    Row::said(
+        "E142",
+        &["tail_calls are not allowed in",
+            "mixing of tail_calls and bpf-to-bpf"],
+        "this kernel or machine has no tail calls in programs that also call functions",
+        "mark the functions static __always_inline, or use Linux 5.10 (x86-64), 6.0 (arm64) or later with JIT",
+    ),
+    Row::said(
+        "E143",
+        &["tail_call abusing map"],
+        "a tail call is made through a map that is not constant or is no program array",
+        "give bpf_tail_call() the map's own address",
+    ),
+    Row::said(
+        "E144",
+        &["cannot pass map_type"],
+        "a helper is given a map of a type that it does not work on",
+        "bpf_redirect_map() takes devmap, cpumap and xskmap; bpf_tail_call() takes a program array",
+    ),
+    Row::said(
+        "E145",
+        &["unknown opcode",
+            "uses reserved fields"],
+        "this kernel does not know an instruction that clang made",
+        "clang -mcpu=v2   (or v1); indirect calls through function pointers are not possible",
+    ),
+    Row::said(
+        "E146",
+        &["kernel subsystem misconfigured",
+            "verifier bug",
+            "bpf verifier is misconfigured"],
+        "the verifier itself failed",
+        "report it with the log (--verbose) to bpf@vger.kernel.org; another kernel version may take the program",
+    ),
+];

@@ -1,0 +1,12 @@
+//! ELF: the only room that knows the bytes of an object file.
+
+mod file;
+mod read;
+mod read_functions;
+mod read_maps;
+mod write;
+
+pub(crate) use file::text_at;
+pub use file::{File, Relocation, Section, Symbol, section_flag, section_type, symbol_type};
+pub use read::read;
+pub use write::write;

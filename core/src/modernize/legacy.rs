@@ -1,0 +1,136 @@
+//! Legacy map definitions: what the structs of `maps` sections mean.
+//!
+//! Their first five words are the same everywhere; the size of the struct tells whose it is:
+//! 16 to 24 bytes kernel samples and libbpf 0.x (`struct bpf_map_def`), 28 either the samples' or aya's,
+//! 36 iproute2's `struct bpf_elf_map` (include/bpf_elf.h), 40 goebpf's, 280 gobpf's.
+
+use crate::object::{Declaration, LegacyFields, Map, MapId, Object, Pinning, Shape, Slot};
+
+/// Map types (`enum bpf_map_type`, include/uapi/linux/bpf.h) that passes treat apart.
+#[allow(missing_docs, reason = "the kernel's own names")]
+pub mod map_type {
+    pub const HASH: u32 = 1;
+    pub const ARRAY: u32 = 2;
+    pub const PROG_ARRAY: u32 = 3;
+    pub const PERF_EVENT_ARRAY: u32 = 4;
+    pub const PERCPU_ARRAY: u32 = 6;
+    pub const LPM_TRIE: u32 = 11;
+    pub const ARRAY_OF_MAPS: u32 = 12;
+    pub const HASH_OF_MAPS: u32 = 13;
+    pub const DEVMAP: u32 = 14;
+    pub const CPUMAP: u32 = 16;
+    pub const XSKMAP: u32 = 17;
+    pub const DEVMAP_HASH: u32 = 25;
+    pub const RINGBUF: u32 = 27;
+    pub const ARENA: u32 = 33;
+}
+
+const NUMA_NODE: u32 = 1 << 2;
+
+/// Whether maps of this type hold maps.
+pub(crate) fn is_map_of_maps(kind: u32) -> bool {
+    matches!(kind, map_type::ARRAY_OF_MAPS | map_type::HASH_OF_MAPS)
+}
+
+/// Reads one struct of a `maps` section.
+pub(crate) fn read(name: String, bytes: &[u8]) -> Map {
+    let words: Vec<u32> = bytes.as_chunks().0.iter().take(9).map(|w| u32::from_le_bytes(*w)).collect();
+    let word = |at: usize| words.get(at).copied().unwrap_or(0);
+    let mut shape = Shape {
+        kind: word(0),
+        key_size: word(1),
+        value_size: word(2),
+        max_entries: word(3),
+        flags: word(4),
+        ..Shape::default()
+    };
+    let mut fields = LegacyFields { size: bytes.len() as u32, inner_index: -1, ..LegacyFields::default() };
+    let mut pinning = Pinning::None;
+    match bytes.len() {
+        24 => fields.inner_index = word(5) as i32,
+        28 if is_map_of_maps(shape.kind) || shape.flags & NUMA_NODE != 0 => {
+            fields.inner_index = word(5) as i32;
+            shape.numa_node = (shape.flags & NUMA_NODE != 0).then(|| word(6));
+        }
+        28..=36 => {
+            (fields.id, fields.inner_id, fields.inner_index) = (word(5), word(7), word(8) as i32);
+            pinning = match word(6) {
+                1 => Pinning::Object,
+                2 => Pinning::Global,
+                _ => Pinning::None,
+            };
+        }
+        280 => pinning = gobpf_pinning(&name, word(5), &bytes[24..]),
+        _ => {}
+    }
+    let declaration = Declaration::Legacy(fields);
+    Map { name, shape, inner: None, values: Vec::new(), pinning, declaration }
+}
+
+/// gobpf: pinning 2 is below `NAMESPACE/globals`, 3 below `NAMESPACE`, both in `/sys/fs/bpf`.
+fn gobpf_pinning(name: &str, pinning: u32, namespace: &[u8]) -> Pinning {
+    let namespace = crate::elf::text_at(namespace, 0);
+    let safe = !namespace.split('/').any(|part| part.is_empty() || part == "..");
+    match pinning {
+        2 if safe => Pinning::Path(format!("/sys/fs/bpf/{namespace}/globals/{name}")),
+        3 if safe => Pinning::Path(format!("/sys/fs/bpf/{namespace}/{name}")),
+        _ => Pinning::None,
+    }
+}
+
+/// Connects legacy maps of maps with the definitions of what is in them, and fills them where iproute2 would.
+pub(crate) fn connect(object: &mut Object) {
+    let legacy: Vec<(usize, LegacyFields)> = object
+        .maps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, map)| match map.declaration {
+            Declaration::Legacy(fields) => Some((at, fields)),
+            _ => None,
+        })
+        .collect();
+    for (outer, fields) in &legacy {
+        if !is_map_of_maps(object.maps[*outer].shape.kind) || object.maps[*outer].inner.is_some() {
+            continue;
+        }
+        let inner: Vec<(usize, LegacyFields)> = match fields.inner_id {
+            0 => usize::try_from(fields.inner_index).ok().and_then(|at| legacy.get(at)).copied().into_iter().collect(),
+            id => legacy.iter().copied().filter(|(_, f)| f.id == id && f.inner_id == 0).collect(),
+        };
+        let definition = inner.iter().map(|(at, _)| &object.maps[*at].shape).find(|shape| !is_map_of_maps(shape.kind));
+        let definition = definition.cloned();
+        if fields.inner_id != 0 {
+            let values =
+                inner.iter().filter_map(|(at, f)| Some((u32::try_from(f.inner_index).ok()?, Slot::Map(MapId(*at)))));
+            object.maps[*outer].values.extend(values);
+        }
+        object.maps[*outer].inner = definition;
+    }
+}
+
+/// iproute2's tail-call sections: the function of section `ID/KEY` goes into the program array of that id.
+pub(crate) fn fill_program_arrays(object: &mut Object) {
+    for id in object.function_ids() {
+        let function = object.function(id);
+        let Some((map_id, key)) = tail_call_section(&function.section).filter(|_| function.start == 0) else {
+            continue;
+        };
+        let array = object.maps.iter_mut().find(|map| {
+            map.shape.kind == map_type::PROG_ARRAY
+                && matches!(map.declaration, Declaration::Legacy(f) if f.id == map_id)
+        });
+        if let Some(array) = array {
+            array.values.push((key, Slot::Program(id)));
+        }
+    }
+}
+
+/// Map id and key of a section named `ID/KEY`, in C's notation of numbers.
+pub(crate) fn tail_call_section(name: &str) -> Option<(u32, u32)> {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let (id, key) = name.split_once('/')?;
+    Some((number(id)?, number(key)?))
+}

@@ -1,0 +1,18 @@
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8);
+	__type(key, int);
+	__type(value, long);
+} hits SEC(".maps");
+
+SEC("xdp") int prog(struct xdp_md *ctx)
+{
+	int key = ctx->rx_queue_index;
+	long *value = bpf_map_lookup_elem(&hits, &key);
+	*value += 1;
+	return XDP_PASS;
+}
+char LICENSE[] SEC("license") = "GPL";

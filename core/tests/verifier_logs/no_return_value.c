@@ -1,0 +1,8 @@
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+SEC("xdp") __attribute__((naked)) int prog(struct xdp_md *ctx)
+{
+	asm volatile("exit;");
+}
+char LICENSE[] SEC("license") = "GPL";

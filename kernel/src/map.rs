@@ -1,0 +1,206 @@
+//! Maps of the running kernel: facts and elements.
+
+use std::ffi::c_void;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::libc;
+use xdpilot_core::error::{Error, Result};
+
+use crate::object::{ObjectKind, ObjectRef};
+use crate::{bpf, machine};
+
+/// The kernel's facts of one map (`struct bpf_map_info`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapInfo {
+    /// The id.
+    pub id: u32,
+    /// The name, at most 15 characters.
+    pub name: String,
+    /// `enum bpf_map_type`.
+    pub map_type: u32,
+    /// The size of a key in bytes.
+    pub key_size: u32,
+    /// The size of a value in bytes; in a per-CPU map, of one CPU's value.
+    pub value_size: u32,
+    /// The capacity, in elements (ring buffers: bytes).
+    pub max_entries: u32,
+    /// `BPF_F_*` of its creation.
+    pub flags: u32,
+    /// The id of the BTF that describes it; 0 where it has none.
+    pub btf_id: u32,
+}
+
+impl MapInfo {
+    /// The facts of the map behind a descriptor.
+    pub fn of_fd(fd: BorrowedFd<'_>) -> Result<Self> {
+        let info: libbpf_sys::bpf_map_info = bpf::info(fd, || "read a map's facts".to_owned())?;
+        Ok(MapInfo {
+            id: info.id,
+            name: bpf::name(&info.name),
+            map_type: info.type_,
+            key_size: info.key_size,
+            value_size: info.value_size,
+            max_entries: info.max_entries,
+            flags: info.map_flags,
+            btf_id: info.btf_id,
+        })
+    }
+
+    /// The type's name as bpftool prints it: `percpu_array`.
+    pub fn type_name(&self) -> String {
+        // SAFETY: libbpf returns null or a string of its constant table.
+        unsafe { bpf::type_name(libbpf_sys::libbpf_bpf_map_type_str(self.map_type), self.map_type) }
+    }
+
+    /// Whether each CPU has a value of its own.
+    pub fn is_per_cpu(&self) -> bool {
+        use libbpf_sys as sys;
+        [
+            sys::BPF_MAP_TYPE_PERCPU_HASH,
+            sys::BPF_MAP_TYPE_PERCPU_ARRAY,
+            sys::BPF_MAP_TYPE_LRU_PERCPU_HASH,
+            sys::BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
+        ]
+        .contains(&self.map_type)
+    }
+}
+
+/// An open map. The kernel keeps it as long as this lives.
+#[derive(Debug)]
+pub struct Map {
+    fd: OwnedFd,
+    info: MapInfo,
+    /// Bytes that the kernel reads or writes for one element's value.
+    value_bytes: usize,
+}
+
+impl Map {
+    /// Takes over the descriptor of a map; an error where it is none.
+    pub fn new(fd: OwnedFd) -> Result<Self> {
+        ObjectRef::of_fd(fd.as_fd())?.expect_kind(ObjectKind::Map, Path::new("descriptor"))?;
+        Self::of_map_fd(fd)
+    }
+
+    /// Like [`Map::new`], where it is known that the descriptor is a map's.
+    pub(crate) fn of_map_fd(fd: OwnedFd) -> Result<Self> {
+        let info = MapInfo::of_fd(fd.as_fd())?;
+        let size = info.value_size as usize;
+        let value_bytes = if info.is_per_cpu() { size.next_multiple_of(8) * machine::possible_cpus()? } else { size };
+        Ok(Map { fd, info, value_bytes })
+    }
+
+    /// Opens the map of this id; `None` where there is none (any more). Needs `CAP_SYS_ADMIN`.
+    pub fn open(id: u32) -> Result<Option<Self>> {
+        // SAFETY: takes an integer, returns a descriptor.
+        let ret = unsafe { libbpf_sys::bpf_map_get_fd_by_id(id) };
+        bpf::fd_of_id(ret, || format!("open map {id}"))?.map(Self::of_map_fd).transpose()
+    }
+
+    /// Opens the map pinned at `path`.
+    pub fn open_pinned(path: &Path) -> Result<Self> {
+        Self::new(bpf::open_pinned(path)?).map_err(|error| error.context(path.display()))
+    }
+
+    /// Pins it at `path` on a BPF file system: it outlives this process.
+    pub fn pin(&self, path: &Path) -> Result<()> {
+        bpf::pin(self.as_fd(), path)
+    }
+
+    /// Its facts.
+    pub fn info(&self) -> &MapInfo {
+        &self.info
+    }
+
+    /// The value of `key`; `None` where there is none. Per-CPU maps: all CPUs' values, each padded to 8 bytes.
+    pub fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.check_size("key", key, self.info.key_size as usize)?;
+        let mut value = vec![0u8; self.value_bytes];
+        // SAFETY: key and value have the sizes that the kernel takes for this map.
+        let ret = unsafe {
+            libbpf_sys::bpf_map_lookup_elem(self.fd.as_raw_fd(), pointer(key), value.as_mut_ptr().cast::<c_void>())
+        };
+        match ret {
+            ret if ret == -libc::ENOENT => Ok(None),
+            ret => bpf::check(ret, || self.doing("look up an element of")).map(|_| Some(value)),
+        }
+    }
+
+    /// Sets the value of `key`, whether it was there or not. Sizes as in [`Map::lookup`]; for prog arrays and
+    /// maps of maps the value is a descriptor's number.
+    pub fn update(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.check_size("key", key, self.info.key_size as usize)?;
+        self.check_size("value", value, self.value_bytes)?;
+        // SAFETY: key and value have the sizes that the kernel takes for this map.
+        let ret = unsafe {
+            libbpf_sys::bpf_map_update_elem(
+                self.fd.as_raw_fd(),
+                pointer(key),
+                pointer(value),
+                u64::from(libbpf_sys::BPF_ANY),
+            )
+        };
+        bpf::check(ret, || self.doing("set an element of")).map(drop)
+    }
+
+    /// Removes `key`; false where it was not there. Array maps refuse it (EINVAL).
+    pub fn delete(&self, key: &[u8]) -> Result<bool> {
+        self.check_size("key", key, self.info.key_size as usize)?;
+        // SAFETY: the key has the size that the kernel takes for this map.
+        match unsafe { libbpf_sys::bpf_map_delete_elem(self.fd.as_raw_fd(), pointer(key)) } {
+            ret if ret == -libc::ENOENT => Ok(false),
+            ret => bpf::check(ret, || self.doing("remove an element of")).map(|_| true),
+        }
+    }
+
+    /// The value of element 0 of an array map, such as `.rodata`.
+    pub fn first(&self) -> Result<Vec<u8>> {
+        self.lookup(&0u32.to_ne_bytes())?.ok_or_else(|| Error::failed(self.doing("read element 0 of")))
+    }
+
+    /// The element `index` of a per-CPU array of `u64` counters, summed over the CPUs (wrapping).
+    pub fn sum_per_cpu(&self, index: u32) -> Result<Vec<u64>> {
+        let size = self.info.value_size as usize;
+        if self.info.map_type != libbpf_sys::BPF_MAP_TYPE_PERCPU_ARRAY || size == 0 || size % 8 != 0 {
+            return Err(Error::usage(self.doing("read counters of")).cause("it is no per-CPU array of 64-bit counters"));
+        }
+        let Some(value) = self.lookup(&index.to_ne_bytes())? else {
+            return Err(Error::usage(self.doing(&format!("read element {index} of"))).cause("there is no such element"));
+        };
+        let mut sums = vec![0u64; size / 8];
+        for cpu in value.chunks_exact(size) {
+            for (sum, bytes) in sums.iter_mut().zip(cpu.chunks_exact(8)) {
+                let count = bytes.try_into().map(u64::from_ne_bytes).unwrap_or_default();
+                *sum = sum.wrapping_add(count);
+            }
+        }
+        Ok(sums)
+    }
+
+    fn doing(&self, action: &str) -> String {
+        format!("{action} map {} (id {})", self.info.name, self.info.id)
+    }
+
+    fn check_size(&self, what: &str, bytes: &[u8], size: usize) -> Result<()> {
+        if bytes.len() == size {
+            return Ok(());
+        }
+        let cause = format!("the {what} has {} bytes, the map wants {size}", bytes.len());
+        Err(Error::usage(self.doing("use")).cause(cause))
+    }
+}
+
+impl AsFd for Map {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The ids of all maps, ascending. Needs `CAP_SYS_ADMIN`.
+pub fn ids() -> Result<Vec<u32>> {
+    bpf::ids(libbpf_sys::bpf_map_get_next_id, "maps")
+}
+
+fn pointer(bytes: &[u8]) -> *const c_void {
+    bytes.as_ptr().cast::<c_void>()
+}

@@ -1,0 +1,113 @@
+//! Named network namespaces, as `ip netns` keeps them: nsfs bind mounts under `/run/netns`
+//! (ip-netns(8), `ip/ipnetns.c` of iproute2).
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    thread,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, unshare},
+};
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::near::suggestion;
+
+use crate::namespace::{Namespace, failed};
+
+/// Where the names are.
+const DIRECTORY: &str = "/run/netns";
+
+/// The path of a named namespace. A name that cannot be a file name there is a usage error.
+pub(crate) fn path(name: &str) -> Result<String> {
+    let sound = !name.is_empty() && name.len() < 256 && name != "." && name != ".." && !name.contains(['/', '\0']);
+    if sound {
+        Ok(format!("{DIRECTORY}/{name}"))
+    } else {
+        Err(Error::usage(format!("{name:?} is no name for a network namespace"))
+            .cause("a name is one to 255 bytes without a slash"))
+    }
+}
+
+/// The names of the named namespaces, sorted; none where there is no `/run/netns`.
+pub fn names() -> Vec<String> {
+    let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Makes a new, empty network namespace of this name, as `ip netns add` does. Its loopback is down.
+/// It lives until [`delete`], whatever becomes of this process.
+pub fn create(name: &str) -> Result<Namespace> {
+    let path = path(name)?;
+    let what = format!("create the network namespace {name}");
+    prepare_directory(&what)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o000).open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::failed(&what)
+            .kernel(Errno::EEXIST.desc())
+            .errno(Errno::EEXIST as i32)
+            .cause("a namespace of this name exists")
+            .mend(format!("ip netns delete {name}")),
+        _ => failed(&what, &error, "/run/netns cannot be written to"),
+    })?;
+    let made = on_own_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        mount(Some("/proc/thread-self/ns/net"), path.as_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>)
+    });
+    if let Err(error) = made {
+        // The error that matters is the first one; the leftover is an empty file.
+        let _ = fs::remove_file(&path);
+        return Err(failed(&what, &error, "this process may not make or mount namespaces"));
+    }
+    Namespace::named(name)
+}
+
+/// Takes the name away, as `ip netns delete` does. The namespace itself ends when its last process,
+/// handle and socket are gone.
+pub fn delete(name: &str) -> Result<()> {
+    let path = path(name)?;
+    let what = format!("delete the network namespace {name}");
+    let unmounted = umount2(path.as_str(), MntFlags::MNT_DETACH);
+    match (fs::remove_file(&path), unmounted) {
+        (Ok(()), _) => Ok(()),
+        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::usage(what).cause(suggestion(name, "named network namespaces", &names())).mend("ip netns list"))
+        }
+        // EBUSY on removal only says that the unmount failed; its own reason is the telling one.
+        (Err(_), Err(errno)) => Err(failed(&what, &errno.into(), "the name is mounted and cannot be unmounted")),
+        (Err(error), Ok(())) => Err(failed(&what, &error, "the name is still mounted somewhere")),
+    }
+}
+
+/// Runs the closure on a thread that is gone afterwards, so that its namespace change dies with it.
+fn on_own_thread(work: impl FnOnce() -> nix::Result<()> + Send) -> io::Result<()> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(io::Error::from)
+    })
+}
+
+/// Makes `/run/netns` and a shared mount of it, so that an unmount reaches every mount namespace: a
+/// private copy left somewhere would keep a deleted namespace alive.
+fn prepare_directory(what: &str) -> Result<()> {
+    let refused = |error: &io::Error| failed(what, error, "/run/netns cannot be made a shared mount");
+    DirBuilder::new().recursive(true).mode(0o755).create(DIRECTORY).map_err(|error| refused(&error))?;
+    // The lock that `ip netns` takes too: two that prepare at once would mount twice.
+    let directory = File::open(DIRECTORY).map_err(|error| refused(&error))?;
+    let _lock = Flock::lock(directory, FlockArg::LockExclusive).map_err(|(_, errno)| refused(&errno.into()))?;
+    if share() == Err(Errno::EINVAL) {
+        // Not a mount point yet.
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(DIRECTORY), DIRECTORY, None::<&str>, flags, None::<&str>).map_err(|errno| refused(&errno.into()))?;
+    }
+    share().map_err(|errno| refused(&errno.into()))
+}
+
+fn share() -> nix::Result<()> {
+    mount(None::<&str>, DIRECTORY, None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>)
+}

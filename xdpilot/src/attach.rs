@@ -1,0 +1,233 @@
+//! Puts a loaded program on an interface, or in the place of the one that stands there.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use xdpilot_core::diagnose::{Facts, Stage, explain};
+use xdpilot_core::error::{Error, Kind, Result};
+use xdpilot_kernel::interface::Interface;
+use xdpilot_kernel::link::{self, Link, LinkInfo};
+use xdpilot_kernel::mode::Mode;
+use xdpilot_kernel::object::ObjectRef;
+use xdpilot_kernel::owners::Owners;
+use xdpilot_kernel::program::{self, ProgramInfo};
+use xdpilot_kernel::xdp_netlink::{Attachment, Expected};
+use xdpilot_kernel::{machine, pins};
+
+use crate::place::Place;
+use crate::prepare::Program;
+use crate::state;
+
+/// How a program is to be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The mode; none means native, or generic where native is refused.
+    pub mode: Option<Mode>,
+    /// Take the place of what stands there.
+    pub replace: bool,
+    /// Attach by netlink, as ip(8) does, also where the kernel has links.
+    pub netlink: bool,
+}
+
+/// How a program was attached.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// The mode.
+    pub mode: Mode,
+    /// Where its link is pinned; none for an attachment by netlink.
+    pub link: Option<PathBuf>,
+    /// What the user should know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The program that stands on an interface.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Its mode.
+    pub mode: Mode,
+    /// Its facts.
+    pub program: ProgramInfo,
+    /// Its link; none if it was attached by netlink.
+    pub link: Option<LinkInfo>,
+    /// Whether the link is pinned where xdpilot pins.
+    pub ours: bool,
+}
+
+/// All programs that stand at a place.
+///
+/// # Errors
+/// The kernel does not let this user see them.
+pub fn standing(place: &Place) -> Result<Vec<Standing>> {
+    let interface = place.namespace.run(|| Interface::by_index(place.interface.index))?;
+    let links = if interface.xdp.is_empty() { Vec::new() } else { link::all()? };
+    let pinned = Link::open_pinned(&place.link_path()).and_then(|link| link.info()).ok();
+    let mut out = Vec::new();
+    for (mode, id) in interface.xdp.programs() {
+        let Some(program) = ProgramInfo::of_id(id)? else { continue };
+        let held = |link: &LinkInfo| link.program_id == id && link.xdp_ifindex() == Some(interface.index);
+        let ours = pinned.filter(|link| held(link));
+        let link = ours.or_else(|| links.iter().copied().find(|link| held(link)));
+        out.push(Standing { mode, program, link, ours: ours.is_some() });
+    }
+    Ok(out)
+}
+
+/// Attaches the program, by a pinned link where the kernel has them, else by netlink.
+///
+/// # Errors
+/// The interface stays as it was.
+pub fn attach(place: &Place, program: &Program, wish: Wish, standing: &[Standing]) -> Result<Attached> {
+    match standing {
+        [] => attach_first(place, program, wish),
+        [one] if wish.replace => replace(place, program, wish, one),
+        [one, ..] if !wish.replace => Err(occupied(place, one)),
+        _ => Err(Error::usage(format!("replace the programs on {}", place.label))
+            .cause("several stand there, in different modes")
+            .mend(format!("xdpilot unload --on {}", place.target))),
+    }
+}
+
+fn attach_first(place: &Place, program: &Program, wish: Wish) -> Result<Attached> {
+    let mode = wish.mode.unwrap_or(Mode::Native);
+    let error = match attach_in_mode(place, program, mode, wish.netlink) {
+        Ok(attached) => return Ok(attached),
+        Err(error) => error,
+    };
+    // Where something stands, or nothing is permitted, generic mode meets the same.
+    let hopeless = matches!(error.errno_value(), Some(1 | 16 | 17)) || error.kind() == Kind::NotPermitted;
+    if wish.mode.is_some() || hopeless {
+        return Err(error);
+    }
+    let mut attached = attach_in_mode(place, program, Mode::Generic, wish.netlink)?;
+    let reason = error.kernel_words().unwrap_or("the kernel gives no reason").to_string();
+    attached.notes.push(format!("attached in generic mode, which is slower: native mode was refused ({reason})"));
+    Ok(attached)
+}
+
+fn attach_in_mode(place: &Place, program: &Program, mode: Mode, netlink: bool) -> Result<Attached> {
+    let by_netlink = || -> Result<Attached> {
+        let attachment = Attachment {
+            index: place.interface.index,
+            name: &place.interface.name,
+            mode: Some(mode),
+            program: Some(program.loaded.entry()),
+            expected: Expected::Nothing,
+        };
+        place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, mode, error))?;
+        Ok(Attached { mode, link: None, notes: Vec::new() })
+    };
+    if netlink || mode == Mode::Offload || !machine::has_xdp_link() {
+        return by_netlink();
+    }
+    if let Err(error) = pins::ensure_mounted().and_then(|()| state::make_folder(&state::folder())) {
+        let mut attached = by_netlink()?;
+        attached.notes.push(format!(
+            "attached by netlink: a link cannot be pinned ({})",
+            error.kernel_words().unwrap_or(error.what())
+        ));
+        return Ok(attached);
+    }
+    let link = place.namespace.run(|| Link::attach_xdp(program.loaded.entry(), place.interface.index, mode.flag()));
+    match link {
+        Ok(link) => {
+            let path = place.link_path();
+            pins::remove(&path)?;
+            link.pin(&path)?;
+            Ok(Attached { mode, link: Some(path), notes: Vec::new() })
+        }
+        // A link is refused without words; netlink says why, or takes the program.
+        Err(_) => by_netlink(),
+    }
+}
+
+fn replace(place: &Place, program: &Program, wish: Wish, old: &Standing) -> Result<Attached> {
+    if wish.mode.is_some_and(|mode| mode != old.mode) {
+        return Err(Error::usage(format!("replace {} on {}", old.program.name, place.label))
+            .cause(format!("it stands there in {} mode, and a replacement in another mode would leave a gap", old.mode))
+            .mend(format!("xdpilot unload --on {} first, or leave --mode out", place.target)));
+    }
+    let mode = old.mode;
+    let held = program::open(old.program.id)?;
+    match (&old.link, old.ours) {
+        (Some(_), true) => {
+            let path = place.link_path();
+            Link::open_pinned(&path)?.update(program.loaded.entry(), held.as_ref().map(|fd| fd.as_fd()))?;
+            Ok(Attached { mode, link: Some(path), notes: Vec::new() })
+        }
+        (Some(_), false) => Err(occupied(place, old)),
+        (None, _) => {
+            let attachment = Attachment {
+                index: place.interface.index,
+                name: &place.interface.name,
+                mode: Some(mode),
+                program: Some(program.loaded.entry()),
+                expected: held.as_ref().map_or(Expected::Anything, |fd| Expected::Program(fd.as_fd())),
+            };
+            place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, mode, error))?;
+            let note = "attached by netlink, as the program before it was: only so the replacement is atomic";
+            Ok(Attached { mode, link: None, notes: vec![note.to_string()] })
+        }
+    }
+}
+
+/// Puts a replaced program back.
+///
+/// # Errors
+/// Somebody else changed the interface meanwhile.
+pub fn restore(place: &Place, attached: &Attached, new: &Program, old: &Standing) -> Result<()> {
+    let Some(held) = program::open(old.program.id)? else { return Ok(()) };
+    match &attached.link {
+        Some(path) => Link::open_pinned(path)?.update(held.as_fd(), Some(new.loaded.entry())),
+        None => {
+            let attachment = Attachment {
+                index: place.interface.index,
+                name: &place.interface.name,
+                mode: Some(attached.mode),
+                program: Some(held.as_fd()),
+                expected: Expected::Program(new.loaded.entry()),
+            };
+            place.namespace.run(|| attachment.apply())
+        }
+    }
+}
+
+/// The error for a place that is taken: by what, by whom, and how to get it.
+pub fn occupied(place: &Place, standing: &Standing) -> Error {
+    let Standing { mode, program, link, ours } = standing;
+    let error = Error::failed(format!("attach to {}", place.label)).errno(16);
+    let what = format!("program {} (id {}) stands there in {mode} mode", program.name, program.id);
+    match link {
+        Some(link) if !ours => error
+            .cause(format!("{what}, held by link {} of {}", link.id, holders(ObjectRef::link(link.id))))
+            .mend(format!("xdpilot unload --on {} takes it off", place.target)),
+        _ => error
+            .cause(what)
+            .mend(format!("xdpilot load … --on {} --replace, or xdpilot unload --on {}", place.target, place.target)),
+    }
+}
+
+/// Who holds an object, in words.
+pub fn holders(object: ObjectRef) -> String {
+    let owners = Owners::scan();
+    let processes = owners.processes(object).iter().map(|p| format!("process {} ({})", p.pid, p.comm));
+    let pins = owners.pins(object).iter().map(|path| format!("pin {}", path.display()));
+    let all: Vec<String> = processes.chain(pins).collect();
+    if all.is_empty() { "nobody that can be seen from here".to_string() } else { all.join(", ") }
+}
+
+/// Puts an attach error into words.
+fn explained(place: &Place, mode: Mode, error: Error) -> Error {
+    let peer = place.peer().map(|(_, peer)| peer);
+    let facts = Facts {
+        iface: Some(place.interface.name.clone()),
+        target: Some(place.target.clone()),
+        enter: place.enter(),
+        peer: peer.as_ref().map(|peer| peer.name.clone()),
+        driver: place.interface.kind.clone(),
+        mtu: Some(peer.as_ref().map_or(place.interface.mtu, |peer| peer.mtu)),
+        mode: Some(mode.to_string()),
+        kernel: machine::kernel_release().ok().map(|(major, minor, _)| (major, minor)),
+        ..Facts::default()
+    };
+    explain(error, Stage::Attach, &facts)
+}

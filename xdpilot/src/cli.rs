@@ -1,0 +1,49 @@
+//! The command line: one verb, one match.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xdpilot_core::error::Result;
+
+use crate::{demo, load, unload};
+
+/// Put XDP programs on interfaces and containers, see what they do, take them off again.
+#[derive(Debug, Parser)]
+#[command(name = "xdpilot", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Load(load::Args),
+    Unload(unload::Args),
+    Demo(demo::Args),
+}
+
+impl Cli {
+    /// Runs the verb; errors go to stderr, and their kind is the exit code.
+    pub fn run(self) -> ExitCode {
+        let mut out = io::stdout().lock();
+        let result = self.verb.run(&mut out);
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::from(error.kind().exit_code())
+            }
+        }
+    }
+}
+
+impl Verb {
+    fn run(self, out: &mut impl Write) -> Result<()> {
+        match self {
+            Verb::Load(args) => load::run(&args, out),
+            Verb::Unload(args) => unload::run(&args, out),
+            Verb::Demo(args) => demo::run(&args),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! From the bytes of an object to a program in the kernel: modernize, wrap, load, and mend what the kernel refuses.
+
+use std::path::{Path, PathBuf};
+
+use sha1::{Digest, Sha1};
+use xdpilot_core::asm::{Insn, op};
+use xdpilot_core::btf::{Btf, kind};
+use xdpilot_core::diagnose::{Facts, Stage, explain};
+use xdpilot_core::error::Result;
+use xdpilot_core::modernize::{Choice, Machine, Modern, Options, map_type, modernize, pin_path};
+use xdpilot_core::object::{Map, Object, Pinning};
+use xdpilot_core::{elf, link};
+use xdpilot_kernel::load::{self, Device, LoadError, Loaded, Request};
+use xdpilot_kernel::machine;
+
+use crate::record::Record;
+
+/// What to load and how.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// The object's bytes.
+    pub elf: &'a [u8],
+    /// Its name, for messages.
+    pub name: &'a str,
+    /// Which program.
+    pub choice: &'a Choice,
+    /// Leave the program as it is: no counting.
+    pub bare: bool,
+    /// The interface's index, for programs that ask their device for metadata.
+    pub ifindex: u32,
+    /// Whether the program runs on the interface's hardware.
+    pub offload: bool,
+    /// Whether frames that the program sends back need GRO at the veth peer, which is off there.
+    pub peer_lacks_gro: bool,
+    /// Log all that libbpf and the verifier say.
+    pub verbose: bool,
+}
+
+/// A program in the kernel, not attached yet.
+#[derive(Debug)]
+pub struct Program {
+    /// The object; the kernel drops it when this is dropped, unless something else holds it.
+    pub loaded: Loaded,
+    /// What was changed on the way, a sentence each.
+    pub notes: Vec<String>,
+    /// Whether its verdicts are counted.
+    pub wrapped: bool,
+    /// Maps to be pinned once it is attached: name and path.
+    pub pins: Vec<(String, PathBuf)>,
+    /// Names of the maps that must stay although nothing of user space holds them.
+    pub keep: Vec<String>,
+    /// Whether GRO must be turned on at the veth peer.
+    pub needs_gro: bool,
+}
+
+/// What is changed from one try to the next.
+#[derive(Clone, Debug)]
+struct Trial {
+    options: Options,
+    wrap: bool,
+    device: Device,
+    notes: Vec<String>,
+}
+
+/// An entry count that any machine has the memory for.
+const SMALL_INTERFACE_MAP: u32 = 65_536;
+
+/// Loads the chosen program. `record` travels with it.
+///
+/// # Errors
+/// The object has no such program, or the kernel refuses it in every form.
+pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program> {
+    let (object, mut notes) = elf::read(wanted.elf).map_err(|e| e.context(wanted.name))?;
+    let possible_cpus = u32::try_from(machine::possible_cpus()?).unwrap_or(u32::MAX);
+    let machine = Machine { possible_cpus, ..Machine::default() };
+    let mut trial = Trial {
+        options: Options { choice: wanted.choice.clone(), machine, ..Options::default() },
+        wrap: !wanted.bare && !wanted.offload,
+        device: if wanted.offload { Device::Offload(wanted.ifindex) } else { Device::None },
+        notes: Vec::new(),
+    };
+    loop {
+        let mut modern = modernize(object.clone(), &trial.options).map_err(|e| e.context(wanted.name))?;
+        if trial.device == Device::None && asks_for_metadata(&modern.object) {
+            trial.device = Device::Bound(wanted.ifindex);
+        }
+        if trial.wrap
+            && let Some(obstacle) = link::obstacle(&modern.object)
+        {
+            trial.wrap = false;
+            trial.notes.push(format!("loaded bare, without verdict counts: {obstacle}"));
+        }
+        match attempt(wanted, record, &trial, &mut modern) {
+            Ok(mut program) => {
+                notes.append(&mut modern.notes);
+                notes.append(&mut trial.notes);
+                program.notes = notes;
+                return Ok(program);
+            }
+            Err(failure) => trial = mend(wanted, &trial, &object, &failure).ok_or_else(|| refusal(wanted, failure))?,
+        }
+    }
+}
+
+fn attempt(
+    wanted: &Wanted<'_>,
+    record: &Record,
+    trial: &Trial,
+    modern: &mut Modern,
+) -> std::result::Result<Program, LoadError> {
+    let pins = take_pins(&mut modern.object, wanted.elf);
+    let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
+    let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
+    let keep =
+        keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
+    let needs_gro = wanted.peer_lacks_gro && may_transmit(&modern.object);
+    let entry = modern.object.function(modern.entry).name.clone();
+    let also: Vec<String> = modern
+        .object
+        .functions
+        .iter()
+        .filter(|f| f.section.starts_with("xdp") && f.name != entry)
+        .map(|f| f.name.clone())
+        .collect();
+    if trial.wrap {
+        link::wrap(modern);
+    }
+    let mut record = record.clone();
+    record.gro |= needs_gro;
+    record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
+    record.attach_to(&mut modern.object);
+    let elf = elf::write(&modern.object);
+    let also: Vec<&str> = also.iter().map(String::as_str).collect();
+    let pinned_maps: Vec<(&str, &Path)> = shared.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
+    let name = object_name(wanted.name);
+    let request = Request {
+        elf: &elf,
+        name: &name,
+        entry: &entry,
+        also: &also,
+        device: trial.device,
+        pinned_maps: &pinned_maps,
+        verbose: wanted.verbose,
+    };
+    let loaded = load::load(&request)?;
+    Ok(Program { loaded, notes: Vec::new(), wrapped: trial.wrap, pins, keep, needs_gro })
+}
+
+/// The next try after a refusal; none where nothing is left to change.
+fn mend(wanted: &Wanted<'_>, trial: &Trial, object: &Object, failure: &LoadError) -> Option<Trial> {
+    let mut next = trial.clone();
+    let says = |texts: &[&str]| texts.iter().any(|text| failure.log.contains(text));
+    let license_missing =
+        says(&["GPL-restricted function from non-GPL", "kernel function from non-GPL", "cannot call GPL"]);
+    let out_of_memory = matches!(failure.error.errno_value(), Some(7 | 12));
+    if license_missing && object.license.is_none() && next.options.license.is_none() {
+        next.options.license = Some("GPL".into());
+    } else if says(&["require device-bound program"]) && next.device == Device::None {
+        next.device = Device::Bound(wanted.ifindex);
+    } else if says(&["Error loading .BTF into kernel", "BTF loading error", "-- BEGIN BTF LOAD LOG --"])
+        && !next.options.rebuild_btf
+    {
+        next.options.rebuild_btf = true;
+    } else if out_of_memory
+        && says(&["failed to create"])
+        && next.options.machine.interface_map_limit > SMALL_INTERFACE_MAP
+    {
+        next.options.machine.interface_map_limit = SMALL_INTERFACE_MAP;
+    } else if next.wrap {
+        next.wrap = false;
+        let why =
+            failure.error.kernel_words().and_then(|words| words.lines().next()).unwrap_or("the kernel gives no reason");
+        next.notes.push(format!("loaded bare, without verdict counts: the kernel refuses it wrapped ({why})"));
+    } else {
+        return None;
+    }
+    Some(next)
+}
+
+fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Error {
+    if wanted.verbose {
+        eprintln!("{}", failure.log.trim_end());
+    }
+    let facts = Facts { source: Some(wanted.name.to_string()), ..Facts::default() };
+    explain(failure.error, Stage::Load, &facts)
+}
+
+/// Takes the pinning out of the maps: existing pins are shared, new ones are made only once the program is attached.
+fn take_pins(object: &mut Object, elf: &[u8]) -> Vec<(String, PathBuf)> {
+    let mut hash = None;
+    let mut out = Vec::new();
+    for map in object.maps.iter_mut().filter(|map| map.pinning != Pinning::None) {
+        let hash =
+            hash.get_or_insert_with(|| Sha1::digest(elf).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        out.extend(pin_path(map, hash).map(|path| (map.name.clone(), PathBuf::from(path))));
+        map.pinning = Pinning::None;
+    }
+    out
+}
+
+/// Whether the kernel forgets what is in a map when nothing of user space holds it:
+/// program arrays (`bpf_fd_array_map_clear`) and values with timers (`bpf_obj_free_timer`).
+fn needs_holder(map: &Map, btf: Option<&Btf>) -> bool {
+    let has_timer = |id| btf.is_some_and(|btf| holds_timer(btf, id, 8));
+    map.shape.kind == map_type::PROG_ARRAY || map.shape.value_type.is_some_and(has_timer)
+}
+
+fn holds_timer(btf: &Btf, id: u32, depth: u32) -> bool {
+    let id = btf.resolve(id);
+    let Some(t) = btf.get(id).filter(|_| depth > 0) else { return false };
+    match t.kind {
+        kind::ARRAY => t.tail.first().is_some_and(|element| holds_timer(btf, *element, depth - 1)),
+        kind::STRUCT if matches!(btf.name(id), "bpf_timer" | "bpf_wq") => true,
+        kind::STRUCT | kind::UNION => btf.members(id).any(|(_, member, _)| holds_timer(btf, member, depth - 1)),
+        _ => false,
+    }
+}
+
+/// Whether the program calls kernel functions that only programs bound to a device may call.
+fn asks_for_metadata(object: &Object) -> bool {
+    object.externs.iter().any(|e| e.name.starts_with("bpf_xdp_metadata_rx_"))
+}
+
+/// Whether the program may send packets: a verdict XDP_TX (3) in its code, a redirect, a tail call, or a map to take
+/// a verdict from.
+fn may_transmit(object: &Object) -> bool {
+    const SENDING_HELPERS: [i32; 4] = [1, 12, 23, 51]; // map_lookup_elem, tail_call, redirect, redirect_map
+    let sends = |insn: &Insn| {
+        let sets_tx = matches!(insn.opcode, op::MOV64_IMM | op::MOV32_IMM) && insn.imm == 3;
+        sets_tx || insn.helper().is_some_and(|helper| SENDING_HELPERS.contains(&helper))
+    };
+    object.functions.iter().flat_map(|f| &f.code).any(sends) || !object.data.is_empty()
+}
+
+/// libbpf puts the first characters of the object's name before the names of its data maps.
+fn object_name(name: &str) -> String {
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("xdp");
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}

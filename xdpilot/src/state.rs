@@ -1,0 +1,82 @@
+//! What xdpilot leaves in the kernel between two commands: pins below `/sys/fs/bpf/xdpilot`.
+//!
+//! `link-NAMESPACE-IFINDEX` is the link of the program on that interface (NAMESPACE is the inode of the
+//! network namespace), `maps-PROGRAM/NAME` a map that must outlive the command: a program array is
+//! emptied, and timers stop, when nothing of user space holds their map. The rest of what xdpilot knows is
+//! in the program's [`Record`](crate::record::Record).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use xdpilot_core::error::Result;
+use xdpilot_kernel::link::Link;
+use xdpilot_kernel::pins::{self, BPFFS};
+use xdpilot_kernel::program::ProgramInfo;
+
+/// The folder of all pins.
+pub fn folder() -> PathBuf {
+    Path::new(BPFFS).join("xdpilot")
+}
+
+/// Where the link of an interface's program is pinned.
+pub fn link_path(namespace: u64, ifindex: u32) -> PathBuf {
+    folder().join(format!("link-{namespace}-{ifindex}"))
+}
+
+/// The folder of the maps that are kept for a program.
+pub fn maps_folder(program: u32) -> PathBuf {
+    folder().join(format!("maps-{program}"))
+}
+
+/// Makes the folder, and the one of all pins.
+///
+/// # Errors
+/// The BPF file system is read-only or not there.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| {
+        xdpilot_core::error::Error::failed(format!("make folder {}", folder.display())).kernel(error.to_string())
+    })
+}
+
+/// Removes pins whose interface or program is gone, as after the end of a container. What cannot be read stays.
+pub fn sweep() {
+    let Ok(entries) = fs::read_dir(folder()) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(id) = name.strip_prefix("maps-").and_then(|id| id.parse().ok()) {
+            if let Ok(None) = ProgramInfo::of_id(id) {
+                remove_maps(id);
+            }
+        } else if name.starts_with("link-")
+            && let Ok(info) = Link::open_pinned(&path).and_then(|link| link.info())
+            && info.xdp_ifindex().is_none()
+        {
+            // A failure leaves a pin of nothing, which the next sweep meets again.
+            _ = pins::remove(&path);
+        }
+    }
+    _ = fs::remove_dir(folder());
+}
+
+/// Removes the maps that were kept for a program.
+pub fn remove_maps(program: u32) {
+    let folder = maps_folder(program);
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        _ = pins::remove(&entry.path());
+    }
+    _ = fs::remove_dir(&folder);
+}
+
+/// Removes a pin that an object asked for, and the folders that are empty then.
+///
+/// # Errors
+/// The pin cannot be removed.
+pub fn remove_map_pin(path: &Path) -> Result<()> {
+    pins::remove(path)?;
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != Path::new(BPFFS)) {
+        if fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The demo as a user runs it. Needs root: it makes network namespaces and loads programs.
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const XDPILOT: &str = env!("CARGO_BIN_EXE_xdpilot");
+/// The command that begins the second step.
+const DROP: &str = "$ xdpilot load dropper.o --on netns:";
+
+fn demo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(XDPILOT);
+    command.arg("demo").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Whether the demo with this process id left a namespace or a directory.
+fn left_behind(pid: u32) -> bool {
+    let directory = format!("xdpilot-demo-{pid}");
+    let namespaces = format!("{directory}-");
+    let mine = |name: &str| name == directory || name.starts_with(&namespaces);
+    ["/run", "/run/netns"].iter().any(|directory| {
+        std::fs::read_dir(directory)
+            .into_iter()
+            .flatten()
+            .any(|entry| mine(&entry.unwrap().file_name().to_string_lossy()))
+    })
+}
+
+/// Starts a demo and reads until a line of its output contains `text`; returns that line too.
+fn started_until(text: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
+    let mut child = demo(&[]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(text) {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the demo ended before {text:?}");
+    }
+    (child, lines, line)
+}
+
+#[test]
+fn root_the_story_is_told_in_plain_lines() {
+    let started = Instant::now();
+    let child = demo(&[]).spawn().unwrap();
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert_eq!(told.matches("   as expected\n").count(), 7, "{told}");
+    assert!(told.contains(&format!("{DROP}xdpilot-demo-{pid}-web/eth0\n")), "{told}");
+    assert!(told.contains("http 0 ok 4 lost | dns 0 ok 4 lost"), "{told}");
+    assert!(!told.contains(['\x1b', '\r']), "{told}");
+    assert!(!left_behind(pid));
+}
+
+#[test]
+fn root_json_holds_every_step_and_nothing_else_is_printed() {
+    let output = demo(&["--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{report}");
+    assert_eq!((&report["version"], &report["ok"]), (&1.into(), &true.into()));
+    let seen: Vec<_> = report["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            let count = |protocol: &str, outcome: &str| step[protocol][outcome].as_u64().unwrap() > 0;
+            let way = |protocol: &str| match (count(protocol, "answered"), count(protocol, "returned")) {
+                (true, false) => "answered",
+                (false, true) => "returned",
+                (false, false) => "lost",
+                (true, true) => "both",
+            };
+            (way("http"), way("dns"))
+        })
+        .collect();
+    let flowing = ("answered", "answered");
+    assert_eq!(
+        seen,
+        [flowing, ("lost", "lost"), flowing, ("answered", "lost"), flowing, ("answered", "returned"), flowing]
+    );
+}
+
+#[test]
+fn root_a_terminal_gets_a_live_line_and_no_colour_where_it_is_unwanted() {
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &format!("{XDPILOT} demo"), "/dev/null"])
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.matches("\r\x1b[2K   http ").count() > 7 * 10, "{told}");
+    assert!(!told.contains("\x1b[0m"), "{told}");
+}
+
+#[test]
+fn root_a_signal_stops_it_and_nothing_is_left() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let (child, lines, _) = started_until(DROP);
+        let pid = child.id();
+        assert!(left_behind(pid));
+        assert!(Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("stopped by a signal"), "{said}");
+        assert!(!left_behind(pid));
+        drop(lines);
+    }
+}
+
+#[test]
+fn root_a_reader_that_goes_away_ends_it_and_nothing_is_left() {
+    let (mut child, lines, _) = started_until(DROP);
+    drop(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(!left_behind(child.id()));
+}
+
+#[test]
+fn root_the_next_demo_removes_what_a_killed_one_left() {
+    let (mut killed, _lines, _) = started_until(DROP);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(left_behind(killed.id()));
+    assert!(demo(&["--json"]).status().unwrap().success());
+    assert!(!left_behind(killed.id()));
+}
+
+#[test]
+fn root_an_unmet_expectation_is_told_and_fails() {
+    let (mut child, mut lines, command) = started_until(DROP);
+    let target = command.trim_end().rsplit(' ').next().unwrap();
+    // The demo still loads: its program is taken off as soon as it is there.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let unload = || Command::new(XDPILOT).args(["unload", "--on", target]).output().unwrap();
+    let shown = |namespace: &str| {
+        let output = Command::new("ip").args(["-n", namespace, "link", "show", "eth0"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).contains("prog/xdp")
+    };
+    let namespace = target.trim_start_matches("netns:").trim_end_matches("/eth0");
+    while !shown(namespace) {
+        assert!(Instant::now() < deadline, "no program on {target}");
+    }
+    assert!(unload().status.success());
+    let mut told = String::new();
+    lines.read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
+    assert!(told.contains("NOT AS EXPECTED"), "{told}");
+    assert!(!left_behind(child.id()));
+}
