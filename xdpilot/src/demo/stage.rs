@@ -8,6 +8,7 @@ use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::{configure, netns_directory, veth};
 
 use super::leftovers;
+use super::story::End;
 use super::{dns, web};
 
 /// Both hosts name their interface so.
@@ -23,10 +24,21 @@ pub(super) struct Stage {
     pub(super) server: IpAddr,
     /// Where the client is.
     pub(super) client: Namespace,
-    /// What is said on the command line for the server's interface.
-    pub(super) target: String,
+    /// What is said on the command line for the server's and the client's interface.
+    pub(super) targets: [Vec<String>; 2],
     /// What serves here, until the stage is dropped; a container serves by itself.
     pub(super) _servers: Option<Servers>,
+}
+
+impl Stage {
+    /// The words that name an end.
+    pub(super) fn target(&self, end: End) -> Vec<String> {
+        let [server, client] = &self.targets;
+        match end {
+            End::Server => server.clone(),
+            End::Client => client.clone(),
+        }
+    }
 }
 
 /// The web server and the DNS server.
@@ -72,6 +84,6 @@ pub(super) fn in_namespaces(pid: u32) -> Result<Stage> {
         })?;
     }
     let _servers = Some(server.run(|| Servers::start(SERVER))?);
-    let target = format!("netns:{}/{INTERFACE}", names[0]);
-    Ok(Stage { server: SERVER, client, target, _servers })
+    let targets = names.map(|name| vec!["--on".to_owned(), format!("netns:{name}/{INTERFACE}")]);
+    Ok(Stage { server: SERVER, client, targets, _servers })
 }
