@@ -10,6 +10,8 @@ pub mod diagnose;
 pub mod elf;
 pub mod error;
 pub mod link;
+pub mod listing;
+pub mod map_types;
 pub mod modernize;
 pub mod near;
 pub mod object;

@@ -3,6 +3,8 @@
 //! Nothing here knows ELF offsets: a reference names its target. Two objects that mean the same
 //! compare equal, and every pass (`modernize`, `link`) turns one object into another.
 
+use std::collections::HashSet;
+
 use crate::asm::Insn;
 use crate::btf::Btf;
 
@@ -272,14 +274,16 @@ impl Object {
         (0..self.functions.len()).map(FunctionId)
     }
 
-    /// Whether some function calls `id` or takes its address.
-    pub fn is_callee(&self, id: FunctionId) -> bool {
-        self.functions.iter().flat_map(|f| &f.references).any(|r| r.target == Target::Function(id))
+    /// The functions that some function calls or takes the address of.
+    pub fn callees(&self) -> HashSet<FunctionId> {
+        let targets = self.functions.iter().flat_map(|f| &f.references).map(|r| r.target);
+        targets.filter_map(|t| if let Target::Function(id) = t { Some(id) } else { None }).collect()
     }
 
-    /// Whether `id` is a static value of a program array.
-    pub fn is_tail_call_target(&self, id: FunctionId) -> bool {
-        self.maps.iter().flat_map(|m| &m.values).any(|(_, slot)| *slot == Slot::Program(id))
+    /// The functions that are static values of a program array.
+    pub fn tail_call_targets(&self) -> HashSet<FunctionId> {
+        let slots = self.maps.iter().flat_map(|m| &m.values).map(|(_, slot)| *slot);
+        slots.filter_map(|s| if let Slot::Program(id) = s { Some(id) } else { None }).collect()
     }
 }
 

@@ -12,21 +12,32 @@ use xdpilot_core::error::{Error, Result};
 use crate::{bpf, libbpf_log, printf};
 
 /// Name and contents of what programs include as `<bpf/NAME>`.
-const LIBBPF: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/headers.rs"));
+const LIBBPF: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/libbpf.rs"));
+
+/// Name and contents of what programs include as `<linux/NAME>` and old distributions have in old versions only.
+const UAPI: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/uapi.rs"));
 
 /// Where the kernel shows its types.
 const KERNEL_BTF: &std::ffi::CStr = c"/sys/kernel/btf/vmlinux";
 
 /// Writes libbpf's headers into the folder `bpf` below `folder`, so that `-I folder` finds `<bpf/bpf_helpers.h>`.
 pub fn write_libbpf_headers(folder: &Path) -> Result<()> {
-    let folder = folder.join("bpf");
+    write_all(LIBBPF, &folder.join("bpf"))
+}
+
+/// Writes `bpf.h` and what it needs, as new as libbpf, into the folder `linux` below `folder`.
+///
+/// The newest types and flags of BPF are there also where the distribution's headers are older than its kernel.
+pub fn write_uapi_headers(folder: &Path) -> Result<()> {
+    write_all(UAPI, &folder.join("linux"))
+}
+
+fn write_all(headers: &[(&str, &str)], folder: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
-        fs::create_dir_all(&folder)?;
-        LIBBPF.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
+        fs::create_dir_all(folder)?;
+        headers.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
     };
-    write().map_err(|error| {
-        Error::failed(format!("write libbpf's headers to {}", folder.display())).kernel(error.to_string())
-    })
+    write().map_err(|error| Error::failed(format!("write headers to {}", folder.display())).kernel(error.to_string()))
 }
 
 /// Writes the types of the running kernel as a C header, like `bpftool btf dump file /sys/kernel/btf/vmlinux

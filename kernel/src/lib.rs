@@ -1,6 +1,7 @@
 //! The kernel's side of xdpilot, as safe functions. The only crate with `unsafe`.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod clock;
 pub mod configure;
 pub mod headers;
 pub mod interface;
@@ -17,6 +18,7 @@ pub mod owners;
 pub mod pins;
 pub mod program;
 pub mod stats;
+pub mod terminal;
 pub mod test_run;
 pub mod veth;
 pub mod xdp_netlink;

@@ -22,6 +22,8 @@ pub enum LinkKind {
     Tracing {
         /// The id of the program that holds the function; of the kernel's BTF object for kernel functions.
         target_obj_id: u32,
+        /// The BTF id of the function in it.
+        target_btf_id: u32,
     },
     /// Any other: `enum bpf_link_type`.
     Other(u32),
@@ -49,7 +51,8 @@ impl LinkInfo {
             }
             libbpf_sys::BPF_LINK_TYPE_TRACING => {
                 // SAFETY: all members of the union are integers and it was zeroed before.
-                LinkKind::Tracing { target_obj_id: unsafe { info.__bindgen_anon_1.tracing.target_obj_id } }
+                let tracing = unsafe { info.__bindgen_anon_1.tracing };
+                LinkKind::Tracing { target_obj_id: tracing.target_obj_id, target_btf_id: tracing.target_btf_id }
             }
             other => LinkKind::Other(other),
         };

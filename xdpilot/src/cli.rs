@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{demo, load, unload};
+use crate::{demo, inspect, load, status, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ pub struct Cli {
 enum Verb {
     Load(load::Args),
     Unload(unload::Args),
+    Status(status::Args),
+    Inspect(inspect::Args),
     Demo(demo::Args),
 }
 
@@ -43,6 +45,8 @@ impl Verb {
         match self {
             Verb::Load(args) => load::run(&args, out),
             Verb::Unload(args) => unload::run(&args, out),
+            Verb::Status(args) => status::run(&args, out),
+            Verb::Inspect(args) => inspect::run(&args, out),
             Verb::Demo(args) => demo::run(&args),
         }
     }

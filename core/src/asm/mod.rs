@@ -1,5 +1,10 @@
 //! BPF instructions (RFC 9669) as values.
 
+mod disasm;
+pub mod helpers;
+
+pub use disasm::text;
+
 /// Size of an encoded instruction in bytes.
 pub const INSN_SIZE: usize = 8;
 

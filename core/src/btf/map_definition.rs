@@ -5,6 +5,9 @@ use super::{Btf, kind};
 use crate::error::{Error, Result};
 use crate::object::{Pinning, Shape};
 
+/// libbpf knows twelve members; a struct with very many would be read for each of very many maps.
+const MOST_MEMBERS: usize = 32;
+
 /// What the struct of a map variable says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Definition {
@@ -31,7 +34,11 @@ fn read(btf: &Btf, id: u32, outer: bool) -> Result<Definition> {
     if btf.get(id).is_none_or(|t| t.kind != kind::STRUCT) {
         return Err(bad("not a struct"));
     }
+    if btf.members(id).count() > MOST_MEMBERS {
+        return Err(bad("too many members"));
+    }
     let mut out = Definition::default();
+    let (mut key_size, mut value_size) = (None, None);
     for (name, member, bits) in btf.members(id) {
         let number = || number(btf, member).ok_or_else(|| bad(&format!("member {name} holds no number")));
         let pointee = || {
@@ -46,10 +53,10 @@ fn read(btf: &Btf, id: u32, outer: bool) -> Result<Definition> {
             "max_entries" => shape.max_entries = number()?,
             "map_flags" => shape.flags = number()?,
             "numa_node" => shape.numa_node = Some(number()?),
-            "key_size" => shape.key_size = number()?,
-            "value_size" => shape.value_size = number()?,
-            "key" => (shape.key_type, shape.key_size) = sized(btf, pointee()?, shape.key_size),
-            "value" => (shape.value_type, shape.value_size) = sized(btf, pointee()?, shape.value_size),
+            "key_size" => key_size = Some(number()?),
+            "value_size" => value_size = Some(number()?),
+            "key" => (shape.key_type, shape.key_size) = sized(btf, pointee()?),
+            "value" => (shape.value_type, shape.value_size) = sized(btf, pointee()?),
             "map_extra" => shape.extra = long(btf, member).ok_or_else(|| bad("member map_extra holds no number"))?,
             // Other values than 0 and 1 belong to other loaders; libbpf refuses them.
             "pinning" => out.pinning = if number()? == 1 { Pinning::ByName } else { Pinning::None },
@@ -60,14 +67,24 @@ fn read(btf: &Btf, id: u32, outer: bool) -> Result<Definition> {
             _ => {}
         }
     }
+    let shape = &mut out.shape;
+    shape.key_size = same_size(key_size, shape.key_type, shape.key_size).ok_or_else(|| bad("two sizes of the key"))?;
+    shape.value_size =
+        same_size(value_size, shape.value_type, shape.value_size).ok_or_else(|| bad("two sizes of the value"))?;
     Ok(out)
 }
 
 /// A type and its size; a pointer to `void` (from a macro) has neither.
-fn sized(btf: &Btf, id: u32, before: u32) -> (Option<u32>, u32) {
-    match btf.size_of(id) {
-        Some(size) => (Some(id), size),
-        None => (None, before),
+fn sized(btf: &Btf, id: u32) -> (Option<u32>, u32) {
+    btf.size_of(id).map_or((None, 0), |size| (Some(id), size))
+}
+
+/// The size that a definition gives by a number, by a type, or by both if they agree.
+fn same_size(number: Option<u32>, type_id: Option<u32>, of_type: u32) -> Option<u32> {
+    match (number, type_id) {
+        (Some(number), Some(_)) => (number == of_type).then_some(number),
+        (Some(number), None) => Some(number),
+        (None, _) => Some(of_type),
     }
 }
 

@@ -41,6 +41,8 @@ pub const VAR_GLOBAL: u32 = 1;
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;
+/// In bytes. Many types may share one text, which is then read for each of them.
+const LONGEST_TEXT: usize = 4096;
 
 /// One type: the common three words, and the words that follow them by kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,10 +164,10 @@ impl Btf {
         (1u32..).zip(&self.types)
     }
 
-    /// The text at a string offset; empty where there is none.
+    /// The text at a string offset; empty where there is none, or one longer than any compiler writes.
     pub fn text(&self, offset: u32) -> &str {
         let rest = self.strings.get(offset as usize..).unwrap_or_default();
-        let end = rest.iter().position(|b| *b == 0).unwrap_or(0);
+        let end = rest.iter().take(LONGEST_TEXT).position(|b| *b == 0).unwrap_or(0);
         std::str::from_utf8(&rest[..end]).unwrap_or("")
     }
 
@@ -204,13 +206,18 @@ impl Btf {
 
     /// Adds `static int NAME(params)` and returns the id of the FUNC.
     pub fn add_function(&mut self, name: &str, params: &[(&str, u32)]) -> u32 {
+        let proto = self.add_prototype(params);
+        self.add(kind::FUNC, name, FUNC_STATIC, proto, Vec::new())
+    }
+
+    /// Adds the type of functions `int f(params)` and returns its id.
+    pub fn add_prototype(&mut self, params: &[(&str, u32)]) -> u32 {
         let int = self.add_int("int", 4, true);
         let mut tail = Vec::with_capacity(params.len() * 2);
         for (name, id) in params {
             tail.extend([self.add_text(name), *id]);
         }
-        let proto = self.add(kind::FUNC_PROTO, "", params.len() as u16, int, tail);
-        self.add(kind::FUNC, name, FUNC_STATIC, proto, Vec::new())
+        self.add(kind::FUNC_PROTO, "", params.len() as u16, int, tail)
     }
 
     /// The DATASEC of this section and its variables.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::budget::Budget;
 use crate::error::{Error, Result};
 
 /// Section types (`SHT_*`).
@@ -47,6 +48,8 @@ pub(super) const MACHINE_BPF: u16 = 247;
 const EHDR: usize = 64;
 const SHDR: usize = 64;
 const SYM: usize = 24;
+/// `SHN_LORESERVE`: section indexes from here on mean something else.
+const RESERVED: u16 = 0xff00;
 
 /// A section.
 #[derive(Clone, Debug)]
@@ -113,6 +116,8 @@ pub struct File<'a> {
     pub symbols: Vec<Symbol<'a>>,
     /// Which sections hold the relocations of a section.
     relocation_tables: HashMap<u32, Vec<usize>>,
+    /// Which symbols stand in a section.
+    symbols_of: HashMap<usize, Vec<usize>>,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -153,6 +158,9 @@ impl<'a> File<'a> {
         if u16_at(bytes, 58) != Some(SHDR as u16) {
             return Err(Error::usage("the ELF file has section headers of an unknown size"));
         }
+        if count >= RESERVED {
+            return Err(Error::usage(format!("the ELF file has {count} sections, more than symbols can name")));
+        }
         let headers = slice(bytes, table, u64::from(count) * SHDR as u64).ok_or_else(cut)?;
         let headers = headers.as_chunks::<SHDR>().0;
         let mut sections = Vec::with_capacity(headers.len());
@@ -160,8 +168,10 @@ impl<'a> File<'a> {
             sections.push(section(bytes, header).ok_or_else(cut)?);
         }
         let table = sections.get(usize::from(names)).map_or(&[][..], |s: &Section<'_>| s.data);
+        let mut budget = Budget::of_file(bytes.len());
         for (section, header) in sections.iter_mut().zip(headers) {
             section.name = text_at(table, u32_at(header, 0).unwrap_or(0) as usize);
+            budget.take(section.name.len())?;
         }
         // Sections of a real file do not overlap; without this, a small file could claim gigabytes.
         if sections.iter().map(|s| s.data.len()).sum::<usize>() > bytes.len() {
@@ -173,13 +183,23 @@ impl<'a> File<'a> {
                 relocation_tables.entry(section.info).or_default().push(index);
             }
         }
-        let symbols = symbols(&sections);
-        Ok(File { sections, symbols, relocation_tables })
+        let symbols = symbols(&sections, &mut budget)?;
+        let mut symbols_of: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (index, symbol) in symbols.iter().enumerate() {
+            symbols_of.entry(symbol.section).or_default().push(index);
+        }
+        Ok(File { sections, symbols, relocation_tables, symbols_of })
     }
 
     /// The first section of this name.
     pub fn section(&self, name: &str) -> Option<&Section<'a>> {
         self.sections.iter().find(|s| s.name == name)
+    }
+
+    /// The named symbols that stand in section `index`, in the order of the table.
+    pub fn symbols_of(&self, index: usize) -> impl Iterator<Item = &Symbol<'a>> {
+        let own = self.symbols_of.get(&index).map_or(&[][..], Vec::as_slice);
+        own.iter().map(|at| &self.symbols[*at]).filter(|symbol| !symbol.name.is_empty())
     }
 
     /// All relocations that patch section `index`, ascending by offset.
@@ -237,20 +257,22 @@ fn section<'a>(bytes: &'a [u8], header: &[u8]) -> Option<Section<'a>> {
     })
 }
 
-fn symbols<'a>(sections: &[Section<'a>]) -> Vec<Symbol<'a>> {
-    let Some(table) = sections.iter().find(|s| s.kind == section_type::SYMTAB) else { return Vec::new() };
+fn symbols<'a>(sections: &[Section<'a>], budget: &mut Budget) -> Result<Vec<Symbol<'a>>> {
+    let Some(table) = sections.iter().find(|s| s.kind == section_type::SYMTAB) else { return Ok(Vec::new()) };
     let names = sections.get(table.link as usize).map_or(&[][..], |s| s.data);
-    let symbol = |raw: &[u8; SYM]| {
-        let index = usize::from(u16_at(raw, 6)?);
-        Some(Symbol {
-            name: text_at(names, u32_at(raw, 0)? as usize),
+    let mut out = Vec::with_capacity(table.data.len() / SYM);
+    for raw in table.data.as_chunks::<SYM>().0 {
+        let name = text_at(names, u32_at(raw, 0).unwrap_or(0) as usize);
+        budget.take(name.len())?;
+        out.push(Symbol {
+            name,
             kind: raw[4] & 0xf,
             bind: raw[4] >> 4,
             other: raw[5],
-            section: index,
-            value: u64_at(raw, 8)?,
-            size: u64_at(raw, 16)?,
-        })
-    };
-    table.data.as_chunks::<SYM>().0.iter().filter_map(symbol).collect()
+            section: usize::from(u16_at(raw, 6).unwrap_or(0)),
+            value: u64_at(raw, 8).unwrap_or(0),
+            size: u64_at(raw, 16).unwrap_or(0),
+        });
+    }
+    Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::budget::Budget;
 use super::file::{File, Section, section_flag, section_type, symbol_type, text_at};
 use super::{read_functions, read_maps};
 use crate::btf::{Btf, BtfExt};
@@ -22,7 +23,7 @@ pub(super) struct Layout {
 /// Reads a BPF object. The second value tells what was left out because it is malformed.
 ///
 /// # Errors
-/// The file is no BPF ELF file.
+/// The file is no BPF ELF file, or describes more than it has room for.
 pub fn read(bytes: &[u8]) -> Result<(Object, Vec<String>)> {
     let file = File::parse(bytes)?;
     let mut notes = Vec::new();
@@ -37,8 +38,9 @@ pub fn read(bytes: &[u8]) -> Result<(Object, Vec<String>)> {
     let mut layout = Layout::default();
     read_data(&file, &mut object, &mut layout);
     read_externs(&file, &mut object, &mut layout);
-    layout.maps = read_maps::read(&file, &mut object);
-    let table = read_functions::read(&file, &mut object, &layout);
+    let mut budget = Budget::of_file(bytes.len());
+    layout.maps = read_maps::read(&file, &mut object, &mut budget)?;
+    let table = read_functions::read(&file, &mut object, &layout, &mut budget)?;
     read_maps::read_values(&file, &mut object, &layout, &table);
     if let (Some(_), Some(ext)) = (&object.btf, file.section(".BTF.ext")) {
         table.attach_info(&file, &mut object, &BtfExt::parse(ext.data));

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::budget::Budget;
 use super::file::{File, Relocation, Symbol, section_flag, section_type, symbol_type};
 use super::read::Layout;
 use crate::asm::{INSN_SIZE, Insn, decode_all};
 use crate::btf::{BtfExt, ExtSection, kind};
+use crate::error::Result;
 use crate::object::{CoreRelocation, Function, FunctionId, Line, Object, Reference, Target};
 
 /// Functions by section index and instruction index.
@@ -28,12 +30,10 @@ impl FunctionTable {
 
     /// Gives functions their types, lines and CO-RE relocations.
     pub(super) fn attach_info(&self, file: &File<'_>, object: &mut Object, ext: &BtfExt) {
-        let names: Vec<(&str, usize)> =
-            file.sections.iter().enumerate().filter(|(_, s)| is_code(s)).map(|(i, s)| (s.name, i)).collect();
-        let index_of = |object: &Object, name: u32| {
-            let name = object.btf.as_ref()?.text(name);
-            names.iter().find(|(n, _)| *n == name).map(|(_, index)| *index)
-        };
+        // The first section of a name is meant, as libbpf takes it.
+        let names: HashMap<&str, usize> =
+            file.sections.iter().enumerate().rev().filter(|(_, s)| is_code(s)).map(|(i, s)| (s.name, i)).collect();
+        let index_of = |object: &Object, name: u32| names.get(object.btf.as_ref()?.text(name)).copied();
         fn records<const N: usize>(sections: &[ExtSection<N>]) -> impl Iterator<Item = (u32, usize, [u32; N])> {
             sections.iter().flat_map(|s| s.records.iter().map(|r| (s.name, r[0] as usize / INSN_SIZE, *r)))
         }
@@ -83,7 +83,15 @@ struct Code {
 }
 
 /// Reads all functions into the object.
-pub(super) fn read(file: &File<'_>, object: &mut Object, layout: &Layout) -> FunctionTable {
+///
+/// # Errors
+/// There are more functions than the file has room for.
+pub(super) fn read(
+    file: &File<'_>,
+    object: &mut Object,
+    layout: &Layout,
+    budget: &mut Budget,
+) -> Result<FunctionTable> {
     let codes: Vec<Code> =
         (0..file.sections.len()).filter(|i| is_code(&file.sections[*i])).map(|i| code(file, i)).collect();
     let starts = starts(file, &codes);
@@ -94,6 +102,7 @@ pub(super) fn read(file: &File<'_>, object: &mut Object, layout: &Layout) -> Fun
         for (at, start) in begins.iter().enumerate() {
             let end = begins.get(at + 1).copied().unwrap_or(code.insns.len());
             let function = function(file, code, symbols.get(start).copied(), *start, end);
+            budget.take(size_of::<Function>() + function.name.len() + function.section.len())?;
             table.by_start.insert((code.section, *start), (FunctionId(object.functions.len()), function.code.len()));
             object.functions.push(function);
         }
@@ -101,7 +110,7 @@ pub(super) fn read(file: &File<'_>, object: &mut Object, layout: &Layout) -> Fun
     for code in &codes {
         resolve(file, object, layout, &table, code);
     }
-    table
+    Ok(table)
 }
 
 fn code(file: &File<'_>, section: usize) -> Code {
@@ -114,10 +123,9 @@ fn code(file: &File<'_>, section: usize) -> Code {
 ///
 /// Compilers before LLVM 9 gave functions no type; then every global symbol is one, since labels are local.
 fn symbols<'f>(file: &'f File<'_>, section: usize) -> BTreeMap<usize, &'f Symbol<'f>> {
-    let named = || file.symbols.iter().filter(move |s| s.section == section && !s.name.is_empty());
-    let typed = named().any(|s| s.kind == symbol_type::FUNC);
+    let typed = file.symbols_of(section).any(|s| s.kind == symbol_type::FUNC);
     let mut out: BTreeMap<usize, &Symbol<'_>> = BTreeMap::new();
-    for symbol in named() {
+    for symbol in file.symbols_of(section) {
         let is_function = match typed {
             true => symbol.kind == symbol_type::FUNC,
             false => symbol.kind == symbol_type::NOTYPE && symbol.is_global(),
@@ -231,7 +239,7 @@ fn target(
     table: &FunctionTable,
     code: &Code,
     index: usize,
-) -> Result<Target, String> {
+) -> std::result::Result<Target, String> {
     let insn = code.insns[index];
     if let Some((section, start)) = code_target(file, code, index, insn) {
         return table

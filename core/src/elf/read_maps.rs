@@ -1,13 +1,20 @@
 //! Maps: BTF-defined ones (`.maps`) and the structs of `maps` sections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::budget::Budget;
 use super::file::{File, Relocation, Symbol, section_flag, symbol_type, text_at};
 use super::read::Layout;
 use super::read_functions::FunctionTable;
 use crate::btf::{kind, read_map};
+use crate::error::{Error, Result};
 use crate::modernize::legacy;
 use crate::object::{Declaration, Map, MapId, Object, Pinning, Slot};
+
+/// The most variables that a BTF section lists.
+const MOST_MAPS: usize = u16::MAX as usize;
+/// The longest path of a pin that a definition may name, in bytes.
+const LONGEST_PATH: usize = 256;
 
 /// Maps by section index and offset, and where their `values` arrays begin.
 #[derive(Default)]
@@ -51,40 +58,55 @@ fn is_legacy(name: &str) -> bool {
 }
 
 /// Reads the definitions of all maps. One that cannot be read hurts only who uses it.
-pub(super) fn read(file: &File<'_>, object: &mut Object) -> MapTable {
+///
+/// # Errors
+/// There are more maps than BTF can list or the file has room for.
+pub(super) fn read(file: &File<'_>, object: &mut Object, budget: &mut Budget) -> Result<MapTable> {
     let mut table = MapTable::default();
+    let referenced = referenced_offsets(file);
+    // BTF has one list of maps: a second `.maps` section would define the same ones again.
+    let defined = file.sections.iter().position(|s| s.name == ".maps" && !s.data.is_empty());
     for (index, section) in file.sections.iter().enumerate() {
         if section.data.is_empty() || section.flags & section_flag::EXEC != 0 {
             continue;
         }
-        if section.name == ".maps" {
-            read_btf_maps(file, index, object, &mut table);
+        if defined == Some(index) {
+            read_btf_maps(file, index, object, &mut table, budget)?;
         } else if is_legacy(section.name) {
-            read_legacy_maps(file, index, object, &mut table);
+            let used = referenced.get(&index).map_or(&[][..], Vec::as_slice);
+            read_legacy_maps(file, index, used, object, &mut table, budget)?;
         }
     }
+    if object.maps.len() > MOST_MAPS {
+        return Err(Error::usage(format!("the object defines {} maps: BTF lists {MOST_MAPS}", object.maps.len())));
+    }
     follow_legacy_pointers(file, object, &table);
-    legacy::connect(object);
-    table
+    legacy::connect(object, budget)?;
+    Ok(table)
 }
 
 fn named_symbols<'f>(file: &'f File<'_>, section: usize) -> impl Iterator<Item = &'f Symbol<'f>> {
-    file.symbols.iter().filter(move |s| {
-        s.section == section && !s.name.is_empty() && matches!(s.kind, symbol_type::NOTYPE | symbol_type::OBJECT)
-    })
+    file.symbols_of(section).filter(|s| matches!(s.kind, symbol_type::NOTYPE | symbol_type::OBJECT))
 }
 
-fn read_btf_maps(file: &File<'_>, index: usize, object: &mut Object, table: &mut MapTable) {
+fn read_btf_maps(
+    file: &File<'_>,
+    index: usize,
+    object: &mut Object,
+    table: &mut MapTable,
+    budget: &mut Budget,
+) -> Result<()> {
     let Some((btf, (_, variables))) = object.btf.as_ref().and_then(|btf| Some((btf, btf.section(".maps")?))) else {
         table.lost =
             Some("its definition was in the object's BTF, which is missing (compile with `-g`, do not strip)".into());
-        return;
+        return Ok(());
     };
     // Compilers leave the offsets of global variables to the linker: the symbols know them.
     let symbols: BTreeMap<&str, &Symbol<'_>> = named_symbols(file, index).map(|s| (s.name, s)).collect();
     for variable in variables {
         let Some(var) = btf.get(variable.type_id).filter(|t| t.kind == kind::VAR) else { continue };
         let name = btf.text(var.name);
+        budget.take(size_of::<Map>() + name.len())?;
         let definition = match read_map(btf, var.size_or_type) {
             Ok(definition) => definition,
             Err(error) => {
@@ -107,14 +129,22 @@ fn read_btf_maps(file: &File<'_>, index: usize, object: &mut Object, table: &mut
             declaration: Declaration::Btf,
         });
     }
+    Ok(())
 }
 
-fn read_legacy_maps(file: &File<'_>, index: usize, object: &mut Object, table: &mut MapTable) {
+fn read_legacy_maps(
+    file: &File<'_>,
+    index: usize,
+    referenced: &[u64],
+    object: &mut Object,
+    table: &mut MapTable,
+    budget: &mut Budget,
+) -> Result<()> {
     let section = &file.sections[index];
     let symbols: BTreeMap<u64, &Symbol<'_>> = named_symbols(file, index).map(|s| (s.value, s)).collect();
     // Static maps have no symbol of their own: the code that uses them shows where they begin.
     let mut starts: BTreeSet<u64> = symbols.keys().copied().collect();
-    starts.extend(referenced_offsets(file, index));
+    starts.extend(referenced);
     let end = section.data.len() as u64;
     let starts: Vec<u64> = starts.into_iter().filter(|at| *at < end).collect();
     for (at, start) in starts.iter().enumerate() {
@@ -127,21 +157,26 @@ fn read_legacy_maps(file: &File<'_>, index: usize, object: &mut Object, table: &
             (None, Some(name)) if *start == 0 => name.to_string(),
             (None, _) => format!("map_{start}"),
         };
+        budget.take(size_of::<Map>() + name.len())?;
         table.by_place.insert((index, *start), Place { map: MapId(object.maps.len()), size, values: None });
         object.maps.push(legacy::read(name, bytes));
     }
+    Ok(())
 }
 
-/// Offsets in section `target` that wide loads of the code refer to through its section symbol.
-fn referenced_offsets(file: &File<'_>, target: usize) -> Vec<u64> {
-    let mut out = Vec::new();
+/// Offsets in legacy sections that wide loads of the code refer to through section symbols.
+fn referenced_offsets(file: &File<'_>) -> HashMap<usize, Vec<u64>> {
+    let mut out: HashMap<usize, Vec<u64>> = HashMap::new();
+    let is_legacy = |section: usize| file.sections.get(section).is_some_and(|s| is_legacy(s.name));
     let code = file.sections.iter().enumerate().filter(|(_, s)| s.flags & section_flag::EXEC != 0);
     for (index, section) in code {
         for relocation in file.relocations(index) {
             let Some(symbol) = file.symbols.get(relocation.symbol) else { continue };
-            if symbol.section == target && symbol.kind == symbol_type::SECTION {
-                let imm = section.data.get(relocation.offset as usize + 4..).and_then(|b| b.first_chunk());
-                out.extend(imm.map(|imm| symbol.value + u64::from(u32::from_le_bytes(*imm))));
+            if is_legacy(symbol.section) && symbol.kind == symbol_type::SECTION {
+                let imm = usize::try_from(relocation.offset).ok().and_then(|at| section.data.get(at..)?.get(4..));
+                let imm = imm.and_then(|b| b.first_chunk()).map(|imm| u64::from(u32::from_le_bytes(*imm)));
+                let offset = imm.and_then(|imm| symbol.value.checked_add(imm));
+                out.entry(symbol.section).or_default().extend(offset);
             }
         }
     }
@@ -150,22 +185,26 @@ fn referenced_offsets(file: &File<'_>, target: usize) -> Vec<u64> {
 
 /// What the pointers in legacy structs mean: an inner map's definition, a path to pin at (goebpf's 40 bytes).
 fn follow_legacy_pointers(file: &File<'_>, object: &mut Object, table: &MapTable) {
-    for index in 0..file.sections.len() {
-        if !is_legacy(file.sections[index].name) {
-            continue;
-        }
+    for index in (0..file.sections.len()).filter(|index| is_legacy(file.sections[*index].name)) {
         for relocation in file.relocations(index) {
             let Some((place, _)) = table.covering(index, relocation.offset) else { continue };
             let Some((section, offset)) = pointee(file, index, &relocation) else { continue };
             if let Some(inner) = table.at(section, offset) {
                 object.maps[place.map.0].inner = Some(object.maps[inner.0].shape.clone());
-            } else if let Some(path) = file.sections.get(section).map(|s| text_at(s.data, offset as usize))
+            } else if let Some(path) = file.sections.get(section).map(|s| path_at(s.data, offset))
                 && path.starts_with("/sys/fs/bpf/")
             {
                 object.maps[place.map.0].pinning = Pinning::Path(path.to_string());
             }
         }
     }
+}
+
+/// The path at an offset of a data section; empty where it is longer than a pin's can be.
+fn path_at(data: &[u8], offset: u64) -> &str {
+    let rest = usize::try_from(offset).ok().and_then(|at| data.get(at..)).unwrap_or_default();
+    let rest = &rest[..rest.len().min(LONGEST_PATH)];
+    if rest.contains(&0) { text_at(rest, 0) } else { "" }
 }
 
 /// Section and offset that a data relocation points to; the addend stands in the patched bytes.
@@ -189,7 +228,14 @@ pub(super) fn read_values(file: &File<'_>, object: &mut Object, layout: &Layout,
                 Some(map) => Some(Slot::Map(map)),
                 None => functions.at(section, (target / 8) as usize).map(Slot::Program),
             };
-            object.maps[place.map.0].values.extend(value.map(|value| (slot as u32, value)));
+            let map = &mut object.maps[place.map.0];
+            let fits = |value: &Slot| match value {
+                Slot::Map(_) => legacy::is_map_of_maps(map.shape.kind),
+                Slot::Program(_) => map.shape.kind == legacy::map_type::PROG_ARRAY,
+            };
+            if let (Ok(slot), Some(value)) = (u32::try_from(slot), value.filter(fits)) {
+                map.values.push((slot, value));
+            }
         }
     }
 }

@@ -59,6 +59,8 @@ struct Writer {
     symbols: Vec<OutSymbol>,
     relocations: HashMap<usize, Vec<OutRelocation>>,
     functions: Vec<usize>,
+    /// Section index -> its section symbol, of sections with code.
+    code: HashMap<usize, usize>,
     /// Section index and offset of every function.
     places: Vec<(usize, usize)>,
     maps: Vec<usize>,
@@ -107,7 +109,11 @@ impl Writer {
         let mut by_name: HashMap<&str, usize> = HashMap::new();
         for function in &object.functions {
             let section = *by_name.entry(&function.section).or_insert_with(|| {
-                self.section(&function.section, section_flag::ALLOC | section_flag::EXEC, 8, Vec::new())
+                let flags = section_flag::ALLOC | section_flag::EXEC;
+                let section = self.section(&function.section, flags, 8, Vec::new());
+                let symbol = self.symbol(OutSymbol { kind: symbol_type::SECTION, section, ..OutSymbol::default() });
+                self.code.insert(section, symbol);
+                section
             });
             let offset = self.sections[section].data.len();
             self.sections[section].data.extend(function.code.iter().flat_map(|insn| insn.encode()));
@@ -208,7 +214,14 @@ impl Writer {
                 let at = offset + reference.insn * INSN_SIZE;
                 let call = function.code[reference.insn].is_function_call();
                 let symbol = match reference.target {
-                    Target::Function(id) => self.functions[id.0],
+                    Target::Function(id) if call => self.functions[id.0],
+                    Target::Function(id) => {
+                        // libbpf takes a static function's address only from its section's symbol.
+                        let (home, place) = self.places[id.0];
+                        let addend = (place as u32).to_le_bytes();
+                        self.sections[*section].data[at + 4..at + 8].copy_from_slice(&addend);
+                        self.code[&home]
+                    }
                     Target::Map(id) => self.maps[id.0],
                     Target::Extern(id) => self.externs[id.0],
                     Target::Data(id, addend) => {

@@ -1,5 +1,7 @@
 //! Which function of an object is the program that is meant.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 use crate::modernize::legacy::tail_call_section;
 use crate::object::{FunctionId, Object, TEXT};
@@ -81,15 +83,41 @@ const OTHER_TYPES: &[&str] = &[
     "sk_filter",
 ];
 
-fn rank(object: &Object, id: FunctionId) -> Rank {
+/// An object with what its references say of its functions.
+struct View<'a> {
+    object: &'a Object,
+    callees: HashSet<FunctionId>,
+    tail_called: HashSet<FunctionId>,
+}
+
+impl<'a> View<'a> {
+    fn new(object: &'a Object) -> Self {
+        View { object, callees: object.callees(), tail_called: object.tail_call_targets() }
+    }
+
+    /// The functions that no other one calls.
+    fn uncalled(&self) -> impl Iterator<Item = FunctionId> {
+        self.object.function_ids().filter(|id| !self.callees.contains(id))
+    }
+
+    /// All functions that may be meant as an XDP program, most likely ones first.
+    fn programs(&self) -> Vec<(Rank, FunctionId)> {
+        let ranked = self.uncalled().map(|id| (rank(self.object, id, self.tail_called.contains(&id)), id));
+        let mut out: Vec<_> = ranked.filter(|(rank, _)| *rank != Rank::Other).collect();
+        out.sort();
+        out
+    }
+}
+
+fn rank(object: &Object, id: FunctionId, tail_called: bool) -> Rank {
     let section = object.function(id).section.trim_start_matches('?');
-    if is_map_program(section) {
+    if map_program(section).is_some() {
         Rank::MapEntry
     } else if section.starts_with("xdp") {
         Rank::Xdp
     } else if section == TEXT {
         Rank::Text
-    } else if tail_call_section(section).is_some() && object.is_tail_call_target(id) {
+    } else if tail_call_section(section).is_some() && tail_called {
         Rank::TailCall
     } else if OTHER_TYPES
         .iter()
@@ -106,38 +134,33 @@ pub(super) fn is_frags(section: &str) -> bool {
     section.trim_start_matches('?').starts_with("xdp.frags")
 }
 
-/// Whether a section holds programs for entries of a device or CPU map.
-pub(super) fn is_map_program(section: &str) -> bool {
-    let kind = section
-        .trim_start_matches('?')
-        .strip_prefix("xdp")
-        .and_then(|rest| rest.strip_prefix(".frags").unwrap_or(rest).strip_prefix(['/', '_']));
-    kind.is_some_and(|kind| {
-        ["devmap", "cpumap"].iter().any(|k| kind.strip_prefix(k).is_some_and(|r| r.is_empty() || r.starts_with('/')))
-    })
+/// The kind of map, `devmap` or `cpumap`, whose entries the programs of a section were written for.
+pub(super) fn map_program(section: &str) -> Option<&'static str> {
+    let rest = section.trim_start_matches('?').strip_prefix("xdp")?;
+    let kind = rest.strip_prefix(".frags").unwrap_or(rest).strip_prefix(['/', '_'])?;
+    let is = |name: &&str| kind.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    ["devmap", "cpumap"].into_iter().find(is)
 }
 
 /// All functions that may be meant as an XDP program: not called by others, not of another type.
 pub fn programs(object: &Object) -> Vec<FunctionId> {
-    let mut out: Vec<FunctionId> =
-        object.function_ids().filter(|id| !object.is_callee(*id) && rank(object, *id) != Rank::Other).collect();
-    out.sort_by_key(|id| (rank(object, *id), *id));
-    out
+    View::new(object).programs().into_iter().map(|(_, id)| id).collect()
 }
 
 /// The program that is meant.
 pub(super) fn choose(object: &Object, choice: &Choice) -> Result<FunctionId> {
+    let view = View::new(object);
     if choice.program.is_none() && choice.section.is_none() {
-        return find(object);
+        return find(&view);
     }
     let named: Vec<FunctionId> = object
         .function_ids()
         .filter(|id| choice.program.as_ref().is_none_or(|name| object.function(*id).name == *name))
         .filter(|id| choice.section.as_ref().is_none_or(|section| object.function(*id).section == *section))
         .collect();
-    let uncalled: Vec<FunctionId> = named.iter().copied().filter(|id| !object.is_callee(*id)).collect();
+    let uncalled: Vec<FunctionId> = named.iter().copied().filter(|id| !view.callees.contains(id)).collect();
     match (&named[..], &uncalled[..]) {
-        ([], _) => Err(missing(object, choice)),
+        ([], _) => Err(missing(&view, choice)),
         ([only], _) | (_, [only]) => Ok(*only),
         ([first, ..], _) if choice.first => Ok(*first),
         _ => Err(ambiguous(object, &named)),
@@ -145,33 +168,34 @@ pub(super) fn choose(object: &Object, choice: &Choice) -> Result<FunctionId> {
 }
 
 /// The one program that can be meant where nothing is named.
-fn find(object: &Object) -> Result<FunctionId> {
-    let candidates = programs(object);
-    let Some(best) = candidates.iter().map(|id| rank(object, *id)).min() else {
-        return Err(missing(object, &Choice::default()));
+fn find(view: &View<'_>) -> Result<FunctionId> {
+    let candidates = view.programs();
+    let Some((best, _)) = candidates.first().copied() else {
+        return Err(missing(view, &Choice::default()));
     };
-    let of_rank: Vec<FunctionId> = candidates.iter().copied().filter(|id| rank(object, *id) == best).collect();
-    let entries: Vec<FunctionId> = of_rank.iter().copied().filter(|id| !object.is_tail_call_target(*id)).collect();
-    let main = of_rank.iter().find(|id| best == Rank::Text && object.function(**id).name == "main");
+    let of_rank: Vec<FunctionId> = candidates.iter().take_while(|(rank, _)| *rank == best).map(|(_, id)| *id).collect();
+    let entries: Vec<FunctionId> = of_rank.iter().copied().filter(|id| !view.tail_called.contains(id)).collect();
+    let main = of_rank.iter().find(|id| best == Rank::Text && view.object.function(**id).name == "main");
     match (&of_rank[..], &entries[..], main) {
         ([only], ..) | (_, [only], _) => Ok(*only),
         (.., Some(main)) => Ok(*main),
-        _ => Err(ambiguous(object, &of_rank)),
+        _ => Err(ambiguous(view.object, &of_rank)),
     }
 }
 
-fn missing(object: &Object, choice: &Choice) -> Error {
+fn missing(view: &View<'_>, choice: &Choice) -> Error {
     let what = match (&choice.program, &choice.section) {
         (Some(name), Some(section)) => format!("no program {name} in section {section}"),
         (Some(name), None) => format!("no program {name} in the object"),
         (None, Some(section)) => format!("no section {section} with a program in the object"),
         (None, None) => "no XDP program in the object".to_string(),
     };
-    let all: Vec<FunctionId> = object.function_ids().filter(|id| !object.is_callee(*id)).collect();
-    let cause = match (all.is_empty(), programs(object).is_empty()) {
+    let all: Vec<FunctionId> = view.uncalled().collect();
+    let programs: Vec<FunctionId> = view.programs().into_iter().map(|(_, id)| id).collect();
+    let cause = match (all.is_empty(), programs.is_empty()) {
         (true, _) => "the object has no functions: was it compiled for BPF?".to_string(),
-        (false, true) => format!("its programs are of other types: {}", list(object, &all)),
-        (false, false) => format!("it has: {}", list(object, &programs(object))),
+        (false, true) => format!("its programs are of other types: {}", list(view.object, &all)),
+        (false, false) => format!("it has: {}", list(view.object, &programs)),
     };
     let error = Error::usage(what).cause(cause);
     if all.is_empty() { error } else { error.mend("name one with --program NAME or --section SECTION") }

@@ -18,6 +18,7 @@ struct Kept {
 /// The object of one program: itself, what it calls, its maps, their static values and what those need.
 pub(super) fn extract(object: &Object, entry: FunctionId) -> Result<(Object, FunctionId)> {
     let mut kept = Kept::default();
+    let arena = object.maps.iter().position(|m| m.shape.kind == map_type::ARENA).map(MapId);
     let mut functions = vec![entry];
     let mut maps = Vec::new();
     loop {
@@ -32,7 +33,8 @@ pub(super) fn extract(object: &Object, entry: FunctionId) -> Result<(Object, Fun
                     Target::Map(id) => maps.push(id),
                     Target::Data(id, _) => {
                         kept.data.insert(id, id);
-                        maps.extend(arena_of(object, id));
+                        // Data of this section lives in the arena.
+                        maps.extend(arena.filter(|_| object.data[id.0].name == ".addr_space.1"));
                     }
                     Target::Extern(id) => _ = kept.externs.insert(id, id),
                 }
@@ -54,12 +56,6 @@ pub(super) fn extract(object: &Object, entry: FunctionId) -> Result<(Object, Fun
     kept.number();
     let entry = kept.functions[&entry];
     Ok((kept.apply(object), entry))
-}
-
-/// The arena that data of section `.addr_space.1` lives in.
-fn arena_of(object: &Object, data: DataId) -> Option<MapId> {
-    let arena = || object.maps.iter().position(|m| m.shape.kind == map_type::ARENA).map(MapId);
-    (object.data[data.0].name == ".addr_space.1").then(arena).flatten()
 }
 
 impl Kept {

@@ -4,6 +4,10 @@
 //! 16 to 24 bytes kernel samples and libbpf 0.x (`struct bpf_map_def`), 28 either the samples' or aya's,
 //! 36 iproute2's `struct bpf_elf_map` (include/bpf_elf.h), 40 goebpf's, 280 gobpf's.
 
+use std::collections::HashMap;
+
+use crate::elf::Budget;
+use crate::error::Result;
 use crate::object::{Declaration, LegacyFields, Map, MapId, Object, Pinning, Shape, Slot};
 
 /// Map types (`enum bpf_map_type`, include/uapi/linux/bpf.h) that passes treat apart.
@@ -79,7 +83,10 @@ fn gobpf_pinning(name: &str, pinning: u32, namespace: &[u8]) -> Pinning {
 }
 
 /// Connects legacy maps of maps with the definitions of what is in them, and fills them where iproute2 would.
-pub(crate) fn connect(object: &mut Object) {
+///
+/// # Errors
+/// The maps inside maps are more than the file has room for.
+pub(crate) fn connect(object: &mut Object, budget: &mut Budget) -> Result<()> {
     let legacy: Vec<(usize, LegacyFields)> = object
         .maps
         .iter()
@@ -89,16 +96,21 @@ pub(crate) fn connect(object: &mut Object) {
             _ => None,
         })
         .collect();
+    let mut by_id: HashMap<u32, Vec<(usize, LegacyFields)>> = HashMap::new();
+    for (at, fields) in legacy.iter().filter(|(_, f)| f.inner_id == 0) {
+        by_id.entry(fields.id).or_default().push((*at, *fields));
+    }
     for (outer, fields) in &legacy {
         if !is_map_of_maps(object.maps[*outer].shape.kind) || object.maps[*outer].inner.is_some() {
             continue;
         }
         let inner: Vec<(usize, LegacyFields)> = match fields.inner_id {
             0 => usize::try_from(fields.inner_index).ok().and_then(|at| legacy.get(at)).copied().into_iter().collect(),
-            id => legacy.iter().copied().filter(|(_, f)| f.id == id && f.inner_id == 0).collect(),
+            id => by_id.get(&id).cloned().unwrap_or_default(),
         };
         let definition = inner.iter().map(|(at, _)| &object.maps[*at].shape).find(|shape| !is_map_of_maps(shape.kind));
         let definition = definition.cloned();
+        budget.take(size_of_val(&inner[..]))?;
         if fields.inner_id != 0 {
             let values =
                 inner.iter().filter_map(|(at, f)| Some((u32::try_from(f.inner_index).ok()?, Slot::Map(MapId(*at)))));
@@ -106,21 +118,25 @@ pub(crate) fn connect(object: &mut Object) {
         }
         object.maps[*outer].inner = definition;
     }
+    Ok(())
 }
 
 /// iproute2's tail-call sections: the function of section `ID/KEY` goes into the program array of that id.
 pub(crate) fn fill_program_arrays(object: &mut Object) {
+    // The first map of an id is meant.
+    let arrays: HashMap<u32, usize> = (object.maps.iter().enumerate().rev())
+        .filter_map(|(at, map)| match map.declaration {
+            Declaration::Legacy(fields) if map.shape.kind == map_type::PROG_ARRAY => Some((fields.id, at)),
+            _ => None,
+        })
+        .collect();
     for id in object.function_ids() {
         let function = object.function(id);
         let Some((map_id, key)) = tail_call_section(&function.section).filter(|_| function.start == 0) else {
             continue;
         };
-        let array = object.maps.iter_mut().find(|map| {
-            map.shape.kind == map_type::PROG_ARRAY
-                && matches!(map.declaration, Declaration::Legacy(f) if f.id == map_id)
-        });
-        if let Some(array) = array {
-            array.values.push((key, Slot::Program(id)));
+        if let Some(at) = arrays.get(&map_id) {
+            object.maps[*at].values.push((key, Slot::Program(id)));
         }
     }
 }

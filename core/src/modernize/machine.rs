@@ -1,8 +1,11 @@
 //! Map attributes and sections that this kernel or machine, or libbpf, would refuse.
 
+use std::collections::HashMap;
+
+use crate::btf::kind;
 use crate::error::{Error, Result};
 use crate::modernize::legacy::{is_map_of_maps, map_type};
-use crate::object::{Data, Map, Object, Pinning, Shape, Slot};
+use crate::object::{Map, Object, Pinning, Shape, Slot};
 
 /// What passes need to know of the machine that will run the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,9 @@ pub(super) fn adapt(object: &mut Object, machine: Machine, notes: &mut Vec<Strin
             adapt_shape(inner, machine, &mut |what| tell(format!("inner map: {what}")));
         }
         check_values(map)?;
+        if !is_map_of_maps(map.shape.kind) {
+            map.inner = None;
+        }
         if is_map_of_maps(map.shape.kind) && map.inner.is_none() {
             let known = inner_of_values(object, at);
             if known.is_none() {
@@ -49,9 +55,7 @@ pub(super) fn adapt(object: &mut Object, machine: Machine, notes: &mut Vec<Strin
             object.maps[at].inner = Some(known.unwrap_or_else(assumed));
         }
     }
-    for data in &mut object.data {
-        adapt_data(data, object.btf.as_mut(), notes);
-    }
+    adapt_data(object, notes);
     Ok(())
 }
 
@@ -113,20 +117,35 @@ fn default_entries(kind: u32, cpus: u32) -> u32 {
 }
 
 /// libbpf takes data sections by name; others are renamed by what they are.
-fn adapt_data(data: &mut Data, btf: Option<&mut crate::btf::Btf>, notes: &mut Vec<String>) {
-    let known = [".data", ".rodata", ".bss"]
-        .iter()
-        .any(|prefix| data.name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
-    if known || data.name == ".addr_space.1" {
+fn adapt_data(object: &mut Object, notes: &mut Vec<String>) {
+    let foreign: Vec<usize> = (0..object.data.len()).filter(|at| !is_known(&object.data[*at].name)).collect();
+    if foreign.is_empty() {
         return;
     }
-    let prefix = if data.writable { ".data" } else { ".rodata" };
-    let name = format!("{prefix}.{}", crate::btf::identifier(data.name.trim_matches('.')));
-    if let Some((btf, id)) = btf.and_then(|btf| btf.section(&data.name).map(|(id, _)| id).map(|id| (btf, id))) {
-        btf.rename(id, &name);
+    let mut types: HashMap<String, u32> = HashMap::new();
+    if let Some(btf) = &object.btf {
+        for (id, _) in btf.types().filter(|(_, t)| t.kind == kind::DATASEC) {
+            types.entry(btf.name(id).to_string()).or_insert(id);
+        }
     }
-    notes.push(format!("data section {} loaded as {name}", data.name));
-    data.name = name;
+    for at in foreign {
+        let data = &mut object.data[at];
+        let prefix = if data.writable { ".data" } else { ".rodata" };
+        let name = format!("{prefix}.{}", crate::btf::identifier(data.name.trim_matches('.')));
+        if let (Some(btf), Some(id)) = (&mut object.btf, types.get(&data.name)) {
+            btf.rename(*id, &name);
+        }
+        notes.push(format!("data section {} loaded as {name}", data.name));
+        data.name = name;
+    }
+}
+
+/// Whether libbpf takes a data section of this name.
+fn is_known(name: &str) -> bool {
+    name == ".addr_space.1"
+        || [".data", ".rodata", ".bss"]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// Where a map of the object is to be pinned: libbpf pins by name itself, the others need a path.

@@ -61,15 +61,20 @@ pub fn modernize(mut object: Object, options: &Options) -> Result<Modern> {
     Ok(Modern { object, entry, notes })
 }
 
+/// The program that [`modernize`] would take.
+///
+/// # Errors
+/// The choice names no program or leaves several.
+pub fn chosen(mut object: Object, choice: &Choice) -> Result<FunctionId> {
+    legacy::fill_program_arrays(&mut object);
+    choose::choose(&object, choice)
+}
+
 /// Tells when the program was written for another place than an interface.
 fn section_note(object: &Object, entry: FunctionId) -> Option<String> {
     let function = object.function(entry);
-    choose::is_map_program(&function.section).then(|| {
-        format!(
-            "program {} was written for entries of a {}; it runs here as a plain XDP program",
-            function.name,
-            &function.section[4..10]
-        )
+    choose::map_program(&function.section).map(|kind| {
+        format!("program {} was written for entries of a {kind}; it runs here as a plain XDP program", function.name)
     })
 }
 

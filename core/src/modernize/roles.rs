@@ -1,6 +1,6 @@
 //! Gives every function one role: program in an `xdp` section, or subprogram in `.text`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::btf::identifier;
 use crate::object::{Function, FunctionId, Object, Slot, TEXT, Target};
@@ -19,14 +19,13 @@ pub(super) fn assign(object: &mut Object, entry: FunctionId, frags: bool) -> Fun
         })
         .chain([entry])
         .collect();
-    for id in &programs {
-        if object.is_callee(*id) {
-            let callee = object.function(*id).clone();
-            let copy = FunctionId(object.functions.len());
-            object.functions.push(callee);
-            redirect(&mut object.functions, *id, copy);
-        }
+    let callees = object.callees();
+    let mut copies = HashMap::new();
+    for id in programs.iter().filter(|id| callees.contains(id)) {
+        copies.insert(*id, FunctionId(object.functions.len()));
+        object.functions.push(object.function(*id).clone());
     }
+    redirect(&mut object.functions, &copies);
     let section = if frags { "xdp.frags" } else { "xdp" };
     for (at, function) in object.functions.iter_mut().enumerate() {
         let is_program = programs.contains(&FunctionId(at));
@@ -40,36 +39,45 @@ pub(super) fn assign(object: &mut Object, entry: FunctionId, frags: bool) -> Fun
     entry
 }
 
-/// Makes all references to `from` references to `to`.
-fn redirect(functions: &mut [Function], from: FunctionId, to: FunctionId) {
+/// Makes all references to programs references to their copies.
+fn redirect(functions: &mut [Function], copies: &HashMap<FunctionId, FunctionId>) {
     for reference in functions.iter_mut().flat_map(|f| &mut f.references) {
-        if reference.target == Target::Function(from) {
-            reference.target = Target::Function(to);
+        if let Target::Function(id) = &mut reference.target {
+            *id = copies.get(id).copied().unwrap_or(*id);
         }
     }
 }
 
 /// Names that libbpf and the kernel take; the entry keeps its own before others do.
 fn unique_names(object: &mut Object, entry: FunctionId) {
-    let mut taken = BTreeSet::new();
+    let mut names = Names::default();
+    // The wrapper's map is found by its name.
+    names.unique(crate::link::COUNTS);
     let order = std::iter::once(entry.0).chain((0..object.functions.len()).filter(|at| *at != entry.0));
     for at in order.collect::<Vec<_>>() {
-        let name = unique(&mut taken, &object.functions[at].name);
+        let name = names.unique(&object.functions[at].name);
         object.functions[at].name = name;
     }
     for map in &mut object.maps {
-        map.name = unique(&mut taken, &map.name);
+        map.name = names.unique(&map.name);
     }
 }
 
-fn unique(taken: &mut BTreeSet<String>, name: &str) -> String {
-    let base = identifier(name);
-    let mut name = base.clone();
-    for number in 1.. {
-        if taken.insert(name.clone()) {
-            break;
+/// Names that are taken, with the number that the next one alike begins to search at.
+#[derive(Default)]
+struct Names(HashMap<String, u32>);
+
+impl Names {
+    fn unique(&mut self, name: &str) -> String {
+        let base = identifier(name);
+        let mut name = base.clone();
+        let mut number = self.0.get(&base).copied().unwrap_or(0);
+        while self.0.contains_key(&name) {
+            number += 1;
+            name = format!("{base}_{number}");
         }
-        name = format!("{base}_{number}");
+        self.0.insert(base, number);
+        self.0.entry(name.clone()).or_insert(0);
+        name
     }
-    name
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::btf::{Btf, kind};
+use crate::btf::{Btf, FUNC_STATIC, kind};
 use crate::error::{Error, Result};
 use crate::object::{Line, Object, TEXT};
 
@@ -55,7 +55,9 @@ fn keep_sections(btf: &mut Btf, object: &mut Object) {
     let wanted: HashSet<&str> = object.externs.iter().map(|e| e.name.as_str()).collect();
     for section in EXTERN_SECTIONS {
         let Some((id, variables)) = btf.section(section) else { continue };
-        let left: Vec<_> = variables.into_iter().filter(|v| wanted.contains(btf.name(v.type_id))).collect();
+        let (left, dropped): (Vec<_>, Vec<_>) =
+            variables.into_iter().partition(|v| wanted.contains(btf.name(v.type_id)));
+        dropped.iter().for_each(|variable| disown(btf, variable.type_id));
         match left.is_empty() {
             true => btf.retire(id),
             false => btf.set_section(Some(id), section, 0, &left),
@@ -63,10 +65,31 @@ fn keep_sections(btf: &mut Btf, object: &mut Object) {
     }
 }
 
+/// Makes an extern that no section lists an ordinary declaration: the kernel refuses the linkage of an extern, and
+/// parameters without names in all but externs.
+fn disown(btf: &mut Btf, id: u32) {
+    match btf.get(id).map(|t| t.kind) {
+        Some(kind::FUNC) => {
+            let int = btf.add_int("int", 4, true);
+            let proto = btf.add(kind::FUNC_PROTO, "", 0, int, Vec::new());
+            if let Some(t) = btf.get_mut(id) {
+                (t.vlen, t.size_or_type) = (FUNC_STATIC, proto);
+            }
+        }
+        Some(kind::VAR) => {
+            if let Some(t) = btf.get_mut(id) {
+                t.tail = vec![0];
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Gives every function a type that bears its name. One that has none is taken for `int f(struct xdp_md *)`
 /// where it is a program, else for `int f()`: the kernel reads no more of a static function's type.
 fn add_functions(btf: &mut Btf, object: &mut Object) {
     let mut used = HashSet::new();
+    let (mut subprogram, mut program) = (None, None);
     for function in &mut object.functions {
         let own = function.func_type.filter(|id| used.insert(*id));
         let shared = function.func_type.and_then(|id| btf.get(id)).map(|t| (t.vlen, t.size_or_type));
@@ -76,10 +99,15 @@ fn add_functions(btf: &mut Btf, object: &mut Object) {
                 id
             }
             (None, Some((linkage, proto))) => btf.add(kind::FUNC, &function.name, linkage, proto, Vec::new()),
-            (None, None) if function.section == TEXT => btf.add_function(&function.name, &[]),
             (None, None) => {
-                let context = context_pointer(btf);
-                btf.add_function(&function.name, &[("ctx", context)])
+                let proto = match function.section == TEXT {
+                    true => *subprogram.get_or_insert_with(|| btf.add_prototype(&[])),
+                    false => *program.get_or_insert_with(|| {
+                        let context = context_pointer(btf);
+                        btf.add_prototype(&[("ctx", context)])
+                    }),
+                };
+                btf.add(kind::FUNC, &function.name, FUNC_STATIC, proto, Vec::new())
             }
         });
     }
@@ -108,12 +136,12 @@ fn complete_lines(object: &mut Object) {
 
 /// libbpf resolves an extern by its BTF: without, nobody knows whether it is a kernel function or a library's.
 pub(super) fn check_externs(object: &Object) -> Result<()> {
-    let known = |name: &str| {
-        let btf = object.btf.as_ref()?;
+    let mut known = HashSet::new();
+    if let Some(btf) = &object.btf {
         let sections = EXTERN_SECTIONS.iter().filter_map(|section| btf.section(section));
-        sections.flat_map(|(_, variables)| variables).find(|v| btf.name(v.type_id) == name)
-    };
-    match object.externs.iter().find(|e| known(&e.name).is_none()) {
+        known.extend(sections.flat_map(|(_, variables)| variables).map(|v| btf.name(v.type_id)));
+    }
+    match object.externs.iter().find(|e| !known.contains(e.name.as_str())) {
         None => Ok(()),
         Some(missing) => Err(Error::usage(format!("the object calls {}, which is not in it", missing.name))
             .cause("no BTF says that it is the kernel's: it is a library function that was not compiled in, or the object was stripped")

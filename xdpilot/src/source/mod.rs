@@ -1,25 +1,114 @@
-//! Sources of programs.
-use std::path::{Path, PathBuf};
-use xdpilot_core::error::{Error, Result};
+//! A file becomes a BPF object: an ELF file is read as it is, a C file is compiled by the installed clang.
 
-/// An object to load.
-#[derive(Clone, Debug)]
+mod causes;
+mod clang;
+mod compile;
+mod headers;
+mod packages;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::near;
+
+/// What the user gave to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its name, for messages.
+    /// The file's name without folder and extension.
     pub name: String,
-    /// Its bytes.
+    /// The BPF object, an ELF file; whether it is a sound one is the ELF reader's to say.
     pub elf: Vec<u8>,
-    /// Where it is.
+    /// Where the file is, absolute.
     pub path: PathBuf,
 }
 
-/// Reads a source.
+/// The largest file that is taken for a program, in bytes. Real objects stay below 10 MiB.
+const LIMIT: u64 = 64 << 20;
+
+/// The first bytes of an ELF file.
+const ELF: &[u8] = b"\x7fELF";
+/// The first bytes of LLVM's intermediate code, which `clang -emit-llvm` writes.
+const BITCODE: &[u8] = b"BC\xc0\xde";
+
+/// Reads an ELF object, whatever the file's extension, or compiles a C file (`.c`).
+///
+/// What clang says goes to stderr as it is.
+///
+/// # Errors
+/// The file is missing, unreadable, empty, too large or of another kind; there is no clang; clang fails.
 pub fn read(path: &Path) -> Result<Source> {
-    let elf =
-        std::fs::read(path).map_err(|e| Error::usage(format!("read {}", path.display())).kernel(e.to_string()))?;
-    Ok(Source {
-        name: path.display().to_string(),
-        elf,
-        path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-    })
+    let bytes = contents(path)?;
+    let elf = if bytes.starts_with(ELF) {
+        bytes
+    } else if path.extension().is_some_and(|extension| extension == "c") {
+        let compiled = compile::compile(path, &clang::find(&std::env::var_os("PATH").unwrap_or_default())?)?;
+        io::Write::write_all(&mut io::stderr(), &compiled.messages).ok();
+        compiled.elf?
+    } else {
+        return Err(stranger(path, &bytes));
+    };
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Ok(Source { name, elf, path })
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>> {
+    let what = || format!("read {}", path.display());
+    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if metadata.is_dir() {
+        return Err(Error::usage(what()).cause("it is a folder").mend("name a file in it: F.o or F.c"));
+    }
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mut bytes = Vec::new();
+    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    match bytes.len() as u64 {
+        0 => Err(Error::usage(what()).cause("the file is empty").mend("compile it again")),
+        length if length > LIMIT => {
+            Err(Error::usage(what()).cause(format!("it is larger than {} MiB: no BPF program is", LIMIT >> 20)))
+        }
+        _ => Ok(bytes),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let what = Error::usage(format!("read {}", path.display())).kernel(words(error));
+    let what = what.errno(error.raw_os_error().unwrap_or(0));
+    if error.kind() != io::ErrorKind::NotFound {
+        return what;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(folder) else {
+        return what.cause(format!("there is no folder {}", folder.display()));
+    };
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let wrong = path.file_name().unwrap_or_default().to_string_lossy();
+    // Of a folder full of strangers only what can be loaded is worth listing.
+    if near::near(&wrong, &names).is_empty() {
+        names.retain(|name| name.ends_with(".o") || name.ends_with(".c"));
+        names.sort();
+        names.truncate(10);
+    }
+    what.cause(near::suggestion(&wrong, "programs", &names))
+}
+
+/// The system's words, without Rust's " (os error 2)".
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// A file that is neither an object nor C.
+fn stranger(path: &Path, bytes: &[u8]) -> Error {
+    let error = Error::usage(format!("read {}", path.display()));
+    if bytes.starts_with(BITCODE) {
+        return error.cause("it is LLVM's intermediate code (clang -emit-llvm), not an object").mend(format!(
+            "llc -march=bpf -filetype=obj {} -o {}",
+            path.display(),
+            path.with_extension("o").display()
+        ));
+    }
+    error.cause("it is neither an ELF object nor a C file (F.c)")
 }

@@ -1,0 +1,2 @@
+#include "common.h"
+SEC("xdp") int entry(struct xdp_md *ctx) { return XDP_DROP; }
