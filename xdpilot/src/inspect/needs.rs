@@ -41,7 +41,7 @@ pub(super) fn needs(object: &Object) -> Vec<Need> {
         }
         references(object, function, &mut need);
     }
-    if object.function_ids().any(|id| object.is_callee(id) && tail_calls(object, id)) {
+    if object.callees().into_iter().any(|id| tail_calls(object, id)) {
         need("tail calls in subprograms (arm64: 6.0)", Some("5.10"));
     }
     let mut needs: Vec<Need> = found.into_iter().map(|(what, linux)| Need { what, linux }).collect();
