@@ -7,7 +7,7 @@ XDPILOT := $(TARGET_DIR)/$(TARGET)/release/xdpilot
 # Programs are loaded and namespaces made by root.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 RUNNER := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER
-INPUTS ?= 200000
+INPUTS ?= 1000000
 
 .PHONY: demo test test-rust test-static test-vm static lint fuzz measure clean packages-build packages-test
 
@@ -37,9 +37,9 @@ lint: packages-build
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
-# Mutated objects into the reader and the passes behind it, INPUTS of them.
+# Mutated objects through the reader and all passes, INPUTS of them. (`test` tries fewer.)
 fuzz: packages-build
-	FUZZ_INPUTS=$(INPUTS) cargo test --release -p xdpilot-core --test fuzz -- --nocapture
+	XDPILOT_FUZZ_INPUTS=$(INPUTS) cargo test -p xdpilot-core --test mutation -- --nocapture
 
 # How long loading takes beside ip(8); how much memory.
 measure: static packages-test
