@@ -4,7 +4,7 @@
 // its reply, so the host seems to answer pings. Everything else passes: ARP must, or nobody would
 // find the way here. Fragments and packets with IP options pass too.
 //
-// On a veth interface the peer takes such packets only while it has a program (pass.c) or GRO.
+// On a veth interface the peer takes such packets only while it has a program (pass.c).
 //
 //     xdpilot load examples/bounce.c --on eth0
 

@@ -1,7 +1,7 @@
 // Passes every packet on to the network stack, as if no program were there.
 //
-// A veth interface takes packets that its peer sends by XDP_TX or XDP_REDIRECT only while it has
-// an XDP program of its own (or GRO): this one is enough.
+// A veth interface takes packets that its peer sends by XDP_TX only while it has an XDP program of
+// its own, and those of XDP_REDIRECT while it has one or GRO: this program is enough.
 //
 //     xdpilot load examples/pass.c --on eth0
 

@@ -17,6 +17,5 @@ pub mod near;
 pub mod object;
 pub mod pass;
 
-mod made;
-
 #[cfg(test)]
+mod made;

@@ -26,9 +26,14 @@ mod tell;
 mod tool;
 mod web;
 
-/// What `xdpilot demo` is told.
+/// Play the whole walkthrough with hosts of its own, and remove them.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  xdpilot demo
+  xdpilot demo --docker"
+)]
 pub struct Args {
     /// Serve from a Docker container instead of a network namespace
     #[arg(long)]

@@ -101,7 +101,8 @@ pub(super) const STORY: [Step; 7] = [
         http: Want::Answers,
         dns: Want::Answers,
     },
-    // A veth interface takes what its peer sends by XDP_TX only while it has a program itself.
+    // A veth interface takes what its peer sends by XDP_TX only while it has a program itself; GRO is not enough
+    // (`veth_xdp_flush` in drivers/net/veth.c looks for the program).
     Step {
         title: "Bounce UDP (XDP_TX): the sender gets its own queries back",
         commands: &[Command::Load(PASS, End::Client), Command::Load(BOUNCE, End::Server)],
