@@ -15,6 +15,9 @@ use crate::object::ObjectRef;
 /// Where the BPF file system is mounted by convention.
 pub const BPFFS: &str = "/sys/fs/bpf";
 
+/// The same of process 1, where this process has mounts of its own: `ip netns exec` mounts an empty /sys.
+const OUTER_BPFFS: &str = "/proc/1/root/sys/fs/bpf";
+
 /// How many folders deep [`walk`] looks.
 const DEPTH: usize = 8;
 
@@ -32,10 +35,23 @@ pub fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|facts| facts.filesystem_type() == BPF_FS_MAGIC)
 }
 
-/// Mounts the BPF file system at [`BPFFS`] where none is mounted yet, in this thread's mount namespace.
+/// The folder of all pins: [`BPFFS`], or where nothing is mounted there, that of process 1.
+pub fn root() -> &'static Path {
+    [BPFFS, OUTER_BPFFS].map(Path::new).into_iter().find(|path| is_bpffs(path)).unwrap_or(Path::new(BPFFS))
+}
+
+/// Mounts the BPF file system at [`BPFFS`] where [`root`] finds none.
+///
+/// # Errors
+/// It may not be mounted, or would be gone with this process since the mounts are its own.
 pub fn ensure_mounted() -> Result<()> {
-    if is_bpffs(Path::new(BPFFS)) {
+    if is_bpffs(root()) {
         return Ok(());
+    }
+    if mounts_are_private() {
+        return Err(Error::failed(format!("mount the BPF file system at {BPFFS}"))
+            .cause("this process has mounts of its own, and what is pinned in one of them is gone when it ends")
+            .mend(format!("nsenter --mount --target 1 mount -t bpf bpf {BPFFS}")));
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("bpf"), BPFFS, Some("bpf"), flags, Some("mode=0700")).map_err(|errno| {
@@ -48,16 +64,22 @@ pub fn ensure_mounted() -> Result<()> {
     })
 }
 
-/// Held by one process at a time: what stands on interfaces and in [`BPFFS`] changes only under it.
+/// Whether process 1 has other mounts; no where that cannot be seen.
+fn mounts_are_private() -> bool {
+    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    mounts("1").is_some_and(|outer| mounts("self").is_some_and(|own| own != outer))
+}
+
+/// Held by one process at a time: what stands on interfaces and below [`root`] changes only under it.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<fs::File>);
 
 /// Waits for the lock. It is one on the folder itself, so that nothing is left on disk.
 pub fn lock() -> Result<Lock> {
-    let what = || Error::failed(format!("lock {BPFFS}"));
-    let folder = fs::File::open(BPFFS).map_err(|error| what().kernel(error.to_string()))?;
+    let what = || Error::failed(format!("lock {}", root().display()));
+    let folder = fs::File::open(root()).map_err(|error| what().kernel(error.to_string()))?;
     let lock = Flock::lock(folder, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {BPFFS}")))?;
+        .map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {}", root().display())))?;
     Ok(Lock(lock))
 }
 

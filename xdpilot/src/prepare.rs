@@ -1,5 +1,6 @@
 //! From the bytes of an object to a program in the kernel: modernize, wrap, load, and mend what the kernel refuses.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
@@ -13,7 +14,8 @@ use xdpilot_core::{elf, link};
 use xdpilot_kernel::load::{self, Device, LoadError, Loaded, Request};
 use xdpilot_kernel::machine;
 
-use crate::record::Record;
+use crate::record::{self, Record};
+use crate::state;
 
 /// What to load and how.
 #[derive(Clone, Debug)]
@@ -110,6 +112,8 @@ fn attempt(
 ) -> std::result::Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
     let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
+    // A pin that was there before xdpilot stays when its last user goes.
+    let ours = if shared.is_empty() { BTreeSet::new() } else { record::all_pins()? };
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
     let keep =
         keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
@@ -128,6 +132,7 @@ fn attempt(
     let mut record = record.clone();
     record.gro |= needs_gro;
     record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
+    record.pins.extend(shared.iter().filter(|(_, path)| ours.contains(path)).map(|(_, path)| path.clone()));
     record.attach_to(&mut modern.object);
     let elf = elf::write(&modern.object);
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
@@ -192,7 +197,7 @@ fn take_pins(object: &mut Object, elf: &[u8]) -> Vec<(String, PathBuf)> {
     for map in object.maps.iter_mut().filter(|map| map.pinning != Pinning::None) {
         let hash =
             hash.get_or_insert_with(|| Sha1::digest(elf).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        out.extend(pin_path(map, hash).map(|path| (map.name.clone(), PathBuf::from(path))));
+        out.extend(pin_path(map, hash).map(|path| (map.name.clone(), state::reachable(&path))));
         map.pinning = Pinning::None;
     }
     out

@@ -54,10 +54,7 @@ struct Document {
 /// # Errors
 /// There is no such place, or the kernel refuses to let a program go.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
-    let mut places = Vec::new();
-    for target in &args.targets {
-        places.extend(place::resolve(target, args.traffic)?);
-    }
+    let places = place::resolve_all(&args.targets, args.traffic)?;
     let _lock = pins::lock().ok();
     let wanted = |standing: &Standing| {
         args.id.is_none_or(|id| standing.program.id == id)
