@@ -220,9 +220,7 @@ pub fn occupied(place: &Place, standing: &Standing) -> Error {
         Some(link) if !ours => error
             .cause(format!("{what}, held by link {} of {}", link.id, holders(ObjectRef::link(link.id))))
             .mend(format!("xdpilot unload {} takes it off", place.options())),
-        _ => error
-            .cause(what)
-            .mend(format!("xdpilot load … {0} --replace, or xdpilot unload {0}", place.options())),
+        _ => error.cause(what).mend(format!("xdpilot load … {0} --replace, or xdpilot unload {0}", place.options())),
     }
 }
 

@@ -12,5 +12,6 @@ pub mod prepare;
 pub mod record;
 pub mod source;
 pub mod state;
+pub mod sweep;
 pub mod target;
 pub mod unload;

@@ -17,6 +17,7 @@ use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::{self, Source};
 use crate::state;
+use crate::sweep;
 use crate::target::Target;
 
 /// Put a program on interfaces and containers.
@@ -176,7 +177,7 @@ struct Done<'a> {
 /// All places are as before.
 pub fn load(source: &Source, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
     let _lock = pins::ensure_mounted().and_then(|()| pins::lock()).ok();
-    state::sweep();
+    sweep::sweep();
     // All places are looked at before anything is done to one.
     let standing: Vec<_> = places.iter().map(|place| attach::free(place, order.wish)).collect::<Result<_>>()?;
     let mut done: Vec<Done<'_>> = Vec::new();
@@ -250,7 +251,8 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
     }
     if program.needs_gro && attached.mode == Mode::Native {
         place.set_peer_gro(true)?;
-        let note = "turned GRO on at the other end of the veth pair, or frames sent there would be lost; unload turns it off";
+        let note =
+            "turned GRO on at the other end of the veth pair, or frames sent there would be lost; unload turns it off";
         attached.notes.push(note.into());
     }
     Ok(())
@@ -264,8 +266,9 @@ fn undo(done: &Done<'_>) {
             unsettle(done);
             attach::restore(place, attached, program, old)
         }
-        None => attach::standing(place)
-            .and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop))),
+        None => {
+            attach::standing(place).and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
+        }
     };
     state::remove_maps(program.loaded.info().id);
     if let Err(error) = undone {

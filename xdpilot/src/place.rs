@@ -83,6 +83,18 @@ impl Place {
     }
 }
 
+/// Turns GRO off at the other end of a veth, named by its namespace's inode and its index there, if it still exists.
+///
+/// # Errors
+/// It cannot be reached, or the kernel refuses it.
+pub fn reset_peer_gro(namespace: u64, ifindex: u32) -> Result<()> {
+    let Some(found) = Namespace::all().into_iter().find(|found| found.namespace.inode() == namespace) else {
+        return Ok(());
+    };
+    let (namespace, peer) = found.namespace.run(|| veth::peer(&Interface::by_index(ifindex)?))?;
+    namespace.run(|| offload::set_gro(&peer, false))
+}
+
 /// Finds the interfaces of all targets, each once.
 ///
 /// # Errors

@@ -9,13 +9,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use xdpilot_core::error::Result;
-use xdpilot_kernel::link::Link;
 use xdpilot_kernel::pins::{self, BPFFS};
-use xdpilot_kernel::program::ProgramInfo;
 
 /// The folder of all pins.
 pub fn folder() -> PathBuf {
-    Path::new(BPFFS).join("xdpilot")
+    pins::root().join("xdpilot")
+}
+
+/// Where this process finds a path of [`BPFFS`].
+pub fn reachable(path: &str) -> PathBuf {
+    Path::new(path).strip_prefix(BPFFS).map_or_else(|_| PathBuf::from(path), |inside| pins::root().join(inside))
 }
 
 /// Where the link of an interface's program is pinned.
@@ -38,23 +41,9 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     })
 }
 
-/// Removes pins whose interface or program is gone, as after the end of a container. What cannot be read stays.
-pub fn sweep() {
-    let Ok(entries) = fs::read_dir(folder()) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(id) = name.strip_prefix("maps-").and_then(|id| id.parse().ok()) {
-            if let Ok(None) = ProgramInfo::of_id(id) {
-                remove_maps(id);
-            }
-        } else if name.starts_with("link-")
-            && let Ok(info) = Link::open_pinned(&path).and_then(|link| link.info())
-            && info.xdp_ifindex().is_none()
-        {
-            // A failure leaves a pin of nothing, which the next sweep meets again.
-            _ = pins::remove(&path);
-        }
-    }
+/// Removes the folder of all pins where nothing is left in it.
+pub fn remove_folder() {
+    // It is not empty, or not there: both are as they should be.
     _ = fs::remove_dir(folder());
 }
 
@@ -73,7 +62,7 @@ pub fn remove_maps(program: u32) {
 /// The pin cannot be removed.
 pub fn remove_map_pin(path: &Path) -> Result<()> {
     pins::remove(path)?;
-    for folder in path.ancestors().skip(1).take_while(|folder| *folder != Path::new(BPFFS)) {
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != pins::root()) {
         if fs::remove_dir(folder).is_err() {
             break;
         }

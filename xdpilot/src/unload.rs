@@ -10,7 +10,7 @@ use xdpilot_kernel::pins;
 use crate::attach::{self, Standing};
 use crate::detach::{self, Removed};
 use crate::place::{self, Place, Traffic};
-use crate::state;
+use crate::sweep;
 use crate::target::Target;
 
 /// Take programs off interfaces and containers, whoever put them there.
@@ -65,7 +65,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         let removed = unload(place, wanted)?;
         unloaded.push(Outcome { target: place.target.clone(), interface: place.interface.name.clone(), removed });
     }
-    state::sweep();
+    sweep::sweep();
     if (args.id.is_some() || args.program.is_some()) && unloaded.iter().all(|outcome| outcome.removed.is_empty()) {
         return Err(Error::usage("no such program is attached there").mend("xdpilot status"));
     }
