@@ -1,6 +1,6 @@
 //! Puts a loaded program on an interface, or in the place of the one that stands there.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use xdpilot_core::diagnose::{Facts, Stage, explain};
@@ -53,6 +53,15 @@ pub struct Standing {
     pub ours: bool,
 }
 
+/// A program that is to be replaced.
+#[derive(Debug)]
+pub struct Old {
+    /// What it is.
+    pub standing: Standing,
+    /// Keeps it in the kernel, to be put back if need be.
+    held: OwnedFd,
+}
+
 impl Standing {
     /// Whether a link that xdpilot did not pin holds it: only its owner can put another program in its place.
     fn is_held_by_others(&self) -> bool {
@@ -83,7 +92,7 @@ pub fn standing(place: &Place) -> Result<Vec<Standing>> {
 ///
 /// # Errors
 /// A program stands there that is not to be replaced, or cannot be.
-pub fn free(place: &Place, wish: Wish) -> Result<Option<Standing>> {
+pub fn free(place: &Place, wish: Wish) -> Result<Option<Old>> {
     let mut standing = standing(place)?;
     match &standing[..] {
         [] => Ok(None),
@@ -92,7 +101,8 @@ pub fn free(place: &Place, wish: Wish) -> Result<Option<Standing>> {
             if let Some(mode) = wish.mode.filter(|mode| *mode != one.mode) {
                 return Err(other_mode(place, one, mode));
             }
-            Ok(standing.pop())
+            let held = program::open(one.program.id)?;
+            Ok(standing.pop().zip(held).map(|(standing, held)| Old { standing, held }))
         }
         _ => Err(Error::usage(format!("replace the programs on {}", place.label))
             .cause("several stand there, in different modes")
@@ -110,7 +120,7 @@ fn other_mode(place: &Place, old: &Standing, mode: Mode) -> Error {
 ///
 /// # Errors
 /// The interface stays as it was.
-pub fn attach(place: &Place, program: &Program, wish: Wish, old: Option<&Standing>) -> Result<Attached> {
+pub fn attach(place: &Place, program: &Program, wish: Wish, old: Option<&Old>) -> Result<Attached> {
     match old {
         None => attach_first(place, program, wish),
         Some(old) => replace(place, program, old),
@@ -170,12 +180,12 @@ fn attach_in_mode(place: &Place, program: &Program, mode: Mode, netlink: bool) -
     }
 }
 
-fn replace(place: &Place, program: &Program, old: &Standing) -> Result<Attached> {
-    let mode = old.mode;
-    let held = program::open(old.program.id)?;
-    if old.link.is_some() {
+fn replace(place: &Place, program: &Program, old: &Old) -> Result<Attached> {
+    let Old { standing: Standing { mode, link, .. }, held } = old;
+    let mode = *mode;
+    if link.is_some() {
         let path = place.link_path();
-        Link::open_pinned(&path)?.update(program.loaded.entry(), held.as_ref().map(|fd| fd.as_fd()))?;
+        Link::open_pinned(&path)?.update(program.loaded.entry(), Some(held.as_fd()))?;
         return Ok(Attached { mode, link: Some(path), notes: Vec::new() });
     }
     let attachment = Attachment {
@@ -183,7 +193,7 @@ fn replace(place: &Place, program: &Program, old: &Standing) -> Result<Attached>
         name: &place.interface.name,
         mode: Some(mode),
         program: Some(program.loaded.entry()),
-        expected: held.as_ref().map_or(Expected::Anything, |fd| Expected::Program(fd.as_fd())),
+        expected: Expected::Program(held.as_fd()),
     };
     place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, mode, error))?;
     let note = "attached by netlink, as the program before it was: only so the replacement is atomic";
@@ -194,8 +204,8 @@ fn replace(place: &Place, program: &Program, old: &Standing) -> Result<Attached>
 ///
 /// # Errors
 /// Somebody else changed the interface meanwhile.
-pub fn restore(place: &Place, attached: &Attached, new: &Program, old: &Standing) -> Result<()> {
-    let Some(held) = program::open(old.program.id)? else { return Ok(()) };
+pub fn restore(place: &Place, attached: &Attached, new: &Program, old: &Old) -> Result<()> {
+    let held = &old.held;
     match &attached.link {
         Some(path) => Link::open_pinned(path)?.update(held.as_fd(), Some(new.loaded.entry())),
         None => {

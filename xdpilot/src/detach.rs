@@ -74,7 +74,8 @@ pub fn remove_pins(record: &Record, program: &ProgramInfo) -> Result<Vec<String>
     let mut notes = Vec::new();
     for path in &record.pins {
         let path_shown = path.display();
-        match Map::open_pinned(path) {
+        let reachable = state::reachable(path);
+        match Map::open_pinned(&reachable) {
             Ok(map) => match other_user(map.info().id, program)? {
                 Some(other) => {
                     notes.push(format!("left the pin {path_shown}: {} (id {}) uses its map too", other.name, other.id));
@@ -85,7 +86,7 @@ pub fn remove_pins(record: &Record, program: &ProgramInfo) -> Result<Vec<String>
                 }
             },
             // Loading was killed before it made the pin, when the folder was there already.
-            Err(_) if !path.exists() => state::remove_map_pin(path)?,
+            Err(_) if !reachable.exists() => state::remove_map_pin(path)?,
             Err(_) => {}
         }
     }

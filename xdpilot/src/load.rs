@@ -10,7 +10,7 @@ use xdpilot_core::modernize::Choice;
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::pins;
 
-use crate::attach::{self, Attached, Standing, Wish};
+use crate::attach::{self, Attached, Old, Wish};
 use crate::detach;
 use crate::place::{self, Place, Traffic};
 use crate::prepare::{self, Program, Wanted};
@@ -166,7 +166,7 @@ fn print(json: bool, outcomes: &[Outcome], out: &mut impl Write) -> std::io::Res
 /// One place with the program that was put there.
 struct Done<'a> {
     place: &'a Place,
-    old: Option<Standing>,
+    old: Option<Old>,
     program: Program,
     attached: Attached,
 }
@@ -194,7 +194,7 @@ pub fn load(source: &Source, places: &[Place], order: &Order) -> Result<Vec<Outc
 }
 
 /// Loads the program for one place, attaches it there, and does what must be done around it.
-fn put<'a>(source: &Source, place: &'a Place, old: Option<Standing>, order: &Order) -> Result<Done<'a>> {
+fn put<'a>(source: &Source, place: &'a Place, old: Option<Old>, order: &Order) -> Result<Done<'a>> {
     let program = prepare_one(source, place, old.as_ref(), order)?;
     let id = program.loaded.info().id;
     let attached = keep_maps(&program).and_then(|()| attach::attach(place, &program, order.wish, old.as_ref()));
@@ -209,8 +209,8 @@ fn put<'a>(source: &Source, place: &'a Place, old: Option<Standing>, order: &Ord
     }
 }
 
-fn prepare_one(source: &Source, place: &Place, old: Option<&Standing>, order: &Order) -> Result<Program> {
-    let before = old.and_then(|old| Record::of(&old.program).ok().flatten()).unwrap_or_default();
+fn prepare_one(source: &Source, place: &Place, old: Option<&Old>, order: &Order) -> Result<Program> {
+    let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
     let record = Record { source: source.path.display().to_string(), target: place.target.clone(), ..before };
     let wanted = Wanted {
         elf: &source.elf,
@@ -244,10 +244,11 @@ fn keep_maps(program: &Program) -> Result<()> {
 fn settle(done: &mut Done<'_>) -> Result<()> {
     let Done { place, program, attached, .. } = done;
     for (name, path) in &program.pins {
+        let path = state::reachable(path);
         if let Some(folder) = path.parent() {
             state::make_folder(folder)?;
         }
-        program.loaded.map(name)?.pin(path)?;
+        program.loaded.map(name)?.pin(&path)?;
     }
     if program.needs_gro && attached.mode == Mode::Native {
         place.set_peer_gro(true)?;
@@ -294,7 +295,7 @@ fn unsettle(done: &Done<'_>) {
 /// Removes what the program before left, and says what was done.
 fn finish(done: Done<'_>) -> Outcome {
     let Done { place, old, program, attached } = done;
-    let replaced = old.map(|old| old.program.id);
+    let replaced = old.map(|old| old.standing.program.id);
     if let Some(id) = replaced {
         state::remove_maps(id);
     }

@@ -111,7 +111,7 @@ fn attempt(
     modern: &mut Modern,
 ) -> std::result::Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
-    let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
+    let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| state::reachable(path).exists());
     // A pin that was there before xdpilot stays when its last user goes.
     let ours = if shared.is_empty() { BTreeSet::new() } else { record::all_pins()? };
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
@@ -133,9 +133,13 @@ fn attempt(
     record.gro |= needs_gro;
     record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
     record.pins.extend(shared.iter().filter(|(_, path)| ours.contains(path)).map(|(_, path)| path.clone()));
-    record.attach_to(&mut modern.object);
+    if !wanted.offload {
+        // A card holds only the maps that its program uses.
+        record.attach_to(&mut modern.object);
+    }
     let elf = elf::write(&modern.object);
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
+    let shared: Vec<_> = shared.into_iter().map(|(name, path)| (name, state::reachable(&path))).collect();
     let pinned_maps: Vec<(&str, &Path)> = shared.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
     let name = object_name(wanted.name);
     let request = Request {
@@ -197,7 +201,7 @@ fn take_pins(object: &mut Object, elf: &[u8]) -> Vec<(String, PathBuf)> {
     for map in object.maps.iter_mut().filter(|map| map.pinning != Pinning::None) {
         let hash =
             hash.get_or_insert_with(|| Sha1::digest(elf).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        out.extend(pin_path(map, hash).map(|path| (map.name.clone(), state::reachable(&path))));
+        out.extend(pin_path(map, hash).map(|path| (map.name.clone(), PathBuf::from(path))));
         map.pinning = Pinning::None;
     }
     out

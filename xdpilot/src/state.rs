@@ -17,8 +17,8 @@ pub fn folder() -> PathBuf {
 }
 
 /// Where this process finds a path of [`BPFFS`].
-pub fn reachable(path: &str) -> PathBuf {
-    Path::new(path).strip_prefix(BPFFS).map_or_else(|_| PathBuf::from(path), |inside| pins::root().join(inside))
+pub fn reachable(path: &Path) -> PathBuf {
+    path.strip_prefix(BPFFS).map_or_else(|_| path.to_owned(), |inside| pins::root().join(inside))
 }
 
 /// Where the link of an interface's program is pinned.
@@ -56,13 +56,15 @@ pub fn remove_maps(program: u32) {
     _ = fs::remove_dir(&folder);
 }
 
-/// Removes a pin that an object asked for, and the folders that are empty then.
+/// Removes a pin that an object asked for, named as below [`BPFFS`], and the folders that are empty then.
 ///
 /// # Errors
 /// The pin cannot be removed.
 pub fn remove_map_pin(path: &Path) -> Result<()> {
-    pins::remove(path)?;
-    for folder in path.ancestors().skip(1).take_while(|folder| *folder != pins::root()) {
+    let path = reachable(path);
+    pins::remove(&path)?;
+    let root = pins::root();
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != root) {
         if fs::remove_dir(folder).is_err() {
             break;
         }
