@@ -191,7 +191,15 @@ fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Erro
         eprintln!("{}", failure.log.trim_end());
     }
     let facts = Facts { source: Some(wanted.name.to_string()), ..Facts::default() };
-    explain(failure.error, Stage::Load, &facts)
+    let error = explain(failure.error, Stage::Load, &facts);
+    if wanted.offload && error.cause_text().is_none() {
+        return error
+            .cause(
+                "offload mode needs a card that runs programs itself, and a driver that takes them: this one does not",
+            )
+            .mend("leave --mode out: native mode runs it in the driver, generic mode in the kernel");
+    }
+    error
 }
 
 /// Takes the pinning out of the maps: existing pins are shared, new ones are made only once the program is attached.

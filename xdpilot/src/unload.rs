@@ -56,6 +56,8 @@ struct Document {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let places = place::resolve_all(&args.targets, args.traffic)?;
     let _lock = pins::lock().ok();
+    // What a killed command left may use the maps whose pins are to go.
+    sweep::sweep();
     let wanted = |standing: &Standing| {
         args.id.is_none_or(|id| standing.program.id == id)
             && args.program.as_ref().is_none_or(|name| standing.program.name == *name)
@@ -65,7 +67,6 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         let removed = unload(place, wanted)?;
         unloaded.push(Outcome { target: place.target.clone(), interface: place.interface.name.clone(), removed });
     }
-    sweep::sweep();
     if (args.id.is_some() || args.program.is_some()) && unloaded.iter().all(|outcome| outcome.removed.is_empty()) {
         return Err(Error::usage("no such program is attached there").mend("xdpilot status"));
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use sha1::{Digest, Sha1};
+use xdpilot_kernel::pins;
 
 use crate::command::{done, load, tool, unload};
 use crate::net::{PATIENCE, Pair, unique};
@@ -82,9 +83,12 @@ fn root_a_pin_that_was_there_before_stays() {
     let name = unique();
     let object = build(&pinning_dropper(&name, 2));
     let pin = Path::new(TC).join("globals").join(&name);
+    // Another test may be removing the folder.
+    let lock = pins::lock().unwrap();
     fs::create_dir_all(pin.parent().unwrap()).unwrap();
     let create = format!("bpftool map create {} type array key 4 value 8 entries 1 name theirs", pin.display());
     tool(&create);
+    drop(lock);
     load(&object.path, &pair.target(), &[]);
     pair.assert_dropped();
     assert_eq!(counted(&pin), 1);
