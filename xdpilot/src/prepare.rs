@@ -1,5 +1,6 @@
 //! From the bytes of an object to a program in the kernel: modernize, wrap, load, and mend what the kernel refuses.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
@@ -13,7 +14,8 @@ use xdpilot_core::{elf, link};
 use xdpilot_kernel::load::{self, Device, LoadError, Loaded, Request};
 use xdpilot_kernel::machine;
 
-use crate::record::Record;
+use crate::record::{self, Record};
+use crate::state;
 
 /// What to load and how.
 #[derive(Clone, Debug)]
@@ -109,7 +111,9 @@ fn attempt(
     modern: &mut Modern,
 ) -> std::result::Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
-    let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
+    let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| state::reachable(path).exists());
+    // A pin that was there before xdpilot stays when its last user goes.
+    let ours = if shared.is_empty() { BTreeSet::new() } else { record::all_pins()? };
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
     let keep =
         keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
@@ -128,9 +132,14 @@ fn attempt(
     let mut record = record.clone();
     record.gro |= needs_gro;
     record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
-    record.attach_to(&mut modern.object);
+    record.pins.extend(shared.iter().filter(|(_, path)| ours.contains(path)).map(|(_, path)| path.clone()));
+    if !wanted.offload {
+        // A card holds only the maps that its program uses.
+        record.attach_to(&mut modern.object);
+    }
     let elf = elf::write(&modern.object);
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
+    let shared: Vec<_> = shared.into_iter().map(|(name, path)| (name, state::reachable(&path))).collect();
     let pinned_maps: Vec<(&str, &Path)> = shared.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
     let name = object_name(wanted.name);
     let request = Request {
@@ -201,7 +210,15 @@ fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Erro
         eprintln!("{}", failure.log.trim_end());
     }
     let facts = Facts { source: Some(wanted.name.to_string()), ..Facts::default() };
-    explain(failure.error, Stage::Load, &facts)
+    let error = explain(failure.error, Stage::Load, &facts);
+    if wanted.offload && error.cause_text().is_none() {
+        return error
+            .cause(
+                "offload mode needs a card that runs programs itself, and a driver that takes them: this one does not",
+            )
+            .mend("leave --mode out: native mode runs it in the driver, generic mode in the kernel");
+    }
+    error
 }
 
 /// Takes the pinning out of the maps: existing pins are shared, new ones are made only once the program is attached.
