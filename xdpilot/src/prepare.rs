@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha1::{Digest, Sha1};
 use xdpilot_core::asm::{Insn, op};
 use xdpilot_core::btf::{Btf, kind};
-use xdpilot_core::diagnose::{Facts, Stage, explain};
+use xdpilot_core::diagnose::{Facts, Stage, explain, explain_by, telling};
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::{Choice, Machine, Modern, Options, map_type, modernize, pin_path};
 use xdpilot_core::object::{Map, Object, Pinning};
@@ -182,7 +182,10 @@ fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Erro
         eprintln!("{}", failure.log.trim_end());
     }
     let facts = Facts { source: Some(wanted.name.to_string()), ..Facts::default() };
-    explain(failure.error, Stage::Load, &facts)
+    match telling(&failure.log) {
+        Some(_) => explain_by(failure.error, Stage::Load, &failure.log, &facts),
+        None => explain(failure.error, Stage::Load, &facts),
+    }
 }
 
 /// Takes the pinning out of the maps: existing pins are shared, new ones are made only once the program is attached.
