@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{demo, load, unload};
+use crate::{demo, ip, load, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ enum Verb {
     Load(load::Args),
     Unload(unload::Args),
     Demo(demo::Args),
+    Ip(ip::Args),
 }
 
 impl Cli {
@@ -44,6 +45,7 @@ impl Verb {
             Verb::Load(args) => load::run(&args, out),
             Verb::Unload(args) => unload::run(&args, out),
             Verb::Demo(args) => demo::run(&args),
+            Verb::Ip(args) => ip::run(&args),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use serde::Serialize;
+use xdpilot_core::diagnose::Stage;
 use xdpilot_core::error::Result;
 use xdpilot_kernel::link::{Link, LinkInfo};
 use xdpilot_kernel::map::Map;
@@ -11,7 +12,7 @@ use xdpilot_kernel::program::{self, ProgramInfo};
 use xdpilot_kernel::xdp_netlink::{Attachment, Expected};
 use xdpilot_kernel::{pins, program as programs};
 
-use crate::attach::{Standing, holders};
+use crate::attach::{self, Standing, holders};
 use crate::place::Place;
 use crate::record::Record;
 use crate::state;
@@ -112,5 +113,6 @@ fn detach_netlink(place: &Place, standing: &Standing) -> Result<()> {
         program: None,
         expected: held.as_ref().map_or(Expected::Anything, |fd| Expected::Program(fd.as_fd())),
     };
-    place.namespace.run(|| attachment.apply())
+    let explained = |error| attach::explained(place, Stage::Detach, Some(standing.mode), "", error);
+    place.namespace.run(|| attachment.apply()).map_err(explained)
 }

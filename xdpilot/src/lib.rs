@@ -6,6 +6,7 @@ pub mod cli;
 pub mod demo;
 pub mod detach;
 pub mod engine;
+pub mod ip;
 pub mod load;
 pub mod place;
 pub mod prepare;

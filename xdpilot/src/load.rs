@@ -200,7 +200,8 @@ pub fn load(source: &Source, places: &[Place], order: &Order) -> Result<Vec<Outc
 
 fn prepare_one<'a>(source: &Source, place: &'a Place, order: &Order) -> Result<Prepared<'a>> {
     let standing = attach::standing(place)?;
-    if let (Some(one), false) = (standing.first(), order.wish.replace) {
+    // By netlink the kernel is asked at once, and says itself what stands in the way.
+    if let (Some(one), false, false) = (standing.first(), order.wish.replace, order.wish.netlink) {
         return Err(attach::occupied(place, one));
     }
     let before = standing.first().and_then(|old| Record::of(&old.program).ok().flatten()).unwrap_or_default();
@@ -217,6 +218,9 @@ fn prepare_one<'a>(source: &Source, place: &'a Place, order: &Order) -> Result<P
     };
     // Programs that are bound to a device are loaded where the device is.
     let program = place.namespace.run(|| prepare::load(&wanted, &record))?;
+    if order.verbose {
+        eprintln!("{}", program.loaded.log().trim_end());
+    }
     Ok(Prepared { place, standing, program })
 }
 

@@ -76,6 +76,18 @@ impl Place {
     }
 }
 
+/// The words that run a command in a network namespace; none for this one, and where no name and no process leads.
+pub fn enter(namespace: &Namespace) -> Option<String> {
+    if Namespace::current().is_ok_and(|current| current == *namespace) {
+        return None;
+    }
+    let found = Namespace::all().into_iter().find(|reachable| reachable.namespace == *namespace)?;
+    match (found.names.first(), found.pid) {
+        (Some(name), _) => Some(format!("ip netns exec {name}")),
+        (None, pid) => pid.map(|pid| format!("nsenter --net --target {pid}")),
+    }
+}
+
 /// Finds the interfaces of a target.
 ///
 /// # Errors

@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
 pub struct Program {
     /// The object; the kernel drops it when this is dropped, unless something else holds it.
     pub loaded: Loaded,
+    /// The name of what it was loaded from.
+    pub source: String,
     /// What was changed on the way, a sentence each.
     pub notes: Vec<String>,
     /// Whether its verdicts are counted.
@@ -143,7 +145,7 @@ fn attempt(
         verbose: wanted.verbose,
     };
     let loaded = load::load(&request)?;
-    Ok(Program { loaded, notes: Vec::new(), wrapped: trial.wrap, pins, keep, needs_gro })
+    Ok(Program { loaded, source: wanted.name.to_string(), notes: Vec::new(), wrapped: trial.wrap, pins, keep, needs_gro })
 }
 
 /// The next try after a refusal; none where nothing is left to change.
