@@ -19,6 +19,7 @@ pub mod program;
 pub mod stats;
 pub mod test_run;
 pub mod veth;
+pub mod xdp_features;
 pub mod xdp_netlink;
 
 mod attributes;

@@ -37,6 +37,11 @@ pub fn ensure_mounted() -> Result<()> {
     if is_bpffs(Path::new(BPFFS)) {
         return Ok(());
     }
+    if mounts_end_with_command() {
+        return Err(Error::failed(format!("mount the BPF file system at {BPFFS}"))
+            .cause("this command has mounts of its own, which end with it (ip netns exec), and pins would end with them")
+            .mend("run it outside and name the namespace: --on netns:NAME/IFACE"));
+    }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("bpf"), BPFFS, Some("bpf"), flags, Some("mode=0700")).map_err(|errno| {
         let error = bpf::error(errno as i32, format!("mount the BPF file system at {BPFFS}"));
@@ -46,6 +51,12 @@ pub fn ensure_mounted() -> Result<()> {
             _ => error.cause("the kernel has no BPF file system (CONFIG_BPF_SYSCALL)"),
         }
     })
+}
+
+/// Whether this process has other mounts than the first one of its process namespace.
+fn mounts_end_with_command() -> bool {
+    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    matches!((mounts("1"), mounts("thread-self")), (Some(first), Some(own)) if first != own)
 }
 
 /// Held by one process at a time: what stands on interfaces and in [`BPFFS`] changes only under it.

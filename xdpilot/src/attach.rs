@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
-use xdpilot_core::diagnose::{Facts, Stage, explain};
+use xdpilot_core::diagnose::{Stage, explain};
 use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::link::{self, Link, LinkInfo};
@@ -14,7 +14,7 @@ use xdpilot_kernel::program::{self, ProgramInfo};
 use xdpilot_kernel::xdp_netlink::{Attachment, Expected};
 use xdpilot_kernel::{machine, pins};
 
-use crate::place::{self, Place};
+use crate::place::Place;
 use crate::prepare::Program;
 use crate::state;
 
@@ -228,7 +228,7 @@ pub fn occupied(place: &Place, standing: &Standing) -> Error {
             .mend(format!("xdpilot unload --on {} takes it off", place.target)),
         _ => error
             .cause(what)
-            .mend(format!("xdpilot load … --on {} --replace, or xdpilot unload --on {}", place.target, place.target)),
+            .mend(format!("repeat it with --replace, or first   xdpilot unload --on {}", place.target)),
     }
 }
 
@@ -243,20 +243,5 @@ pub fn holders(object: ObjectRef) -> String {
 
 /// Puts what the kernel said about a place into words.
 pub fn explained(place: &Place, stage: Stage, mode: Option<Mode>, source: &str, error: Error) -> Error {
-    let peer = place.peer();
-    let peer_enter = peer.as_ref().and_then(|(namespace, _)| place::enter(namespace));
-    let peer = peer.map(|(_, peer)| peer);
-    let facts = Facts {
-        iface: Some(place.interface.name.clone()),
-        target: Some(place.target.clone()),
-        enter: place.enter(),
-        peer: peer.as_ref().map(|peer| peer.name.clone()),
-        driver: place.interface.kind.clone(),
-        mtu: Some(peer.as_ref().map_or(place.interface.mtu, |peer| peer.mtu)),
-        peer_enter,
-        mode: mode.map(|mode| mode.to_string()),
-        source: (!source.is_empty()).then(|| source.to_string()),
-        kernel: machine::kernel_release().ok().map(|(major, minor, _)| (major, minor)),
-    };
-    explain(error, stage, &facts)
+    explain(error, stage, &place.facts(mode, source))
 }

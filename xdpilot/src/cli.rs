@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{demo, ip, load, unload};
+use crate::{demo, doctor, ip, load, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ enum Verb {
     Unload(unload::Args),
     Demo(demo::Args),
     Ip(ip::Args),
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -46,6 +47,7 @@ impl Verb {
             Verb::Unload(args) => unload::run(&args, out),
             Verb::Demo(args) => demo::run(&args),
             Verb::Ip(args) => ip::run(&args),
+            Verb::Doctor(args) => doctor::run(&args, out),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod attach;
 pub mod cli;
 pub mod demo;
 pub mod detach;
+pub mod doctor;
 pub mod engine;
 pub mod ip;
 pub mod load;

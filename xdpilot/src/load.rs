@@ -217,10 +217,13 @@ fn prepare_one<'a>(source: &Source, place: &'a Place, order: &Order) -> Result<P
         verbose: order.verbose,
     };
     // Programs that are bound to a device are loaded where the device is.
-    let program = place.namespace.run(|| prepare::load(&wanted, &record))?;
+    let loaded = place.namespace.run(|| Ok(prepare::load(&wanted, &record)))?;
     if order.verbose {
-        eprintln!("{}", program.loaded.log().trim_end());
+        let log = loaded.as_ref().map_or_else(|failure| failure.log.as_str(), |program| program.loaded.log());
+        eprintln!("{}", log.trim_end());
     }
+    let program =
+        loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &source.name)))?;
     Ok(Prepared { place, standing, program })
 }
 

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use xdpilot_core::diagnose::Facts;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::namespace::Namespace;
-use xdpilot_kernel::{offload, veth};
+use xdpilot_kernel::mode::Mode;
+use xdpilot_kernel::{machine, offload, veth};
 
 use crate::engine;
 use crate::state;
@@ -63,6 +65,25 @@ impl Place {
         match self.peer() {
             Some((namespace, peer)) => namespace.run(|| offload::set_gro(&peer, on)),
             None => Ok(()),
+        }
+    }
+
+    /// What messages about this place can say. An empty `source` is none.
+    pub fn facts(&self, mode: Option<Mode>, source: &str) -> Facts {
+        let peer = self.peer();
+        let peer_enter = peer.as_ref().and_then(|(namespace, _)| enter(namespace));
+        let peer = peer.map(|(_, peer)| peer);
+        Facts {
+            iface: Some(self.interface.name.clone()),
+            target: Some(self.target.clone()),
+            enter: self.enter(),
+            peer: peer.as_ref().map(|peer| peer.name.clone()),
+            peer_enter,
+            driver: self.interface.kind.clone(),
+            mtu: Some(peer.as_ref().map_or(self.interface.mtu, |peer| peer.mtu)),
+            mode: mode.map(|mode| mode.to_string()),
+            kernel: machine::kernel_release().ok().map(|(major, minor, _)| (major, minor)),
+            source: (!source.is_empty()).then(|| source.to_string()),
         }
     }
 

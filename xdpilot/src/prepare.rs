@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 use xdpilot_core::asm::{Insn, op};
 use xdpilot_core::btf::{Btf, kind};
 use xdpilot_core::diagnose::{Facts, Stage, explain, explain_by, telling};
-use xdpilot_core::error::Result;
+use xdpilot_core::error::Error;
 use xdpilot_core::modernize::{Choice, Machine, Modern, Options, map_type, modernize, pin_path};
 use xdpilot_core::object::{Map, Object, Pinning};
 use xdpilot_core::{elf, link};
@@ -71,7 +71,7 @@ const SMALL_INTERFACE_MAP: u32 = 65_536;
 ///
 /// # Errors
 /// The object has no such program, or the kernel refuses it in every form.
-pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program> {
+pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program, LoadError> {
     let (object, mut notes) = elf::read(wanted.elf).map_err(|e| e.context(wanted.name))?;
     let possible_cpus = u32::try_from(machine::possible_cpus()?).unwrap_or(u32::MAX);
     let machine = Machine { possible_cpus, ..Machine::default() };
@@ -99,7 +99,7 @@ pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program> {
                 program.notes = notes;
                 return Ok(program);
             }
-            Err(failure) => trial = mend(wanted, &trial, &object, &failure).ok_or_else(|| refusal(wanted, failure))?,
+            Err(failure) => trial = mend(wanted, &trial, &object, &failure).ok_or(failure)?,
         }
     }
 }
@@ -109,7 +109,7 @@ fn attempt(
     record: &Record,
     trial: &Trial,
     modern: &mut Modern,
-) -> std::result::Result<Program, LoadError> {
+) -> Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
     let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
@@ -179,14 +179,11 @@ fn mend(wanted: &Wanted<'_>, trial: &Trial, object: &Object, failure: &LoadError
     Some(next)
 }
 
-fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Error {
-    if wanted.verbose {
-        eprintln!("{}", failure.log.trim_end());
-    }
-    let facts = Facts { source: Some(wanted.name.to_string()), ..Facts::default() };
+/// Puts a refusal into words: the telling line, its cause and what mends it.
+pub fn refusal(failure: LoadError, facts: &Facts) -> Error {
     match telling(&failure.log) {
-        Some(_) => explain_by(failure.error, Stage::Load, &failure.log, &facts),
-        None => explain(failure.error, Stage::Load, &facts),
+        Some(_) => explain_by(failure.error, Stage::Load, &failure.log, facts),
+        None => explain(failure.error, Stage::Load, facts),
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) const ROWS: &[Row] = &[
         &["xdp dispatcher version*higher than supported",
             "existing dispatcher version*is older than our version"],
         "two versions of libxdp meet on {on}",
-        "unload with the tool that loaded, or   xdpilot unload --on {on} --all;   then use one version of libxdp",
+        "unload with the tool that loaded, or   xdpilot unload --on {on};   then use one version of libxdp",
     ),
     Row::said(
         "D42",
