@@ -53,10 +53,16 @@ pub fn ensure_mounted() -> Result<()> {
     })
 }
 
-/// Whether this process has other mounts than the first one of its process namespace.
+/// Whether a process that this one descends from has other mounts: then those here were made for a command.
 fn mounts_end_with_command() -> bool {
-    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
-    matches!((mounts("1"), mounts("thread-self")), (Some(first), Some(own)) if first != own)
+    let mounts = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let parent = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok();
+        parent.filter(|pid| *pid != 0)
+    };
+    let own = mounts(std::process::id());
+    std::iter::successors(Some(std::process::id()), parent).filter_map(mounts).any(|other| Some(&other) != own.as_ref())
 }
 
 /// Held by one process at a time: what stands on interfaces and in [`BPFFS`] changes only under it.

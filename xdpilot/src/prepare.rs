@@ -130,7 +130,10 @@ fn attempt(
     let mut record = record.clone();
     record.gro |= needs_gro;
     record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
-    record.attach_to(&mut modern.object);
+    // A card takes few kinds of maps, none for notes.
+    if !wanted.offload {
+        record.attach_to(&mut modern.object);
+    }
     let elf = elf::write(&modern.object);
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
     let pinned_maps: Vec<(&str, &Path)> = shared.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();

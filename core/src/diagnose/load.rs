@@ -132,14 +132,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::said(
         "D86",
-        &["failed to create: invalid argument"],
+        &["failed to create: invalid argument", "failed to create: -einval"],
         "the kernel refuses a map: its type, sizes or flags are not of this kernel, or an entry count is 0 or too large",
         "xdpilot inspect {source}   shows the maps and what they need",
     ),
     Row::said(
         "D87",
-        &["failed to create: argument list too long",
-            "failed to create: cannot allocate memory"],
+        &["failed to create: argument list too long", "failed to create: -e2big",
+            "failed to create: cannot allocate memory", "failed to create: -enomem"],
         "a map has more or larger entries than the kernel allows or has memory for",
         "make max_entries smaller",
     ),

@@ -40,6 +40,8 @@ pub(super) struct Peer {
 impl Subject {
     pub(super) fn of(place: &Place) -> Result<Self> {
         let index = place.interface.index;
+        // The way there is told from here, not from inside.
+        let peer = peer(place);
         place.namespace.run(|| {
             let interface = Interface::by_index(index)?;
             let others = Interface::list()?;
@@ -57,7 +59,7 @@ impl Subject {
                 enter: words(place.enter()),
                 features: xdp_features::of(&interface).ok(),
                 channels: offload::channels(&interface).ok(),
-                peer: peer(place),
+                peer,
                 busy_above: others.iter().filter(is_above).filter(is_busy).map(name).collect(),
                 busy_members: others.iter().filter(is_member).filter(is_busy).map(name).collect(),
                 poor_members: others.iter().filter(is_member).filter(is_poor).map(name).collect(),
@@ -69,9 +71,10 @@ impl Subject {
 
 fn peer(place: &Place) -> Option<Peer> {
     let (namespace, interface) = place.peer()?;
+    let enter = words(place::enter(&namespace));
     let asked = namespace.run(|| {
         Ok(Peer {
-            enter: words(place::enter(&namespace)),
+            enter,
             gro: offload::gro(&interface).ok(),
             tx_checksum: offload::tx_checksum(&interface).ok(),
             channels: offload::channels(&interface).ok(),
