@@ -68,8 +68,15 @@ fn root_the_same_words_have_the_same_effect_as_with_ip() {
 #[test]
 fn root_objects_that_ip_refuses_are_attached() {
     let net = Net::new();
-    net.compile("text", "int first(void *ctx) { return 2; }");
-    let words = net.fill("ip -n NET link set dev v0 xdp obj DIR/text.o sec .text");
+    net.compile(
+        "old",
+        r#"#include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        struct bpf_map_def { unsigned type, key_size, value_size, max_entries, flags; };
+        struct bpf_map_def SEC("maps") table = { BPF_MAP_TYPE_ARRAY, 4, 8, 4, 0 };
+        SEC("prog") int old(void *ctx) { int key = 0; return bpf_map_lookup_elem(&table, &key) ? 2 : 1; }"#,
+    );
+    let words = net.fill("ip -n NET link set dev v0 xdp obj DIR/old.o");
     assert!(!output(&words).status.success());
     run(&format!("xdpilot {words}"));
     assert_eq!(mode(&net, "v0"), 1);
