@@ -39,7 +39,9 @@ pub fn ensure_mounted() -> Result<()> {
     }
     if mounts_end_with_command() {
         return Err(Error::failed(format!("mount the BPF file system at {BPFFS}"))
-            .cause("this command has mounts of its own, which end with it (ip netns exec), and pins would end with them")
+            .cause(
+                "this command has mounts of its own, which end with it (ip netns exec), and pins would end with them",
+            )
             .mend("run it outside and name the namespace: --on netns:NAME/IFACE"));
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

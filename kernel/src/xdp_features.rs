@@ -79,8 +79,7 @@ mod tests {
     #[test]
     fn the_loopback_has_no_native_mode() {
         let loopback = Interface::by_name("lo").unwrap();
-        let nothing =
-            XdpFeatures { native: false, redirect: false, transmit: false, offload: false, frags: false };
+        let nothing = XdpFeatures { native: false, redirect: false, transmit: false, offload: false, frags: false };
         assert_eq!(of(&loopback), Ok(nothing));
     }
 }

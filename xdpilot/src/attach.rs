@@ -226,9 +226,9 @@ pub fn occupied(place: &Place, standing: &Standing) -> Error {
         Some(link) if !ours => error
             .cause(format!("{what}, held by link {} of {}", link.id, holders(ObjectRef::link(link.id))))
             .mend(format!("xdpilot unload --on {} takes it off", place.target)),
-        _ => error
-            .cause(what)
-            .mend(format!("repeat it with --replace, or first   xdpilot unload --on {}", place.target)),
+        _ => {
+            error.cause(what).mend(format!("repeat it with --replace, or first   xdpilot unload --on {}", place.target))
+        }
     }
 }
 

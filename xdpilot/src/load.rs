@@ -222,8 +222,7 @@ fn prepare_one<'a>(source: &Source, place: &'a Place, order: &Order) -> Result<P
         let log = loaded.as_ref().map_or_else(|failure| failure.log.as_str(), |program| program.loaded.log());
         eprintln!("{}", log.trim_end());
     }
-    let program =
-        loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &source.name)))?;
+    let program = loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &source.name)))?;
     Ok(Prepared { place, standing, program })
 }
 

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use xdpilot_core::diagnose::Facts;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::interface::Interface;
-use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::mode::Mode;
+use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::{machine, offload, veth};
 
 use crate::engine;

@@ -104,12 +104,7 @@ pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program, LoadError> 
     }
 }
 
-fn attempt(
-    wanted: &Wanted<'_>,
-    record: &Record,
-    trial: &Trial,
-    modern: &mut Modern,
-) -> Result<Program, LoadError> {
+fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Modern) -> Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
     let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
@@ -148,7 +143,15 @@ fn attempt(
         verbose: wanted.verbose,
     };
     let loaded = load::load(&request)?;
-    Ok(Program { loaded, source: wanted.name.to_string(), notes: Vec::new(), wrapped: trial.wrap, pins, keep, needs_gro })
+    Ok(Program {
+        loaded,
+        source: wanted.name.to_string(),
+        notes: Vec::new(),
+        wrapped: trial.wrap,
+        pins,
+        keep,
+        needs_gro,
+    })
 }
 
 /// The next try after a refusal; none where nothing is left to change.

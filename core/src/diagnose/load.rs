@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::said(
         "D82",
-        &["extern (func ksym)*incompatible with kernel"],
+        &["extern (func ksym)*incompatible with"],
         "the program declares a kernel function (kfunc) with other types than this kernel has",
         "take the declaration from the running kernel: bpftool btf dump file /sys/kernel/btf/vmlinux format c > vmlinux.h",
     ),

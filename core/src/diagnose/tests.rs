@@ -129,6 +129,7 @@ const TEXTS: &[(&str, Stage, &str)] = &[
     ("D42", Load, "metadata kfuncs require device-bound program"),
     ("D42", Attach, "libxdp: Dispatcher was not bound to a device"),
     ("D81", Load, "libbpf: extern (func ksym) 'bpf_no_such_kfunc': not found in kernel or module BTFs"),
+    ("D82", Load, "libbpf: extern (func ksym) 'f': func_proto [8] incompatible with vmlinux [65899]"),
     ("D82", Load, "libbpf: extern (func ksym) 'bpf_task_from_pid': func_proto [8] incompatible with kernel [65899]"),
     ("D83", Load, "libbpf: extern (var ksym) 'no_such_variable': not found in kernel BTF"),
     ("D84", Load, "libbpf: failed to open system Kconfig"),

@@ -14,13 +14,30 @@ const VETH_MTU: u32 = 3504;
 const CARD_MTU: u32 = 3498;
 
 /// Kinds without native XDP, for kernels that cannot be asked (before Linux 6.3).
-const NO_NATIVE: &[&str] =
-    &["bridge", "vlan", "dummy", "ifb", "macvlan", "ipvlan", "vxlan", "geneve", "gre", "gretap", "ipip", "sit", "vrf", "wireguard"];
+const NO_NATIVE: &[&str] = &[
+    "bridge",
+    "vlan",
+    "dummy",
+    "ifb",
+    "macvlan",
+    "ipvlan",
+    "vxlan",
+    "geneve",
+    "gre",
+    "gretap",
+    "ipip",
+    "sit",
+    "vrf",
+    "wireguard",
+];
 
 fn up(subject: &Subject) -> Option<Finding> {
     let Subject { enter, interface, .. } = subject;
     (!interface.up).then(|| {
-        Finding::fail("it is down: no packet reaches a program on it", format!("{enter}ip link set {} up", interface.name))
+        Finding::fail(
+            "it is down: no packet reaches a program on it",
+            format!("{enter}ip link set {} up", interface.name),
+        )
     })
 }
 
@@ -58,7 +75,8 @@ fn attached(subject: &Subject) -> Option<Finding> {
 
 fn above(subject: &Subject) -> Option<Finding> {
     let upper = subject.busy_above.first()?;
-    let target = subject.target.strip_suffix(&subject.interface.name).map_or(upper.clone(), |net| format!("{net}{upper}"));
+    let target =
+        subject.target.strip_suffix(&subject.interface.name).map_or(upper.clone(), |net| format!("{net}{upper}"));
     Some(Finding::fail(
         format!("{upper}, on top of it, has a program, and only one level may have one"),
         format!("xdpilot unload --on {target}"),

@@ -57,7 +57,9 @@ fn types() -> Finding {
 fn jit() -> Finding {
     const SWITCH: &str = "net.core.bpf_jit_enable";
     match setting("net/core/bpf_jit_enable").as_deref() {
-        Some("0") => Finding::warn("programs are interpreted: the JIT compiler is off", format!("sysctl -w {SWITCH}=1")),
+        Some("0") => {
+            Finding::warn("programs are interpreted: the JIT compiler is off", format!("sysctl -w {SWITCH}=1"))
+        }
         Some("2") => {
             Finding::warn("the JIT compiler prints each program to the kernel log", format!("sysctl -w {SWITCH}=1"))
         }
@@ -79,7 +81,9 @@ fn bpf_file_system() -> Finding {
 fn links() -> Finding {
     match machine::has_xdp_link() {
         true => Finding::ok("programs are attached by links, which nobody else replaces by mistake"),
-        false => Finding::warn("the kernel has no XDP links: programs are attached by netlink", "use Linux 5.9 or newer"),
+        false => {
+            Finding::warn("the kernel has no XDP links: programs are attached by netlink", "use Linux 5.9 or newer")
+        }
     }
 }
 

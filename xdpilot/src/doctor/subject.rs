@@ -47,7 +47,9 @@ impl Subject {
             let others = Interface::list()?;
             let is_above = |other: &&Interface| {
                 Some(other.index) == interface.master
-                    || (other.link == Some(index) && other.link_netnsid.is_none() && other.kind.as_deref() != Some("veth"))
+                    || (other.link == Some(index)
+                        && other.link_netnsid.is_none()
+                        && other.kind.as_deref() != Some("veth"))
             };
             let is_member =
                 |other: &&Interface| interface.kind.as_deref() == Some("bond") && other.master == Some(index);

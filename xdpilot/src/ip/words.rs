@@ -167,7 +167,13 @@ mod tests {
             ("-force link set xdpgeneric off dev v0", "", false, None, Action::Off),
             ("-force link set v0 xdpgeneric off", "v0", true, Some(Mode::Generic), Action::Off),
             ("--force li change dev v0 xdp none", "v0", true, None, Action::Off),
-            ("-n red link set xdp object F.o program p dev v0", "netns:red/v0", false, None, object("prog", Some("p"), false)),
+            (
+                "-n red link set xdp object F.o program p dev v0",
+                "netns:red/v0",
+                false,
+                None,
+                object("prog", Some("p"), false),
+            ),
             ("link set dev v0 xdpoffload pinned /p", "v0", false, Some(Mode::Offload), Action::Pinned("/p".into())),
         ] {
             match parsed(line) {

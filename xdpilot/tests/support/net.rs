@@ -19,15 +19,15 @@ impl Net {
         let name = format!("xp{}n{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         run(&format!("ip netns add {name}"));
         let net = Net { name, folder: tempfile::tempdir().unwrap() };
-        run(&net.fill("ip -n NET link add v0 numrxqueues 1 type veth peer name v1 numtxqueues 2"));
-        run(&net.fill("ip -n NET link set v0 up"));
-        run(&net.fill("ip -n NET link set v1 up"));
+        run(&net.fill("ip -n NS link add v0 numrxqueues 1 type veth peer name v1 numtxqueues 2"));
+        run(&net.fill("ip -n NS link set v0 up"));
+        run(&net.fill("ip -n NS link set v1 up"));
         net
     }
 
-    /// The line with NET and DIR filled in.
+    /// The line with NS and DIR filled in.
     pub(crate) fn fill(&self, line: &str) -> String {
-        line.replace("NET", &self.name).replace("DIR", self.folder.path().to_str().unwrap())
+        line.replace("NS", &self.name).replace("DIR", self.folder.path().to_str().unwrap())
     }
 
     /// Compiles C to DIR/NAME.o.
@@ -53,7 +53,8 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // Its failure would hide why the test ends.
+        // Failures would hide why the test ends; few tests pin something by this name.
+        let _ = fs::remove_file(Path::new("/sys/fs/bpf").join(&self.name));
         let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
     }
 }
