@@ -55,8 +55,14 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Parts of libbpf's warnings that tell no cause: what it puts up with, and that it failed.
-const ASIDES: [&str; 4] =
-    ["failed to load object", "BTF is optional", "Retrying without BTF", "Failed to bump RLIMIT_MEMLOCK"];
+const ASIDES: [&str; 6] = [
+    "BPF program load failed",
+    "failed to load: ",
+    "failed to load object",
+    "BTF is optional",
+    "Retrying without BTF",
+    "Failed to bump RLIMIT_MEMLOCK",
+];
 
 /// libbpf's complaints, where the verifier was not reached, without the [`ASIDES`].
 fn libbpf_words(warnings: &[String]) -> Option<String> {
