@@ -161,7 +161,7 @@ impl Map {
     /// The element `index` of a per-CPU array of `u64` counters, summed over the CPUs (wrapping).
     pub fn sum_per_cpu(&self, index: u32) -> Result<Vec<u64>> {
         let size = self.info.value_size as usize;
-        if self.info.map_type != libbpf_sys::BPF_MAP_TYPE_PERCPU_ARRAY || size == 0 || size % 8 != 0 {
+        if self.info.map_type != libbpf_sys::BPF_MAP_TYPE_PERCPU_ARRAY || size == 0 || !size.is_multiple_of(8) {
             return Err(Error::usage(self.doing("read counters of")).cause("it is no per-CPU array of 64-bit counters"));
         }
         let Some(value) = self.lookup(&index.to_ne_bytes())? else {
