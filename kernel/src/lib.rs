@@ -21,6 +21,7 @@ pub mod stats;
 pub mod terminal;
 pub mod test_run;
 pub mod veth;
+pub mod xdp_features;
 pub mod xdp_netlink;
 
 mod attributes;

@@ -1,8 +1,9 @@
-//! Why an object did not load: the telling lines of libbpf's and the verifier's log.
+//! Why an object did not load: the telling line of the verifier's log, else libbpf's complaints.
 
 use std::fmt;
 
 use nix::libc;
+use xdpilot_core::diagnose::telling;
 use xdpilot_core::error::Error;
 
 use crate::bpf;
@@ -21,11 +22,13 @@ impl LoadError {
     /// From libbpf's errno (of either sign) and its log. `what`: "load program P of O".
     pub(crate) fn new(what: String, errno: i32, talk: Talk) -> Self {
         let Talk { text: log, warnings } = talk;
-        let words = verifier_words(&log).or_else(|| libbpf_words(&warnings));
-        let words = words.unwrap_or_else(|| bpf::errno_text(errno));
-        let error = match (errno.abs(), verifier_section(&log)) {
-            (libc::EPERM, None) => bpf::error(errno, what),
-            _ => Error::failed(what).kernel(words).errno(errno),
+        let verdict = telling(&log).map(|told| told.to_string());
+        let error = match (errno.abs(), verdict.is_some()) {
+            (libc::EPERM, false) => bpf::error(errno, what),
+            _ => {
+                let words = verdict.or_else(|| libbpf_words(&warnings)).unwrap_or_else(|| bpf::errno_text(errno));
+                Error::failed(what).kernel(words).errno(errno)
+            }
         };
         LoadError { error, log }
     }
@@ -51,57 +54,15 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// The verifier's log within libbpf's.
-fn verifier_section(log: &str) -> Option<&str> {
-    let start = log.rfind("-- BEGIN PROG LOAD LOG --\n")?;
-    let section = log.get(start..)?.split_once('\n')?.1;
-    Some(section.split_once("-- END PROG LOAD LOG --").map_or(section, |(section, _)| section))
-}
-
-/// The verifier's complaint, and the source line that it last looked at.
-///
-/// Its log ends with the complaint and its statistics ("processed 5 insns ..."). Before them stand instructions
-/// ("12: (71) r0 = ..."), source lines ("; ...") and the states that it followed.
-fn verifier_words(log: &str) -> Option<String> {
-    let lines: Vec<&str> = verifier_section(log)?.lines().collect();
-    let end = lines.iter().rposition(|line| line.starts_with("processed ")).unwrap_or(lines.len());
-    let lines = lines.get(..end)?;
-    let complaint = lines.iter().rposition(|line| is_trace(line)).map_or(0, |last| last + 1);
-    let mut words: Vec<&str> = lines.get(complaint..)?.iter().map(|line| line.trim()).collect();
-    if let Some(source) = lines.iter().rev().find(|line| line.starts_with("; ")) {
-        words.push(source);
-    }
-    words.retain(|line| !line.is_empty());
-    (!words.is_empty()).then(|| words.join("\n"))
-}
-
-/// How lines begin that tell of the way: source, branches taken, precision, calls, states.
-const TRACE: [&str; 14] = [
-    "; ",
-    "from ",
-    "mark_precise",
-    "last_idx",
-    "regs=",
-    "parent ",
-    "caller:",
-    "callee:",
-    "returning from callee:",
-    "to caller at ",
-    " R",
-    " frame",
-    "Func#",
-    "Validating ",
-];
-
-/// Whether a line tells of the verifier's way rather than of its verdict.
-fn is_trace(line: &str) -> bool {
-    let number = line.split_once(": ").is_some_and(|(head, _)| head.bytes().all(|byte| byte.is_ascii_digit()));
-    number || TRACE.iter().any(|head| line.starts_with(head))
-}
-
 /// Parts of libbpf's warnings that tell no cause: what it puts up with, and that it failed.
-const ASIDES: [&str; 4] =
-    ["failed to load object", "BTF is optional", "Retrying without BTF", "Failed to bump RLIMIT_MEMLOCK"];
+const ASIDES: [&str; 6] = [
+    "BPF program load failed",
+    "failed to load: ",
+    "failed to load object",
+    "BTF is optional",
+    "Retrying without BTF",
+    "Failed to bump RLIMIT_MEMLOCK",
+];
 
 /// libbpf's complaints, where the verifier was not reached, without the [`ASIDES`].
 fn libbpf_words(warnings: &[String]) -> Option<String> {
@@ -139,7 +100,7 @@ libbpf: failed to load object 'peek.o'
         assert_eq!(
             error.error.kernel_words(),
             Some(
-                "invalid access to packet, off=0 size=1, R1(id=0,off=0,r=0)\nR1 offset is outside of the packet\n; return *(unsigned char *)data; @ peek.c:8"
+                "invalid access to packet, off=0 size=1, R1(id=0,off=0,r=0)\nat instruction 1\npeek.c:8: return *(unsigned char *)data;"
             )
         );
         assert_eq!(error.error.errno_value(), Some(libc::EACCES));

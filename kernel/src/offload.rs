@@ -13,6 +13,7 @@ use xdpilot_core::error::{Error, Result};
 use crate::{interface::Interface, namespace::failed};
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
+const ETHTOOL_GTXCSUM: u32 = 0x16;
 const ETHTOOL_GGRO: u32 = 0x2b;
 const ETHTOOL_SGRO: u32 = 0x2c;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
@@ -46,6 +47,14 @@ pub fn gro(interface: &Interface) -> Result<bool> {
 /// Turns generic receive offload on or off.
 pub fn set_gro(interface: &Interface, on: bool) -> Result<()> {
     ethtool(interface, if on { "turn GRO on for" } else { "turn GRO off for" }, &mut [ETHTOOL_SGRO, u32::from(on)])
+}
+
+/// Whether the sender leaves checksums to the device (`tx-checksumming`). On a veth nobody fills them in before the
+/// other end's XDP program sees the packet.
+pub fn tx_checksum(interface: &Interface) -> Result<bool> {
+    let mut value = [ETHTOOL_GTXCSUM, 0];
+    ethtool(interface, "read the checksum setting of", &mut value)?;
+    Ok(value[1] != 0)
 }
 
 /// The channels; EOPNOTSUPP where the driver has no notion of them.

@@ -71,7 +71,7 @@ pub fn ensure_mounted() -> Result<()> {
     if mounts_are_private() {
         return Err(Error::failed(format!("mount the BPF file system at {BPFFS}"))
             .cause("this process has mounts of its own, and what is pinned in one of them is gone when it ends")
-            .mend(format!("mount -t bpf bpf {BPFFS}, outside")));
+            .mend("run it outside and name the namespace: --on netns:NAME/IFACE"));
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("bpf"), BPFFS, Some("bpf"), flags, Some("mode=0700")).map_err(|errno| {

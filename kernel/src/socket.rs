@@ -6,10 +6,14 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage,
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{
+    Socket, SocketAddr,
+    protocols::{NETLINK_GENERIC, NETLINK_ROUTE},
+};
 use nix::{errno::Errno, libc};
 use xdpilot_core::error::{Error, Kind, Result};
 
@@ -68,6 +72,35 @@ pub(crate) fn get(what: &str, message: RouteNetlinkMessage) -> Result<Vec<u8>> {
     answers.into_iter().next().ok_or_else(|| Error::failed(what).cause("the kernel acknowledged but did not answer"))
 }
 
+/// A generic netlink request: the family's number and the whole payload, header and attributes
+/// (`struct genlmsghdr`, `include/uapi/linux/genetlink.h`).
+#[derive(Clone, Debug)]
+pub(crate) struct Generic {
+    pub(crate) family: u16,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl NetlinkSerializable for Generic {
+    fn message_type(&self) -> u16 {
+        self.family
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.payload.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.payload);
+    }
+}
+
+/// Asks a generic netlink family for one object; the payload of the answer.
+pub(crate) fn get_generic(what: &str, message: Generic) -> Result<Vec<u8>> {
+    let message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message));
+    let answers = exchange_on(NETLINK_GENERIC, message, NLM_F_ACK).map_err(|refusal| refusal.error(what))?;
+    answers.into_iter().next().ok_or_else(|| Error::failed(what).cause("the kernel acknowledged but did not answer"))
+}
+
 /// Asks for all objects; the payloads of the answers. A list that changes while it is read is read again.
 pub(crate) fn dump(what: &str, message: &RouteNetlinkMessage) -> Result<Vec<Vec<u8>>> {
     for _ in 1..DUMP_ATTEMPTS {
@@ -81,9 +114,16 @@ pub(crate) fn dump(what: &str, message: &RouteNetlinkMessage) -> Result<Vec<Vec<
 
 /// Sends the message and collects the payloads of all answers until the kernel says that it is done.
 fn exchange(message: RouteNetlinkMessage, flags: u16) -> std::result::Result<Vec<Vec<u8>>, Refusal> {
-    let socket = Socket::new(NETLINK_ROUTE).map_err(|error| Refusal::io(&error))?;
+    exchange_on(NETLINK_ROUTE, message.into(), flags)
+}
+
+fn exchange_on<T: NetlinkSerializable>(
+    protocol: isize,
+    mut message: NetlinkMessage<T>,
+    flags: u16,
+) -> std::result::Result<Vec<Vec<u8>>, Refusal> {
+    let socket = Socket::new(protocol).map_err(|error| Refusal::io(&error))?;
     socket.set_ext_ack(true).map_err(|error| Refusal::io(&error))?;
-    let mut message = NetlinkMessage::from(message);
     message.header.flags = NLM_F_REQUEST | flags;
     message.header.sequence_number = SEQUENCE;
     message.finalize();

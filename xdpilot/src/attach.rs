@@ -1,9 +1,9 @@
 //! Puts a loaded program on an interface, or in the place of the one that stands there.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use xdpilot_core::diagnose::{Facts, Stage, explain};
+use xdpilot_core::diagnose::{Stage, explain};
 use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::link::{self, Link, LinkInfo};
@@ -16,16 +16,17 @@ use xdpilot_kernel::{machine, pins};
 
 use crate::place::Place;
 use crate::prepare::Program;
+use crate::record::Record;
 use crate::state;
 
 /// How a program is to be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wish {
-    /// The mode; none means native, or generic where native is refused.
+    /// The mode; none means native, or generic where native is refused (with `netlink`: as the kernel chooses).
     pub mode: Option<Mode>,
     /// Take the place of what stands there.
     pub replace: bool,
-    /// Attach by netlink, as ip(8) does, also where the kernel has links.
+    /// Attach by one netlink request, as ip(8) does, also where the kernel has links.
     pub netlink: bool,
 }
 
@@ -63,6 +64,11 @@ pub struct Old {
 }
 
 impl Standing {
+    /// Whether it is xdpilot's own, put there for the program at the far end of a veth pair: any other serves as well.
+    fn is_companion(&self) -> bool {
+        matches!(Record::of(&self.program), Ok(Some(record)) if record.companion)
+    }
+
     /// Whether a link that xdpilot did not pin holds it: only its owner can put another program in its place.
     fn is_held_by_others(&self) -> bool {
         self.link.is_some() && !self.ours
@@ -93,10 +99,14 @@ pub fn standing(place: &Place) -> Result<Vec<Standing>> {
 /// # Errors
 /// A program stands there that is not to be replaced, or cannot be.
 pub fn free(place: &Place, wish: Wish) -> Result<Option<Old>> {
+    if wish.netlink {
+        // The kernel is asked at once, and says itself what stands in the way.
+        return Ok(None);
+    }
     let mut standing = standing(place)?;
     match &standing[..] {
         [] => Ok(None),
-        [one, ..] if !wish.replace || one.is_held_by_others() => Err(occupied(place, one)),
+        [one, ..] if one.is_held_by_others() || !(wish.replace || one.is_companion()) => Err(occupied(place, one)),
         [one] => {
             if let Some(mode) = wish.mode.filter(|mode| *mode != one.mode) {
                 return Err(other_mode(place, one, mode));
@@ -121,15 +131,46 @@ fn other_mode(place: &Place, old: &Standing, mode: Mode) -> Error {
 /// # Errors
 /// The interface stays as it was.
 pub fn attach(place: &Place, program: &Program, wish: Wish, old: Option<&Old>) -> Result<Attached> {
+    if wish.netlink {
+        ask(place, wish, Some(program.loaded.entry()), &program.source)?;
+        let mode = mode_of(place, program.loaded.info().id)?;
+        return Ok(Attached { mode, link: None, notes: Vec::new() });
+    }
     match old {
         None => attach_first(place, program, wish),
         Some(old) => replace(place, program, old),
     }
 }
 
+/// Changes what stands at a place by one netlink request, as ip(8) does: without a mode the kernel chooses native
+/// where the driver has it, else generic. No program takes off the one in that mode. `source` is for messages.
+///
+/// # Errors
+/// The kernel refuses, in its own words.
+pub fn ask(place: &Place, wish: Wish, program: Option<BorrowedFd<'_>>, source: &str) -> Result<()> {
+    let attachment = Attachment {
+        index: place.interface.index,
+        name: &place.interface.name,
+        mode: wish.mode,
+        program,
+        expected: if wish.replace { Expected::Anything } else { Expected::Nothing },
+    };
+    let stage = if program.is_some() { Stage::Attach } else { Stage::Detach };
+    place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, stage, wish.mode, source, error))
+}
+
+/// The mode in which a program stands at a place.
+fn mode_of(place: &Place, id: u32) -> Result<Mode> {
+    let interface = place.namespace.run(|| Interface::by_index(place.interface.index))?;
+    let found = interface.xdp.programs().find(|(_, standing)| *standing == id);
+    found.map(|(mode, _)| mode).ok_or_else(|| {
+        Error::failed(format!("attach to {}", place.label)).cause("another program took its place at once")
+    })
+}
+
 fn attach_first(place: &Place, program: &Program, wish: Wish) -> Result<Attached> {
     let mode = wish.mode.unwrap_or(Mode::Native);
-    let error = match attach_in_mode(place, program, mode, wish.netlink) {
+    let error = match attach_in_mode(place, program, mode) {
         Ok(attached) => return Ok(attached),
         Err(error) => error,
     };
@@ -138,25 +179,19 @@ fn attach_first(place: &Place, program: &Program, wish: Wish) -> Result<Attached
     if wish.mode.is_some() || hopeless {
         return Err(error);
     }
-    let mut attached = attach_in_mode(place, program, Mode::Generic, wish.netlink)?;
+    let mut attached = attach_in_mode(place, program, Mode::Generic)?;
     let reason = error.kernel_words().unwrap_or("the kernel gives no reason").to_string();
     attached.notes.push(format!("attached in generic mode, which is slower: native mode was refused ({reason})"));
     Ok(attached)
 }
 
-fn attach_in_mode(place: &Place, program: &Program, mode: Mode, netlink: bool) -> Result<Attached> {
+fn attach_in_mode(place: &Place, program: &Program, mode: Mode) -> Result<Attached> {
     let by_netlink = || -> Result<Attached> {
-        let attachment = Attachment {
-            index: place.interface.index,
-            name: &place.interface.name,
-            mode: Some(mode),
-            program: Some(program.loaded.entry()),
-            expected: Expected::Nothing,
-        };
-        place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, mode, error))?;
+        let wish = Wish { mode: Some(mode), replace: false, netlink: true };
+        ask(place, wish, Some(program.loaded.entry()), &program.source)?;
         Ok(Attached { mode, link: None, notes: Vec::new() })
     };
-    if netlink || mode == Mode::Offload || !machine::has_xdp_link() {
+    if mode == Mode::Offload || !machine::has_xdp_link() {
         return by_netlink();
     }
     if let Err(error) = pins::ensure_mounted().and_then(|()| state::make_folder(&state::folder())) {
@@ -195,7 +230,8 @@ fn replace(place: &Place, program: &Program, old: &Old) -> Result<Attached> {
         program: Some(program.loaded.entry()),
         expected: Expected::Program(held.as_fd()),
     };
-    place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, mode, error))?;
+    let explained = |error| explained(place, Stage::Attach, Some(mode), &program.source, error);
+    place.namespace.run(|| attachment.apply()).map_err(explained)?;
     let note = "attached by netlink, as the program before it was: only so the replacement is atomic";
     Ok(Attached { mode, link: None, notes: vec![note.to_string()] })
 }
@@ -243,19 +279,7 @@ pub fn holders(object: ObjectRef) -> String {
     if all.is_empty() { "nobody that can be seen from here".to_string() } else { all.join(", ") }
 }
 
-/// Puts an attach error into words.
-fn explained(place: &Place, mode: Mode, error: Error) -> Error {
-    let peer = place.peer().map(|(_, peer)| peer);
-    let facts = Facts {
-        iface: Some(place.interface.name.clone()),
-        target: Some(place.target.clone()),
-        enter: place.enter(),
-        peer: peer.as_ref().map(|peer| peer.name.clone()),
-        driver: place.interface.kind.clone(),
-        mtu: Some(peer.as_ref().map_or(place.interface.mtu, |peer| peer.mtu)),
-        mode: Some(mode.to_string()),
-        kernel: machine::kernel_release().ok().map(|(major, minor, _)| (major, minor)),
-        ..Facts::default()
-    };
-    explain(error, Stage::Attach, &facts)
+/// Puts what the kernel said about a place into words.
+pub fn explained(place: &Place, stage: Stage, mode: Option<Mode>, source: &str, error: Error) -> Error {
+    explain(error, stage, &place.facts(mode, source))
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{demo, inspect, load, status, unload};
+use crate::{demo, doctor, inspect, ip, load, status, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Verb {
     Status(status::Args),
     Inspect(inspect::Args),
     Demo(demo::Args),
+    Ip(ip::Args),
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -48,6 +50,8 @@ impl Verb {
             Verb::Status(args) => status::run(&args, out),
             Verb::Inspect(args) => inspect::run(&args, out),
             Verb::Demo(args) => demo::run(&args),
+            Verb::Ip(args) => ip::run(&args),
+            Verb::Doctor(args) => doctor::run(&args, out),
         }
     }
 }

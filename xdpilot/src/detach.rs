@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
+use xdpilot_core::diagnose::Stage;
 use xdpilot_core::error::Result;
+use xdpilot_core::pass;
 use xdpilot_kernel::link::{Link, LinkInfo};
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::object::ObjectRef;
@@ -13,7 +15,8 @@ use xdpilot_kernel::program::{self, ProgramInfo};
 use xdpilot_kernel::xdp_netlink::{Attachment, Expected};
 use xdpilot_kernel::{pins, program as programs};
 
-use crate::attach::{Standing, holders};
+use crate::attach::{self, Standing, holders};
+use crate::companion;
 use crate::place::Place;
 use crate::record::Record;
 use crate::state;
@@ -40,7 +43,7 @@ pub struct Removed {
 pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
     let Standing { mode, program, link, ours } = standing;
     let mut notes = match Record::of(program)? {
-        Some(record) => put_back(place, &record, program)?,
+        Some(record) => remove_pins(&record, program)?,
         None => Vec::new(),
     };
     match link {
@@ -51,19 +54,22 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         pins::remove(&place.link_path())?;
     }
     state::remove_maps(program.id);
+    notes.extend(settle_peer(place)?);
     state::remove_folder();
     Ok(Removed { program: program.name.clone(), id: program.id, mode: mode.to_string(), notes })
 }
 
-/// Undoes what loading the program changed around it; returns what was done.
-fn put_back(place: &Place, record: &Record, program: &ProgramInfo) -> Result<Vec<String>> {
-    let mut notes = Vec::new();
-    if record.gro {
-        place.set_peer_gro(false)?;
-        notes.push("turned GRO off again at the other end of the veth pair".into());
+/// Takes off the companion of a program that is gone, or puts one in its place for the program at the far end; returns
+/// what was done.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn settle_peer(place: &Place) -> Result<Option<String>> {
+    if companion::dismiss(place)? {
+        return Ok(Some(format!("took {} off again at the other end of the veth pair", pass::NAME)));
     }
-    notes.extend(remove_pins(record, program)?);
-    Ok(notes)
+    let successor = || format!("put {} in its place: the program at the other end sends frames here", pass::NAME);
+    Ok(companion::succeed(place)?.then(successor))
 }
 
 /// Removes the pins that loading the program made, and are of no use to another one; returns what was done.
@@ -143,5 +149,6 @@ fn detach_netlink(place: &Place, standing: &Standing) -> Result<()> {
         program: None,
         expected: held.as_ref().map_or(Expected::Anything, |fd| Expected::Program(fd.as_fd())),
     };
-    place.namespace.run(|| attachment.apply())
+    let explained = |error| attach::explained(place, Stage::Detach, Some(standing.mode), "", error);
+    place.namespace.run(|| attachment.apply()).map_err(explained)
 }

@@ -3,10 +3,13 @@
 
 pub mod attach;
 pub mod cli;
+pub mod companion;
 pub mod demo;
 pub mod detach;
+pub mod doctor;
 pub mod engine;
 pub mod inspect;
+pub mod ip;
 pub mod load;
 pub mod place;
 pub mod prepare;

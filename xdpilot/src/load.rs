@@ -7,10 +7,12 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::modernize::Choice;
+use xdpilot_core::pass;
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::pins;
 
 use crate::attach::{self, Attached, Old, Wish};
+use crate::companion;
 use crate::detach;
 use crate::place::{self, Place, Traffic};
 use crate::prepare::{self, Program, Wanted};
@@ -219,11 +221,15 @@ fn prepare_one(source: &Source, place: &Place, old: Option<&Old>, order: &Order)
         bare: order.bare,
         ifindex: place.interface.index,
         offload: order.wish.mode == Some(Mode::Offload),
-        peer_lacks_gro: order.wish.mode != Some(Mode::Generic) && place.peer_lacks_gro(),
         verbose: order.verbose,
     };
     // Programs that are bound to a device are loaded where the device is.
-    place.namespace.run(|| prepare::load(&wanted, &record))
+    let loaded = place.namespace.run(|| Ok(prepare::load(&wanted, &record)))?;
+    if order.verbose {
+        let log = loaded.as_ref().map_or_else(|failure| failure.log.as_str(), |program| program.loaded.log());
+        eprintln!("{}", log.trim_end());
+    }
+    loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &source.name)))
 }
 
 /// Pins what the kernel would forget when this process ends.
@@ -250,11 +256,15 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
         }
         program.loaded.map(name)?.pin(&path)?;
     }
-    if program.needs_gro && attached.mode == Mode::Native {
-        place.set_peer_gro(true)?;
-        let note =
-            "turned GRO on at the other end of the veth pair, or frames sent there would be lost; unload turns it off";
-        attached.notes.push(note.into());
+    if program.sends && attached.mode == Mode::Native {
+        match companion::accompany(place) {
+            Ok(false) => {}
+            Ok(true) => attached.notes.push(format!(
+                "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
+                pass::NAME
+            )),
+            Err(error) => attached.notes.push(format!("frames that it sends back will be lost: {error}")),
+        }
     }
     Ok(())
 }
@@ -279,16 +289,10 @@ fn undo(done: &Done<'_>) {
 
 /// The reverse of [`settle`], as far as that came.
 fn unsettle(done: &Done<'_>) {
-    let Done { place, program, attached, .. } = done;
+    let Done { program, .. } = done;
     for (_, path) in &program.pins {
         // It may not have been made.
         _ = state::remove_map_pin(path);
-    }
-    if program.needs_gro
-        && attached.mode == Mode::Native
-        && let Err(error) = place.set_peer_gro(false)
-    {
-        eprintln!("note: {error}");
     }
 }
 

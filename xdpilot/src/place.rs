@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use xdpilot_core::diagnose::Facts;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::interface::Interface;
+use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::namespace::Namespace;
-use xdpilot_kernel::{offload, veth};
+use xdpilot_kernel::{machine, veth};
 
 use crate::engine;
 use crate::state;
@@ -51,21 +53,22 @@ impl Place {
         self.namespace.run(|| veth::peer(&self.interface)).ok()
     }
 
-    /// Whether frames sent out of this interface are lost, since the other end of the veth pair has neither a program
-    /// nor GRO (`veth_xdp_xmit`, drivers/net/veth.c).
-    pub fn peer_lacks_gro(&self) -> bool {
-        let Some((namespace, peer)) = self.peer() else { return false };
-        peer.xdp.native.is_none() && namespace.run(|| offload::gro(&peer)).is_ok_and(|on| !on)
-    }
-
-    /// Turns GRO at the other end of the veth pair on or off.
-    ///
-    /// # Errors
-    /// The kernel refuses it.
-    pub fn set_peer_gro(&self, on: bool) -> Result<()> {
-        match self.peer() {
-            Some((namespace, peer)) => namespace.run(|| offload::set_gro(&peer, on)),
-            None => Ok(()),
+    /// What messages about this place can say. An empty `source` is none.
+    pub fn facts(&self, mode: Option<Mode>, source: &str) -> Facts {
+        let peer = self.peer();
+        let peer_enter = peer.as_ref().and_then(|(namespace, _)| way_into(namespace).ok().flatten());
+        let peer = peer.map(|(_, peer)| peer);
+        Facts {
+            iface: Some(self.interface.name.clone()),
+            target: Some(self.target.clone()),
+            enter: self.enter(),
+            peer: peer.as_ref().map(|peer| peer.name.clone()),
+            peer_enter,
+            driver: self.interface.kind.clone(),
+            mtu: Some(peer.as_ref().map_or(self.interface.mtu, |peer| peer.mtu)),
+            mode: mode.map(|mode| mode.to_string()),
+            kernel: machine::kernel_release().ok().map(|(major, minor, _)| (major, minor)),
+            source: (!source.is_empty()).then(|| source.to_string()),
         }
     }
 
@@ -81,18 +84,6 @@ impl Place {
             Traffic::From => format!("--on {} --traffic from", self.target),
         }
     }
-}
-
-/// Turns GRO off at the other end of a veth, named by its namespace's inode and its index there, if it still exists.
-///
-/// # Errors
-/// It cannot be reached, or the kernel refuses it.
-pub fn reset_peer_gro(namespace: u64, ifindex: u32) -> Result<()> {
-    let Some(found) = Namespace::all().into_iter().find(|found| found.namespace.inode() == namespace) else {
-        return Ok(());
-    };
-    let (namespace, peer) = found.namespace.run(|| veth::peer(&Interface::by_index(ifindex)?))?;
-    namespace.run(|| offload::set_gro(&peer, false))
 }
 
 /// Finds the interfaces of all targets, each once.
@@ -193,7 +184,7 @@ impl Inside {
 }
 
 /// The words that run a command in a namespace; none for this one, and where nothing leads to it.
-fn way_into(namespace: &Namespace) -> Result<Option<String>> {
+pub fn way_into(namespace: &Namespace) -> Result<Option<String>> {
     if *namespace == Namespace::current()? {
         return Ok(None);
     }

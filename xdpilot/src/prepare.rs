@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use sha1::{Digest, Sha1};
 use xdpilot_core::asm::{Insn, op};
 use xdpilot_core::btf::{Btf, kind};
-use xdpilot_core::diagnose::{Facts, Stage, explain};
-use xdpilot_core::error::Result;
+use xdpilot_core::diagnose::{Facts, Stage, explain, explain_by, telling};
+use xdpilot_core::error::Error;
 use xdpilot_core::modernize::{Choice, Machine, Modern, Options, fill_program_arrays, map_type, modernize, pin_path};
 use xdpilot_core::object::{Map, Object, Pinning};
 use xdpilot_core::{elf, link};
@@ -32,8 +32,6 @@ pub struct Wanted<'a> {
     pub ifindex: u32,
     /// Whether the program runs on the interface's hardware.
     pub offload: bool,
-    /// Whether frames that the program sends back need GRO at the veth peer, which is off there.
-    pub peer_lacks_gro: bool,
     /// Log all that libbpf and the verifier say.
     pub verbose: bool,
 }
@@ -43,6 +41,8 @@ pub struct Wanted<'a> {
 pub struct Program {
     /// The object; the kernel drops it when this is dropped, unless something else holds it.
     pub loaded: Loaded,
+    /// The name of what it was loaded from.
+    pub source: String,
     /// What was changed on the way, a sentence each.
     pub notes: Vec<String>,
     /// Whether its verdicts are counted.
@@ -51,8 +51,8 @@ pub struct Program {
     pub pins: Vec<(String, PathBuf)>,
     /// Names of the maps that must stay although nothing of user space holds them.
     pub keep: Vec<String>,
-    /// Whether GRO must be turned on at the veth peer.
-    pub needs_gro: bool,
+    /// Whether it may send frames back.
+    pub sends: bool,
 }
 
 /// What is changed from one try to the next.
@@ -71,7 +71,7 @@ const SMALL_INTERFACE_MAP: u32 = 65_536;
 ///
 /// # Errors
 /// The object has no such program, or the kernel refuses it in every form.
-pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program> {
+pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program, LoadError> {
     let (object, mut notes) = elf::read(wanted.elf).map_err(|e| e.context(wanted.name))?;
     let possible_cpus = u32::try_from(machine::possible_cpus()?).unwrap_or(u32::MAX);
     let machine = Machine { possible_cpus, ..Machine::default() };
@@ -99,17 +99,12 @@ pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program> {
                 program.notes = notes;
                 return Ok(program);
             }
-            Err(failure) => trial = mend(wanted, &trial, &object, &failure).ok_or_else(|| refusal(wanted, failure))?,
+            Err(failure) => trial = mend(wanted, &trial, &object, &failure).ok_or(failure)?,
         }
     }
 }
 
-fn attempt(
-    wanted: &Wanted<'_>,
-    record: &Record,
-    trial: &Trial,
-    modern: &mut Modern,
-) -> std::result::Result<Program, LoadError> {
+fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Modern) -> Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
     let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| state::reachable(path).exists());
     // A pin that was there before xdpilot stays when its last user goes.
@@ -117,7 +112,7 @@ fn attempt(
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
     let keep =
         keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
-    let needs_gro = wanted.peer_lacks_gro && may_transmit(&modern.object);
+    let sends = may_transmit(&modern.object);
     let entry = modern.object.function(modern.entry).name.clone();
     let also: Vec<String> = modern
         .object
@@ -130,11 +125,11 @@ fn attempt(
         link::wrap(modern);
     }
     let mut record = record.clone();
-    record.gro |= needs_gro;
+    (record.sends, record.companion) = (sends, false);
     record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
     record.pins.extend(shared.iter().filter(|(_, path)| ours.contains(path)).map(|(_, path)| path.clone()));
+    // A card takes few kinds of maps, none for notes.
     if !wanted.offload {
-        // A card holds only the maps that its program uses.
         record.attach_to(&mut modern.object);
     }
     let elf = elf::write(&modern.object);
@@ -152,7 +147,7 @@ fn attempt(
         verbose: wanted.verbose,
     };
     let loaded = load::load(&request)?;
-    Ok(Program { loaded, notes: Vec::new(), wrapped: trial.wrap, pins, keep, needs_gro })
+    Ok(Program { loaded, source: wanted.name.to_string(), notes: Vec::new(), wrapped: trial.wrap, pins, keep, sends })
 }
 
 /// The next try after a refusal; none where nothing is left to change.
@@ -205,20 +200,12 @@ fn refused_member(object: &Object, wanted: &Wanted<'_>, log: &str) -> Option<Str
     refused.last().filter(|name| wanted.choice.program.as_ref() != Some(name))
 }
 
-fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Error {
-    if wanted.verbose {
-        eprintln!("{}", failure.log.trim_end());
+/// Puts a refusal into words: the telling line, its cause and what mends it.
+pub fn refusal(failure: LoadError, facts: &Facts) -> Error {
+    match telling(&failure.log) {
+        Some(_) => explain_by(failure.error, Stage::Load, &failure.log, facts),
+        None => explain(failure.error, Stage::Load, facts),
     }
-    let facts = Facts { source: Some(wanted.name.to_string()), ..Facts::default() };
-    let error = explain(failure.error, Stage::Load, &facts);
-    if wanted.offload && error.cause_text().is_none() {
-        return error
-            .cause(
-                "offload mode needs a card that runs programs itself, and a driver that takes them: this one does not",
-            )
-            .mend("leave --mode out: native mode runs it in the driver, generic mode in the kernel");
-    }
-    error
 }
 
 /// Takes the pinning out of the maps: existing pins are shared, new ones are made only once the program is attached.

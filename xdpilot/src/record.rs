@@ -17,9 +17,12 @@ pub struct Record {
     pub source: String,
     /// The target as the user named it.
     pub target: String,
-    /// Whether unloading has to turn GRO off at the veth peer: it was turned on for this program.
+    /// Whether it may send frames back, for which the far end of a veth pair needs a program.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub gro: bool,
+    pub sends: bool,
+    /// Whether it is xdpilot's own program that lets such frames in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub companion: bool,
     /// Pins of maps that loading made, this program's or one that it shares them with: the last one's unloading
     /// removes them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

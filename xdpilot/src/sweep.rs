@@ -11,9 +11,8 @@ use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::pins;
 use xdpilot_kernel::program::ProgramInfo;
 
-use crate::place;
 use crate::record::Record;
-use crate::{detach, state};
+use crate::{companion, detach, state};
 
 /// Removes pins whose interface or program is gone. What cannot be read stays; a failure is met again by the next sweep.
 pub fn sweep() {
@@ -55,19 +54,16 @@ fn is_attached(program: u32) -> Result<bool> {
 /// program, and so the record of what loading it changed.
 fn sweep_link(path: &Path, place: &str) -> Result<()> {
     let info = Link::open_pinned(path)?.info()?;
+    let program = ProgramInfo::of_id(info.program_id)?;
+    let record = program.as_ref().map(Record::of).transpose()?.flatten();
     if info.xdp_ifindex().is_some() {
-        return Ok(());
+        let companion = record.is_some_and(|record| record.companion);
+        return match place.split_once('-').map(|(namespace, ifindex)| (namespace.parse(), ifindex.parse())) {
+            Some((Ok(namespace), Ok(ifindex))) if companion => companion::dismiss_orphan(path, namespace, ifindex),
+            _ => Ok(()),
+        };
     }
-    if let Some(program) = ProgramInfo::of_id(info.program_id)?
-        && let Some(record) = Record::of(&program)?
-    {
-        if record.gro
-            && let Some((namespace, ifindex)) = place.split_once('-')
-            && let (Ok(namespace), Ok(ifindex)) = (namespace.parse(), ifindex.parse())
-        {
-            // The other end is gone with the interface, most often.
-            _ = place::reset_peer_gro(namespace, ifindex);
-        }
+    if let (Some(program), Some(record)) = (program, record) {
         detach::remove_pins(&record, &program)?;
         state::remove_maps(program.id);
     }

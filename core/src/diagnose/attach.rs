@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
         "A3",
         &["can't replace active bpf xdp link", "unable to detach xdp program: device or resource busy"],
         "the program on {on} is held by a bpf_link of another process or pin; only its owner, or detaching the link, removes it",
-        "xdpilot status --on {on}   names the owner; then end that process, or   xdpilot unload --on {on} --all",
+        "xdpilot status --on {on}   names the owner; then end that process, or   xdpilot unload --on {on}",
     ),
     Row::said(
         "A4",
@@ -149,7 +149,7 @@ pub(super) const ROWS: &[Row] = &[
         &[Attach, Detach],
         &[16],
         "an XDP program of another owner is attached to {on}",
-        "xdpilot status --on {on}   names the owner; then   --replace   or   xdpilot unload --on {on} --all",
+        "xdpilot status --on {on}   names the owner; then   --replace   or   xdpilot unload --on {on}",
     ),
     Row::silent(
         "A65",

@@ -86,7 +86,7 @@ pub(super) const ROWS: &[Row] = &[
         &["xdp dispatcher version*higher than supported",
             "existing dispatcher version*is older than our version"],
         "two versions of libxdp meet on {on}",
-        "unload with the tool that loaded, or   xdpilot unload --on {on} --all;   then use one version of libxdp",
+        "unload with the tool that loaded, or   xdpilot unload --on {on};   then use one version of libxdp",
     ),
     Row::said(
         "D42",
@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::said(
         "D82",
-        &["extern (func ksym)*incompatible with kernel"],
+        &["extern (func ksym)*incompatible with"],
         "the program declares a kernel function (kfunc) with other types than this kernel has",
         "take the declaration from the running kernel: bpftool btf dump file /sys/kernel/btf/vmlinux format c > vmlinux.h",
     ),
@@ -132,14 +132,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::said(
         "D86",
-        &["failed to create: invalid argument"],
+        &["failed to create: invalid argument", "failed to create: -einval"],
         "the kernel refuses a map: its type, sizes or flags are not of this kernel, or an entry count is 0 or too large",
         "xdpilot inspect {source}   shows the maps and what they need",
     ),
     Row::said(
         "D87",
-        &["failed to create: argument list too long",
-            "failed to create: cannot allocate memory"],
+        &["failed to create: argument list too long", "failed to create: -e2big",
+            "failed to create: cannot allocate memory", "failed to create: -enomem"],
         "a map has more or larger entries than the kernel allows or has memory for",
         "make max_entries smaller",
     ),

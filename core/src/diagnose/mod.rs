@@ -85,8 +85,14 @@ pub fn diagnose(stage: Stage, errno: Option<i32>, text: &str, facts: &Facts) -> 
 /// Fills the error's cause and mend from the catalogue; what is set already stays.
 #[must_use]
 pub fn explain(error: Error, stage: Stage, facts: &Facts) -> Error {
-    let words = error.kernel_words().unwrap_or_default();
-    let Some(found) = diagnose(stage, error.errno_value(), words, facts) else { return error };
+    let words = error.kernel_words().unwrap_or_default().to_string();
+    explain_by(error, stage, &words, facts)
+}
+
+/// Like [`explain`], by a text that says more than the error's own words: the whole log.
+#[must_use]
+pub fn explain_by(error: Error, stage: Stage, text: &str, facts: &Facts) -> Error {
+    let Some(found) = diagnose(stage, error.errno_value(), text, facts) else { return error };
     let error = if error.cause_text().is_none() { error.cause(found.cause) } else { error };
     if error.mend_text().is_none() { error.mend(found.mend) } else { error }
 }

@@ -1,0 +1,97 @@
+//! A program at the far end of a veth pair that lets frames in: without one there, those that XDP_TX sends are lost
+//! (`veth_xdp_flush`, drivers/net/veth.c, wakes a peer only if it has a program; GRO is not enough).
+//!
+//! It is there as long as the other end has a program that may send.
+
+use std::path::Path;
+
+use xdpilot_core::error::Result;
+use xdpilot_core::{elf, pass};
+use xdpilot_kernel::interface::Interface;
+use xdpilot_kernel::link::Link;
+use xdpilot_kernel::load::{Request, load};
+use xdpilot_kernel::mode::Mode;
+use xdpilot_kernel::namespace::Namespace;
+use xdpilot_kernel::program::ProgramInfo;
+use xdpilot_kernel::{pins, veth};
+
+use crate::place::Place;
+use crate::record::Record;
+use crate::state;
+
+/// Puts the companion at the far end of a place's veth pair, if nothing stands there; returns whether it did.
+///
+/// # Errors
+/// The kernel refuses a program there.
+pub fn accompany(place: &Place) -> Result<bool> {
+    match place.peer() {
+        Some((namespace, peer)) if peer.xdp.is_empty() => put(&namespace, &peer, &place.target).map(|()| true),
+        _ => Ok(false),
+    }
+}
+
+/// Puts the companion on a place that was left, if the far end has a program that may send; returns whether it did.
+///
+/// # Errors
+/// The kernel refuses a program there.
+pub fn succeed(place: &Place) -> Result<bool> {
+    let Some((_, peer)) = place.peer() else { return Ok(false) };
+    let now = place.namespace.run(|| Interface::by_index(place.interface.index))?;
+    let sends = record_on(&peer)?.is_some_and(|record| record.sends);
+    if sends && now.xdp.is_empty() {
+        put(&place.namespace, &place.interface, &place.target)?;
+    }
+    Ok(sends)
+}
+
+/// Takes the companion off at the far end of a place's veth pair; returns whether it was there.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn dismiss(place: &Place) -> Result<bool> {
+    let Some((namespace, peer)) = place.peer() else { return Ok(false) };
+    let there = record_on(&peer)?.is_some_and(|record| record.companion);
+    if there {
+        take_off(&state::link_path(namespace.inode(), peer.index))?;
+    }
+    Ok(there)
+}
+
+/// Takes a companion off whose other end has no program any more, since the command that took that off was killed.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn dismiss_orphan(path: &Path, namespace: u64, ifindex: u32) -> Result<()> {
+    let Some(found) = Namespace::all().into_iter().find(|found| found.namespace.inode() == namespace) else {
+        return Ok(());
+    };
+    let (_, peer) = found.namespace.run(|| veth::peer(&Interface::by_index(ifindex)?))?;
+    if peer.xdp.is_empty() { take_off(path) } else { Ok(()) }
+}
+
+fn put(namespace: &Namespace, interface: &Interface, target: &str) -> Result<()> {
+    let mut object = pass::object();
+    let record = Record { source: "xdpilot".into(), target: target.into(), companion: true, ..Record::default() };
+    record.attach_to(&mut object);
+    let elf = elf::write(&object);
+    let loaded = load(&Request { elf: &elf, name: "xdpilot", entry: pass::NAME, ..Request::default() })?;
+    let path = state::link_path(namespace.inode(), interface.index);
+    state::make_folder(&state::folder())?;
+    pins::remove(&path)?;
+    namespace.run(|| Link::attach_xdp(loaded.entry(), interface.index, Mode::Native.flag()))?.pin(&path)
+}
+
+fn take_off(path: &Path) -> Result<()> {
+    Link::open_pinned(path)?.detach()?;
+    pins::remove(path)?;
+    state::remove_folder();
+    Ok(())
+}
+
+/// The record of the native program of an interface.
+fn record_on(interface: &Interface) -> Result<Option<Record>> {
+    match interface.xdp.native.map(ProgramInfo::of_id).transpose()?.flatten() {
+        Some(program) => Record::of(&program),
+        None => Ok(None),
+    }
+}
