@@ -15,3 +15,7 @@ pub mod map_types;
 pub mod modernize;
 pub mod near;
 pub mod object;
+pub mod pass;
+
+#[cfg(test)]
+mod made;

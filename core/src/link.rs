@@ -153,3 +153,34 @@ pub fn annotate(object: &mut Object, notes: &[(&str, &str)]) -> DataId {
     object.data.push(Data { name: NOTES.into(), writable: false, align: 1, content: Content::Bytes(bytes), symbols });
     DataId(object.data.len() - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::{function, object};
+    use crate::modernize::{Options, modernize};
+
+    #[test]
+    fn the_entry_keeps_its_name_and_calls_the_program() {
+        let all = object(vec![function("main", ".text", &[])]);
+        let mut modern = modernize(all, &Options::default()).unwrap();
+        let program = modern.object.function(modern.entry).code.clone();
+        wrap(&mut modern);
+        let (outer, inner) = (modern.object.function(modern.entry), &modern.object.functions[1]);
+        assert_eq!((outer.name.as_str(), outer.section.as_str()), ("main", "xdp"));
+        assert_eq!((inner.name.as_str(), inner.section.as_str(), &inner.code), ("main__wrapped", TEXT, &program));
+        assert_eq!(outer.references[0].target, Target::Function(FunctionId(1)));
+        assert_eq!(modern.object.maps[0].name, COUNTS);
+        assert!(outer.references.iter().any(|r| r.target == Target::Map(MapId(0))));
+    }
+
+    #[test]
+    fn notes_are_variables_that_bpftool_shows() {
+        let mut all = object(Vec::new());
+        let DataId(at) = annotate(&mut all, &[("a", "xy"), ("b", "")]);
+        assert_eq!(all.data[at].content, Content::Bytes(b"xy\0\0".to_vec()));
+        let names: Vec<_> = all.data[at].symbols.iter().map(|s| (s.name.as_str(), s.offset, s.size)).collect();
+        assert_eq!(names, [("bpf_metadata_a", 0, 3), ("bpf_metadata_b", 3, 1)]);
+        assert_eq!(all.btf.unwrap().section(NOTES).map(|(_, variables)| variables.len()), Some(2));
+    }
+}

@@ -32,7 +32,7 @@ impl Owners {
         for pid in process_ids() {
             owners.add_process(pid);
         }
-        for pin in pins::walk(Path::new(pins::BPFFS)) {
+        for pin in pins::walk(&pins::root()) {
             owners.pins.entry(pin.object).or_default().push(pin.path);
         }
         owners

@@ -32,10 +32,46 @@ pub fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|facts| facts.filesystem_type() == BPF_FS_MAGIC)
 }
 
-/// Mounts the BPF file system at [`BPFFS`] where none is mounted yet, in this thread's mount namespace.
+/// Where this process finds [`BPFFS`]: there, or where nothing is mounted there, as the nearest of its ancestors sees
+/// it that has it. `ip netns exec` gives its command mounts of its own, with an empty `/sys`.
+pub fn root() -> PathBuf {
+    let own = PathBuf::from(BPFFS);
+    if is_bpffs(&own) {
+        return own;
+    }
+    let theirs = ancestors().into_iter().map(|pid| PathBuf::from(format!("/proc/{pid}/root{BPFFS}")));
+    theirs.into_iter().find(|path| is_bpffs(path)).unwrap_or(own)
+}
+
+/// The parent of this process, its parent, and so on.
+fn ancestors() -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut pid = std::process::id();
+    while let Some(parent) = parent(pid).filter(|parent| *parent != 0) {
+        found.push(parent);
+        pid = parent;
+    }
+    found
+}
+
+/// The fourth field of `/proc/PID/stat`. The second, the name in parentheses, may hold anything.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Mounts the BPF file system at [`BPFFS`] where [`root`] finds none.
+///
+/// # Errors
+/// It may not be mounted, or would be gone with this process since the mounts are its own.
 pub fn ensure_mounted() -> Result<()> {
-    if is_bpffs(Path::new(BPFFS)) {
+    if is_bpffs(&root()) {
         return Ok(());
+    }
+    if mounts_are_private() {
+        return Err(Error::failed(format!("mount the BPF file system at {BPFFS}"))
+            .cause("this process has mounts of its own, and what is pinned in one of them is gone when it ends")
+            .mend(format!("mount -t bpf bpf {BPFFS}, outside")));
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("bpf"), BPFFS, Some("bpf"), flags, Some("mode=0700")).map_err(|errno| {
@@ -48,16 +84,23 @@ pub fn ensure_mounted() -> Result<()> {
     })
 }
 
-/// Held by one process at a time: what stands on interfaces and in [`BPFFS`] changes only under it.
+/// Whether an ancestor has other mounts; no where that cannot be seen.
+fn mounts_are_private() -> bool {
+    let mounts = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let own = mounts(std::process::id());
+    ancestors().into_iter().filter_map(mounts).any(|theirs| own.as_ref().is_some_and(|own| *own != theirs))
+}
+
+/// Held by one process at a time: what stands on interfaces and below [`root`] changes only under it.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<fs::File>);
 
 /// Waits for the lock. It is one on the folder itself, so that nothing is left on disk.
 pub fn lock() -> Result<Lock> {
-    let what = || Error::failed(format!("lock {BPFFS}"));
-    let folder = fs::File::open(BPFFS).map_err(|error| what().kernel(error.to_string()))?;
+    let what = || Error::failed(format!("lock {}", root().display()));
+    let folder = fs::File::open(root()).map_err(|error| what().kernel(error.to_string()))?;
     let lock = Flock::lock(folder, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {BPFFS}")))?;
+        .map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {}", root().display())))?;
     Ok(Lock(lock))
 }
 

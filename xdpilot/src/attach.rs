@@ -1,6 +1,6 @@
 //! Puts a loaded program on an interface, or in the place of the one that stands there.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use xdpilot_core::diagnose::{Facts, Stage, explain};
@@ -53,6 +53,22 @@ pub struct Standing {
     pub ours: bool,
 }
 
+/// A program that is to be replaced.
+#[derive(Debug)]
+pub struct Old {
+    /// What it is.
+    pub standing: Standing,
+    /// Keeps it in the kernel, to be put back if need be.
+    held: OwnedFd,
+}
+
+impl Standing {
+    /// Whether a link that xdpilot did not pin holds it: only its owner can put another program in its place.
+    fn is_held_by_others(&self) -> bool {
+        self.link.is_some() && !self.ours
+    }
+}
+
 /// All programs that stand at a place.
 ///
 /// # Errors
@@ -72,18 +88,42 @@ pub fn standing(place: &Place) -> Result<Vec<Standing>> {
     Ok(out)
 }
 
-/// Attaches the program, by a pinned link where the kernel has them, else by netlink.
+/// Makes sure that a place may be taken, and returns the program that is to be replaced there.
+///
+/// # Errors
+/// A program stands there that is not to be replaced, or cannot be.
+pub fn free(place: &Place, wish: Wish) -> Result<Option<Old>> {
+    let mut standing = standing(place)?;
+    match &standing[..] {
+        [] => Ok(None),
+        [one, ..] if !wish.replace || one.is_held_by_others() => Err(occupied(place, one)),
+        [one] => {
+            if let Some(mode) = wish.mode.filter(|mode| *mode != one.mode) {
+                return Err(other_mode(place, one, mode));
+            }
+            let held = program::open(one.program.id)?;
+            Ok(standing.pop().zip(held).map(|(standing, held)| Old { standing, held }))
+        }
+        _ => Err(Error::usage(format!("replace the programs on {}", place.label))
+            .cause("several stand there, in different modes")
+            .mend(format!("xdpilot unload {}", place.options()))),
+    }
+}
+
+fn other_mode(place: &Place, old: &Standing, mode: Mode) -> Error {
+    Error::usage(format!("replace {} on {} in {mode} mode", old.program.name, place.label))
+        .cause(format!("it stands there in {} mode, and changing the mode would leave a gap", old.mode))
+        .mend(format!("xdpilot unload {} first, or leave --mode out", place.options()))
+}
+
+/// Attaches the program, by a pinned link where the kernel has them, else by netlink; or in the place of `old`.
 ///
 /// # Errors
 /// The interface stays as it was.
-pub fn attach(place: &Place, program: &Program, wish: Wish, standing: &[Standing]) -> Result<Attached> {
-    match standing {
-        [] => attach_first(place, program, wish),
-        [one] if wish.replace => replace(place, program, wish, one),
-        [one, ..] if !wish.replace => Err(occupied(place, one)),
-        _ => Err(Error::usage(format!("replace the programs on {}", place.label))
-            .cause("several stand there, in different modes")
-            .mend(format!("xdpilot unload --on {}", place.target))),
+pub fn attach(place: &Place, program: &Program, wish: Wish, old: Option<&Old>) -> Result<Attached> {
+    match old {
+        None => attach_first(place, program, wish),
+        Some(old) => replace(place, program, old),
     }
 }
 
@@ -140,42 +180,32 @@ fn attach_in_mode(place: &Place, program: &Program, mode: Mode, netlink: bool) -
     }
 }
 
-fn replace(place: &Place, program: &Program, wish: Wish, old: &Standing) -> Result<Attached> {
-    if wish.mode.is_some_and(|mode| mode != old.mode) {
-        return Err(Error::usage(format!("replace {} on {}", old.program.name, place.label))
-            .cause(format!("it stands there in {} mode, and a replacement in another mode would leave a gap", old.mode))
-            .mend(format!("xdpilot unload --on {} first, or leave --mode out", place.target)));
+fn replace(place: &Place, program: &Program, old: &Old) -> Result<Attached> {
+    let Old { standing: Standing { mode, link, .. }, held } = old;
+    let mode = *mode;
+    if link.is_some() {
+        let path = place.link_path();
+        Link::open_pinned(&path)?.update(program.loaded.entry(), Some(held.as_fd()))?;
+        return Ok(Attached { mode, link: Some(path), notes: Vec::new() });
     }
-    let mode = old.mode;
-    let held = program::open(old.program.id)?;
-    match (&old.link, old.ours) {
-        (Some(_), true) => {
-            let path = place.link_path();
-            Link::open_pinned(&path)?.update(program.loaded.entry(), held.as_ref().map(|fd| fd.as_fd()))?;
-            Ok(Attached { mode, link: Some(path), notes: Vec::new() })
-        }
-        (Some(_), false) => Err(occupied(place, old)),
-        (None, _) => {
-            let attachment = Attachment {
-                index: place.interface.index,
-                name: &place.interface.name,
-                mode: Some(mode),
-                program: Some(program.loaded.entry()),
-                expected: held.as_ref().map_or(Expected::Anything, |fd| Expected::Program(fd.as_fd())),
-            };
-            place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, mode, error))?;
-            let note = "attached by netlink, as the program before it was: only so the replacement is atomic";
-            Ok(Attached { mode, link: None, notes: vec![note.to_string()] })
-        }
-    }
+    let attachment = Attachment {
+        index: place.interface.index,
+        name: &place.interface.name,
+        mode: Some(mode),
+        program: Some(program.loaded.entry()),
+        expected: Expected::Program(held.as_fd()),
+    };
+    place.namespace.run(|| attachment.apply()).map_err(|error| explained(place, mode, error))?;
+    let note = "attached by netlink, as the program before it was: only so the replacement is atomic";
+    Ok(Attached { mode, link: None, notes: vec![note.to_string()] })
 }
 
 /// Puts a replaced program back.
 ///
 /// # Errors
 /// Somebody else changed the interface meanwhile.
-pub fn restore(place: &Place, attached: &Attached, new: &Program, old: &Standing) -> Result<()> {
-    let Some(held) = program::open(old.program.id)? else { return Ok(()) };
+pub fn restore(place: &Place, attached: &Attached, new: &Program, old: &Old) -> Result<()> {
+    let held = &old.held;
     match &attached.link {
         Some(path) => Link::open_pinned(path)?.update(held.as_fd(), Some(new.loaded.entry())),
         None => {
@@ -199,10 +229,8 @@ pub fn occupied(place: &Place, standing: &Standing) -> Error {
     match link {
         Some(link) if !ours => error
             .cause(format!("{what}, held by link {} of {}", link.id, holders(ObjectRef::link(link.id))))
-            .mend(format!("xdpilot unload --on {} takes it off", place.target)),
-        _ => error
-            .cause(what)
-            .mend(format!("xdpilot load … --on {} --replace, or xdpilot unload --on {}", place.target, place.target)),
+            .mend(format!("xdpilot unload {} takes it off", place.options())),
+        _ => error.cause(what).mend(format!("xdpilot load … {0} --replace, or xdpilot unload {0}", place.options())),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Takes programs off interfaces, and puts back what loading them changed.
 
 use std::os::fd::AsFd;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use xdpilot_core::error::Result;
@@ -37,11 +39,10 @@ pub struct Removed {
 /// The kernel refuses it.
 pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
     let Standing { mode, program, link, ours } = standing;
-    let mut notes = Vec::new();
-    let record = Record::of(program)?;
-    if let Some(record) = &record {
-        put_back(place, record, program, &mut notes)?;
-    }
+    let mut notes = match Record::of(program)? {
+        Some(record) => put_back(place, &record, program)?,
+        None => Vec::new(),
+    };
     match link {
         Some(link) => detach_link(link, *ours, &mut notes)?,
         None => detach_netlink(place, standing)?,
@@ -50,43 +51,73 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         pins::remove(&place.link_path())?;
     }
     state::remove_maps(program.id);
-    state::sweep();
+    state::remove_folder();
     Ok(Removed { program: program.name.clone(), id: program.id, mode: mode.to_string(), notes })
 }
 
-/// Undoes what loading the program changed around it.
-pub fn put_back(place: &Place, record: &Record, program: &ProgramInfo, notes: &mut Vec<String>) -> Result<()> {
+/// Undoes what loading the program changed around it; returns what was done.
+fn put_back(place: &Place, record: &Record, program: &ProgramInfo) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
     if record.gro {
         place.set_peer_gro(false)?;
         notes.push("turned GRO off again at the other end of the veth pair".into());
     }
-    for path in &record.pins {
-        let Ok(map) = Map::open_pinned(path) else { continue };
-        if let Some(other) = other_user(map.info().id, program.id)? {
-            notes.push(format!(
-                "left the pin {}: program {} (id {}) uses its map too",
-                path.display(),
-                other.name,
-                other.id
-            ));
-        } else {
-            state::remove_map_pin(path)?;
-            notes.push(format!("removed the pin {}", path.display()));
-        }
-    }
-    Ok(())
+    notes.extend(remove_pins(record, program)?);
+    Ok(notes)
 }
 
-/// A program other than `program` that uses the map.
-fn other_user(map: u32, program: u32) -> Result<Option<ProgramInfo>> {
-    for id in programs::ids()?.into_iter().filter(|id| *id != program) {
-        if let Some(info) = ProgramInfo::of_id(id)?
-            && info.map_ids.contains(&map)
-        {
-            return Ok(Some(info));
+/// Removes the pins that loading the program made, and are of no use to another one; returns what was done.
+///
+/// # Errors
+/// One cannot be removed.
+pub fn remove_pins(record: &Record, program: &ProgramInfo) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for path in &record.pins {
+        let path_shown = path.display();
+        let reachable = state::reachable(path);
+        match Map::open_pinned(&reachable) {
+            Ok(map) => match other_user(map.info().id, program)? {
+                Some(other) => {
+                    notes.push(format!("left the pin {path_shown}: {} (id {}) uses its map too", other.name, other.id));
+                }
+                None => {
+                    state::remove_map_pin(path)?;
+                    notes.push(format!("removed the pin {path_shown}"));
+                }
+            },
+            // Loading was killed before it made the pin, when the folder was there already.
+            Err(_) if !reachable.exists() => state::remove_map_pin(path)?,
+            Err(_) => {}
         }
     }
-    Ok(None)
+    Ok(notes)
+}
+
+/// How often, and with which pause, to look whether a program is still there. Programs that were taken off a moment
+/// ago go when the kernel has found the time (a grace period of RCU and a work queue).
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A program that uses the map, other than `program` and those that were loaded with it: they share its BTF.
+fn other_user(map: u32, program: &ProgramInfo) -> Result<Option<ProgramInfo>> {
+    let mut found = None;
+    for look in 0..LOOKS {
+        if look > 0 {
+            thread::sleep(PAUSE);
+        }
+        found = None;
+        for id in programs::ids()? {
+            let Some(info) = ProgramInfo::of_id(id)? else { continue };
+            let same = info.id == program.id || (info.btf_id != 0 && info.btf_id == program.btf_id);
+            if !same && info.map_ids.contains(&map) {
+                found = Some(info);
+            }
+        }
+        if found.is_none() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn detach_link(link: &LinkInfo, ours: bool, notes: &mut Vec<String>) -> Result<()> {

@@ -14,6 +14,7 @@ pub mod record;
 pub mod source;
 pub mod state;
 pub mod status;
+pub mod sweep;
 pub mod table;
 pub mod target;
 pub mod unload;

@@ -10,13 +10,14 @@ use xdpilot_core::modernize::Choice;
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::pins;
 
-use crate::attach::{self, Attached, Standing, Wish};
+use crate::attach::{self, Attached, Old, Wish};
 use crate::detach;
 use crate::place::{self, Place, Traffic};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::{self, Source};
 use crate::state;
+use crate::sweep;
 use crate::target::Target;
 
 /// Put a program on interfaces and containers.
@@ -135,10 +136,7 @@ struct Document<'a> {
 /// Nothing is attached then that was not before.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let source = source::read(&args.source)?;
-    let mut places = Vec::new();
-    for target in &args.targets {
-        places.extend(place::resolve(target, args.traffic)?);
-    }
+    let places = place::resolve_all(&args.targets, args.traffic)?;
     let order = Order {
         choice: Choice { program: args.program.clone(), section: args.section.clone(), first: false },
         wish: Wish { mode: args.mode.mode(), replace: args.replace, netlink: false },
@@ -165,45 +163,54 @@ fn print(json: bool, outcomes: &[Outcome], out: &mut impl Write) -> std::io::Res
     Ok(())
 }
 
-/// One place with the program that is loaded for it.
-struct Prepared<'a> {
+/// One place with the program that was put there.
+struct Done<'a> {
     place: &'a Place,
-    standing: Vec<Standing>,
+    old: Option<Old>,
     program: Program,
+    attached: Attached,
 }
 
-/// Loads the program for every place, then attaches it everywhere or nowhere.
+/// Puts the program on every place, or on none.
 ///
 /// # Errors
 /// All places are as before.
 pub fn load(source: &Source, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
     let _lock = pins::ensure_mounted().and_then(|()| pins::lock()).ok();
-    state::sweep();
-    let mut prepared = Vec::new();
-    for place in places {
-        prepared.push(prepare_one(source, place, order)?);
-    }
-    let mut attached: Vec<Attached> = Vec::new();
-    for one in &prepared {
-        match keep_maps(&one.program).and_then(|()| attach::attach(one.place, &one.program, order.wish, &one.standing))
-        {
-            Ok(done) => attached.push(done),
+    sweep::sweep();
+    // All places are looked at before anything is done to one.
+    let standing: Vec<_> = places.iter().map(|place| attach::free(place, order.wish)).collect::<Result<_>>()?;
+    let mut done: Vec<Done<'_>> = Vec::new();
+    for (place, old) in places.iter().zip(standing) {
+        match put(source, place, old, order) {
+            Ok(one) => done.push(one),
             Err(error) => {
-                state::remove_maps(one.program.loaded.info().id);
-                undo(&prepared, &attached);
+                done.iter().rev().for_each(undo);
                 return Err(error);
             }
         }
     }
-    prepared.iter().zip(attached).map(|(one, attached)| finish(one, attached)).collect()
+    Ok(done.into_iter().map(finish).collect())
 }
 
-fn prepare_one<'a>(source: &Source, place: &'a Place, order: &Order) -> Result<Prepared<'a>> {
-    let standing = attach::standing(place)?;
-    if let (Some(one), false) = (standing.first(), order.wish.replace) {
-        return Err(attach::occupied(place, one));
+/// Loads the program for one place, attaches it there, and does what must be done around it.
+fn put<'a>(source: &Source, place: &'a Place, old: Option<Old>, order: &Order) -> Result<Done<'a>> {
+    let program = prepare_one(source, place, old.as_ref(), order)?;
+    let id = program.loaded.info().id;
+    let attached = keep_maps(&program).and_then(|()| attach::attach(place, &program, order.wish, old.as_ref()));
+    let attached = attached.inspect_err(|_| state::remove_maps(id))?;
+    let mut done = Done { place, old, program, attached };
+    match settle(&mut done) {
+        Ok(()) => Ok(done),
+        Err(error) => {
+            undo(&done);
+            Err(error)
+        }
     }
-    let before = standing.first().and_then(|old| Record::of(&old.program).ok().flatten()).unwrap_or_default();
+}
+
+fn prepare_one(source: &Source, place: &Place, old: Option<&Old>, order: &Order) -> Result<Program> {
+    let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
     let record = Record { source: source.path.display().to_string(), target: place.target.clone(), ..before };
     let wanted = Wanted {
         elf: &source.elf,
@@ -216,8 +223,7 @@ fn prepare_one<'a>(source: &Source, place: &'a Place, order: &Order) -> Result<P
         verbose: order.verbose,
     };
     // Programs that are bound to a device are loaded where the device is.
-    let program = place.namespace.run(|| prepare::load(&wanted, &record))?;
-    Ok(Prepared { place, standing, program })
+    place.namespace.run(|| prepare::load(&wanted, &record))
 }
 
 /// Pins what the kernel would forget when this process ends.
@@ -234,45 +240,69 @@ fn keep_maps(program: &Program) -> Result<()> {
     Ok(())
 }
 
-/// Takes back what was attached before another place failed.
-fn undo(prepared: &[Prepared<'_>], attached: &[Attached]) {
-    for (one, attached) in prepared.iter().zip(attached) {
-        let undone = match one.standing.first() {
-            Some(old) => attach::restore(one.place, attached, &one.program, old),
-            None => attach::standing(one.place)
-                .and_then(|now| now.iter().try_for_each(|new| detach::detach(one.place, new).map(drop))),
-        };
-        state::remove_maps(one.program.loaded.info().id);
-        if let Err(error) = undone {
-            eprintln!("note: {} could not be put back: {error}", one.place.label);
-        }
-    }
-}
-
-/// Pins what the object asks for, prepares the veth peer, and removes what the program before left.
-fn finish(one: &Prepared<'_>, attached: Attached) -> Result<Outcome> {
-    let Prepared { place, standing, program } = one;
-    let mut notes = program.notes.clone();
-    notes.extend(attached.notes);
+/// Pins what the object asks for, and prepares the veth peer.
+fn settle(done: &mut Done<'_>) -> Result<()> {
+    let Done { place, program, attached, .. } = done;
     for (name, path) in &program.pins {
+        let path = state::reachable(path);
         if let Some(folder) = path.parent() {
             state::make_folder(folder)?;
         }
-        program.loaded.map(name)?.pin(path)?;
+        program.loaded.map(name)?.pin(&path)?;
     }
     if program.needs_gro && attached.mode == Mode::Native {
         place.set_peer_gro(true)?;
-        notes.push(
-            "turned GRO on at the other end of the veth pair, or frames sent there would be lost; unload turns it off"
-                .into(),
-        );
+        let note =
+            "turned GRO on at the other end of the veth pair, or frames sent there would be lost; unload turns it off";
+        attached.notes.push(note.into());
     }
-    let replaced = standing.first().map(|old| old.program.id);
+    Ok(())
+}
+
+/// Takes back what was done at one place, since another failed.
+fn undo(done: &Done<'_>) {
+    let Done { place, old, program, attached } = done;
+    let undone = match old {
+        Some(old) => {
+            unsettle(done);
+            attach::restore(place, attached, program, old)
+        }
+        None => {
+            attach::standing(place).and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
+        }
+    };
+    state::remove_maps(program.loaded.info().id);
+    if let Err(error) = undone {
+        eprintln!("note: {} could not be put back: {error}", place.label);
+    }
+}
+
+/// The reverse of [`settle`], as far as that came.
+fn unsettle(done: &Done<'_>) {
+    let Done { place, program, attached, .. } = done;
+    for (_, path) in &program.pins {
+        // It may not have been made.
+        _ = state::remove_map_pin(path);
+    }
+    if program.needs_gro
+        && attached.mode == Mode::Native
+        && let Err(error) = place.set_peer_gro(false)
+    {
+        eprintln!("note: {error}");
+    }
+}
+
+/// Removes what the program before left, and says what was done.
+fn finish(done: Done<'_>) -> Outcome {
+    let Done { place, old, program, attached } = done;
+    let replaced = old.map(|old| old.standing.program.id);
     if let Some(id) = replaced {
         state::remove_maps(id);
     }
+    let mut notes = program.notes;
+    notes.extend(attached.notes);
     let info = program.loaded.info();
-    Ok(Outcome {
+    Outcome {
         target: place.target.clone(),
         label: place.label.clone(),
         interface: place.interface.name.clone(),
@@ -284,5 +314,5 @@ fn finish(one: &Prepared<'_>, attached: Attached) -> Result<Outcome> {
         counted: program.wrapped,
         replaced,
         notes,
-    })
+    }
 }

@@ -1,5 +1,6 @@
 //! From the words of a target to interfaces in their namespaces.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -33,8 +34,10 @@ pub struct Place {
     pub target: String,
     /// The target and the interface, for messages: `docker:web (eth0)`.
     pub label: String,
-    /// A process that lives in the namespace, where the target names one.
-    pid: Option<u32>,
+    /// Which end of it is meant, where it is a container or a namespace.
+    traffic: Traffic,
+    /// The words that run a command in the namespace; none for that of this process.
+    enter: Option<String>,
 }
 
 impl Place {
@@ -68,60 +71,95 @@ impl Place {
 
     /// The words that run a command where the interface is; none for this namespace.
     pub fn enter(&self) -> Option<String> {
-        match (self.target.strip_prefix("netns:").and_then(|rest| rest.split_once('/')), self.pid) {
-            (Some((name, _)), _) => Some(format!("ip netns exec {name}")),
-            (None, Some(pid)) => Some(format!("nsenter --net --target {pid}")),
-            (None, None) => None,
+        self.enter.clone()
+    }
+
+    /// The options that name this place to `xdpilot load` and `unload`.
+    pub fn options(&self) -> String {
+        match self.traffic {
+            Traffic::To => format!("--on {}", self.target),
+            Traffic::From => format!("--on {} --traffic from", self.target),
         }
     }
+}
+
+/// Turns GRO off at the other end of a veth, named by its namespace's inode and its index there, if it still exists.
+///
+/// # Errors
+/// It cannot be reached, or the kernel refuses it.
+pub fn reset_peer_gro(namespace: u64, ifindex: u32) -> Result<()> {
+    let Some(found) = Namespace::all().into_iter().find(|found| found.namespace.inode() == namespace) else {
+        return Ok(());
+    };
+    let (namespace, peer) = found.namespace.run(|| veth::peer(&Interface::by_index(ifindex)?))?;
+    namespace.run(|| offload::set_gro(&peer, false))
+}
+
+/// Finds the interfaces of all targets, each once.
+///
+/// # Errors
+/// There is no such interface, container, namespace or process; names like it are listed.
+pub fn resolve_all(targets: &[Target], traffic: Traffic) -> Result<Vec<Place>> {
+    let mut seen = BTreeSet::new();
+    let mut places = Vec::new();
+    for target in targets {
+        places.extend(resolve(target, traffic)?);
+    }
+    places.retain(|place| seen.insert((place.namespace.inode(), place.interface.index)));
+    Ok(places)
 }
 
 /// Finds the interfaces of a target.
 ///
 /// # Errors
-/// There is no such interface, container, namespace or process; names like it are listed.
+/// As [`resolve_all`].
 pub fn resolve(target: &Target, traffic: Traffic) -> Result<Vec<Place>> {
     let words = target.to_string();
     match target {
-        Target::Interface(name) => {
-            let interface = Interface::by_name(name.as_str())?;
-            Ok(vec![Place {
-                namespace: Namespace::current()?,
-                label: words.clone(),
-                target: words,
-                interface,
-                pid: None,
-            }])
+        Target::Interface(_) | Target::All if traffic == Traffic::From => {
+            Err(Error::usage(format!("find the traffic from {words}"))
+                .cause("a program sees what arrives at an interface; only containers and namespaces have another end")
+                .mend("leave --traffic out, or name the container"))
         }
-        Target::All => Interface::list()?
-            .into_iter()
-            .filter(|interface| interface.name != "lo")
-            .map(|interface| {
-                let target = interface.name.clone();
-                Ok(Place { namespace: Namespace::current()?, label: target.clone(), target, interface, pid: None })
-            })
-            .collect(),
-        Target::Netns { name, interface } => inside(Namespace::named(name)?, None, Some(interface), words, Traffic::To),
-        Target::Pid { pid, interface } => {
-            inside(Namespace::of_pid(*pid)?, Some(*pid), interface.as_ref(), words, traffic)
+        Target::Interface(name) => Ok(vec![here(Interface::by_name(name.as_str())?)?]),
+        Target::All => Interface::list()?.into_iter().filter(|interface| interface.name != "lo").map(here).collect(),
+        Target::Netns { name, interface } => {
+            let enter = format!("ip netns exec {name}");
+            inside(Inside { namespace: Namespace::named(name)?, enter, target: words, traffic }, Some(interface))
         }
+        Target::Pid { pid, interface } => inside(of_pid(*pid, words, traffic)?, interface.as_ref()),
         Target::Container { engine, name, interface } => {
             let container = engine::find(*engine, name)?;
-            inside(Namespace::of_pid(container.pid)?, Some(container.pid), interface.as_ref(), words, traffic)
+            inside(of_pid(container.pid, words, traffic)?, interface.as_ref())
         }
     }
 }
 
-/// The named interface of a namespace, or all that are not the loopback.
-fn inside(
+/// An interface of this namespace.
+fn here(interface: Interface) -> Result<Place> {
+    let target = interface.name.clone();
+    let namespace = Namespace::current()?;
+    Ok(Place { namespace, interface, label: target.clone(), target, traffic: Traffic::To, enter: None })
+}
+
+/// A namespace that a target names.
+struct Inside {
     namespace: Namespace,
-    pid: Option<u32>,
-    wanted: Option<&IfName>,
+    /// The words that run a command in it.
+    enter: String,
     target: String,
     traffic: Traffic,
-) -> Result<Vec<Place>> {
-    let host = Namespace::current()?;
-    if namespace.inode() == host.inode() && wanted.is_none() {
+}
+
+fn of_pid(pid: u32, target: String, traffic: Traffic) -> Result<Inside> {
+    let enter = format!("nsenter --net --target {pid}");
+    Ok(Inside { namespace: Namespace::of_pid(pid)?, enter, target, traffic })
+}
+
+/// The named interface of a namespace, or all that are not the loopback.
+fn inside(inside: Inside, wanted: Option<&IfName>) -> Result<Vec<Place>> {
+    let Inside { namespace, target, .. } = &inside;
+    if wanted.is_none() && namespace.inode() == Namespace::current()?.inode() {
         return Err(Error::usage(format!("find the interface of {target}"))
             .cause("it shares the host's network: it has no interface of its own")
             .mend("name an interface of the host instead"));
@@ -133,20 +171,36 @@ fn inside(
     if interfaces.is_empty() {
         return Err(Error::usage(format!("find the interface of {target}")).cause("it has only the loopback interface"));
     }
-    let place = |interface: Interface| {
-        let (namespace, interface, pid) = match traffic {
-            Traffic::To => (namespace.try_clone()?, interface, pid),
+    interfaces.into_iter().map(|interface| inside.place(interface)).collect()
+}
+
+impl Inside {
+    /// The interface itself, or the other end of its veth pair.
+    fn place(&self, interface: Interface) -> Result<Place> {
+        let Inside { namespace, enter, target, traffic } = self;
+        let (namespace, interface, enter) = match traffic {
+            Traffic::To => (namespace.try_clone()?, interface, Some(enter.clone())),
             Traffic::From => {
                 let (namespace, peer) = namespace.run(|| veth::peer(&interface))?;
-                (namespace, peer, None)
+                let enter = way_into(&namespace)?;
+                (namespace, peer, enter)
             }
         };
-        let label = if target.ends_with(&format!("/{}", interface.name)) {
-            target.clone()
-        } else {
-            format!("{target} ({})", interface.name)
-        };
-        Ok(Place { namespace, interface, target: target.clone(), label, pid })
-    };
-    interfaces.into_iter().map(place).collect()
+        let named = *traffic == Traffic::To && target.ends_with(&format!("/{}", interface.name));
+        let label = if named { target.clone() } else { format!("{target} ({})", interface.name) };
+        Ok(Place { namespace, interface, target: target.clone(), label, traffic: *traffic, enter })
+    }
+}
+
+/// The words that run a command in a namespace; none for this one, and where nothing leads to it.
+fn way_into(namespace: &Namespace) -> Result<Option<String>> {
+    if *namespace == Namespace::current()? {
+        return Ok(None);
+    }
+    let found = Namespace::all().into_iter().find(|reachable| reachable.namespace == *namespace);
+    Ok(found.and_then(|found| match (found.names.first(), found.pid) {
+        (Some(name), _) => Some(format!("ip netns exec {name}")),
+        (None, Some(pid)) => Some(format!("nsenter --net --target {pid}")),
+        (None, None) => None,
+    }))
 }

@@ -1,5 +1,6 @@
 //! From the bytes of an object to a program in the kernel: modernize, wrap, load, and mend what the kernel refuses.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
@@ -7,13 +8,14 @@ use xdpilot_core::asm::{Insn, op};
 use xdpilot_core::btf::{Btf, kind};
 use xdpilot_core::diagnose::{Facts, Stage, explain};
 use xdpilot_core::error::Result;
-use xdpilot_core::modernize::{Choice, Machine, Modern, Options, map_type, modernize, pin_path};
+use xdpilot_core::modernize::{Choice, Machine, Modern, Options, fill_program_arrays, map_type, modernize, pin_path};
 use xdpilot_core::object::{Map, Object, Pinning};
 use xdpilot_core::{elf, link};
 use xdpilot_kernel::load::{self, Device, LoadError, Loaded, Request};
 use xdpilot_kernel::machine;
 
-use crate::record::Record;
+use crate::record::{self, Record};
+use crate::state;
 
 /// What to load and how.
 #[derive(Clone, Debug)]
@@ -109,7 +111,9 @@ fn attempt(
     modern: &mut Modern,
 ) -> std::result::Result<Program, LoadError> {
     let pins = take_pins(&mut modern.object, wanted.elf);
-    let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| path.exists());
+    let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| state::reachable(path).exists());
+    // A pin that was there before xdpilot stays when its last user goes.
+    let ours = if shared.is_empty() { BTreeSet::new() } else { record::all_pins()? };
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
     let keep =
         keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
@@ -128,9 +132,14 @@ fn attempt(
     let mut record = record.clone();
     record.gro |= needs_gro;
     record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
-    record.attach_to(&mut modern.object);
+    record.pins.extend(shared.iter().filter(|(_, path)| ours.contains(path)).map(|(_, path)| path.clone()));
+    if !wanted.offload {
+        // A card holds only the maps that its program uses.
+        record.attach_to(&mut modern.object);
+    }
     let elf = elf::write(&modern.object);
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
+    let shared: Vec<_> = shared.into_iter().map(|(name, path)| (name, state::reachable(&path))).collect();
     let pinned_maps: Vec<(&str, &Path)> = shared.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
     let name = object_name(wanted.name);
     let request = Request {
@@ -166,6 +175,12 @@ fn mend(wanted: &Wanted<'_>, trial: &Trial, object: &Object, failure: &LoadError
         && next.options.machine.interface_map_limit > SMALL_INTERFACE_MAP
     {
         next.options.machine.interface_map_limit = SMALL_INTERFACE_MAP;
+    } else if let Some(member) =
+        refused_member(object, wanted, &failure.log).filter(|m| !next.options.without.contains(m))
+    {
+        let why = failure.error.kernel_words().and_then(|words| words.lines().next()).unwrap_or("no reason given");
+        next.notes.push(format!("tail calls to {member} fall through: the kernel refuses that program ({why})"));
+        next.options.without.push(member);
     } else if next.wrap {
         next.wrap = false;
         let why =
@@ -177,12 +192,33 @@ fn mend(wanted: &Wanted<'_>, trial: &Trial, object: &Object, failure: &LoadError
     Some(next)
 }
 
+/// The member of a program array that libbpf says it could not load.
+fn refused_member(object: &Object, wanted: &Wanted<'_>, log: &str) -> Option<String> {
+    let mut object = object.clone();
+    fill_program_arrays(&mut object);
+    let members: Vec<&str> =
+        object.tail_call_targets().into_iter().map(|id| object.function(id).name.as_str()).collect();
+    let refused = log.lines().filter(|line| line.contains("failed to load")).filter_map(|line| {
+        let name = line.split_once("prog '")?.1.split_once('\'')?.0;
+        members.contains(&name).then(|| name.to_string())
+    });
+    refused.last().filter(|name| wanted.choice.program.as_ref() != Some(name))
+}
+
 fn refusal(wanted: &Wanted<'_>, failure: LoadError) -> xdpilot_core::error::Error {
     if wanted.verbose {
         eprintln!("{}", failure.log.trim_end());
     }
     let facts = Facts { source: Some(wanted.name.to_string()), ..Facts::default() };
-    explain(failure.error, Stage::Load, &facts)
+    let error = explain(failure.error, Stage::Load, &facts);
+    if wanted.offload && error.cause_text().is_none() {
+        return error
+            .cause(
+                "offload mode needs a card that runs programs itself, and a driver that takes them: this one does not",
+            )
+            .mend("leave --mode out: native mode runs it in the driver, generic mode in the kernel");
+    }
+    error
 }
 
 /// Takes the pinning out of the maps: existing pins are shared, new ones are made only once the program is attached.

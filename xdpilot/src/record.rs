@@ -1,13 +1,14 @@
 //! What xdpilot knows of a program that it loaded, kept with the program in the kernel: it is there as
 //! long as the program is, and gone with it. `bpftool prog show` prints it as metadata.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use xdpilot_core::error::Result;
 use xdpilot_core::link;
 use xdpilot_kernel::map::Map;
-use xdpilot_kernel::program::ProgramInfo;
+use xdpilot_kernel::program::{self, ProgramInfo};
 
 /// The record of one loaded program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +20,10 @@ pub struct Record {
     /// Whether unloading has to turn GRO off at the veth peer: it was turned on for this program.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gro: bool,
-    /// Pins of maps that loading made, and unloading removes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pins: Vec<PathBuf>,
+    /// Pins of maps that loading made, this program's or one that it shares them with: the last one's unloading
+    /// removes them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pins: BTreeSet<PathBuf>,
 }
 
 /// The name of the variable that holds the record.
@@ -45,6 +47,22 @@ impl Record {
         let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
         Ok(serde_json::from_slice(text).ok())
     }
+}
+
+/// The pins that the programs now in the kernel made.
+///
+/// # Errors
+/// The kernel does not let this user see the programs.
+pub fn all_pins() -> Result<BTreeSet<PathBuf>> {
+    let mut pins = BTreeSet::new();
+    for id in program::ids()? {
+        if let Some(info) = ProgramInfo::of_id(id)?.filter(ProgramInfo::is_xdp)
+            && let Some(record) = Record::of(&info)?
+        {
+            pins.extend(record.pins);
+        }
+    }
+    Ok(pins)
 }
 
 /// Packets and bytes of one verdict.

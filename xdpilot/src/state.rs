@@ -9,13 +9,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use xdpilot_core::error::Result;
-use xdpilot_kernel::link::Link;
 use xdpilot_kernel::pins::{self, BPFFS};
-use xdpilot_kernel::program::ProgramInfo;
 
 /// The folder of all pins.
 pub fn folder() -> PathBuf {
-    Path::new(BPFFS).join("xdpilot")
+    pins::root().join("xdpilot")
+}
+
+/// Where this process finds a path of [`BPFFS`].
+pub fn reachable(path: &Path) -> PathBuf {
+    path.strip_prefix(BPFFS).map_or_else(|_| path.to_owned(), |inside| pins::root().join(inside))
 }
 
 /// Where the link of an interface's program is pinned.
@@ -38,23 +41,9 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     })
 }
 
-/// Removes pins whose interface or program is gone, as after the end of a container. What cannot be read stays.
-pub fn sweep() {
-    let Ok(entries) = fs::read_dir(folder()) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(id) = name.strip_prefix("maps-").and_then(|id| id.parse().ok()) {
-            if let Ok(None) = ProgramInfo::of_id(id) {
-                remove_maps(id);
-            }
-        } else if name.starts_with("link-")
-            && let Ok(info) = Link::open_pinned(&path).and_then(|link| link.info())
-            && info.xdp_ifindex().is_none()
-        {
-            // A failure leaves a pin of nothing, which the next sweep meets again.
-            _ = pins::remove(&path);
-        }
-    }
+/// Removes the folder of all pins where nothing is left in it.
+pub fn remove_folder() {
+    // It is not empty, or not there: both are as they should be.
     _ = fs::remove_dir(folder());
 }
 
@@ -67,13 +56,15 @@ pub fn remove_maps(program: u32) {
     _ = fs::remove_dir(&folder);
 }
 
-/// Removes a pin that an object asked for, and the folders that are empty then.
+/// Removes a pin that an object asked for, named as below [`BPFFS`], and the folders that are empty then.
 ///
 /// # Errors
 /// The pin cannot be removed.
 pub fn remove_map_pin(path: &Path) -> Result<()> {
-    pins::remove(path)?;
-    for folder in path.ancestors().skip(1).take_while(|folder| *folder != Path::new(BPFFS)) {
+    let path = reachable(path);
+    pins::remove(&path)?;
+    let root = pins::root();
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != root) {
         if fs::remove_dir(folder).is_err() {
             break;
         }

@@ -10,7 +10,7 @@ use xdpilot_kernel::pins;
 use crate::attach::{self, Standing};
 use crate::detach::{self, Removed};
 use crate::place::{self, Place, Traffic};
-use crate::state;
+use crate::sweep;
 use crate::target::Target;
 
 /// Take programs off interfaces and containers, whoever put them there.
@@ -54,11 +54,10 @@ struct Document {
 /// # Errors
 /// There is no such place, or the kernel refuses to let a program go.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
-    let mut places = Vec::new();
-    for target in &args.targets {
-        places.extend(place::resolve(target, args.traffic)?);
-    }
+    let places = place::resolve_all(&args.targets, args.traffic)?;
     let _lock = pins::lock().ok();
+    // What a killed command left may use the maps whose pins are to go.
+    sweep::sweep();
     let wanted = |standing: &Standing| {
         args.id.is_none_or(|id| standing.program.id == id)
             && args.program.as_ref().is_none_or(|name| standing.program.name == *name)
@@ -68,7 +67,6 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         let removed = unload(place, wanted)?;
         unloaded.push(Outcome { target: place.target.clone(), interface: place.interface.name.clone(), removed });
     }
-    state::sweep();
     if (args.id.is_some() || args.program.is_some()) && unloaded.iter().all(|outcome| outcome.removed.is_empty()) {
         return Err(Error::usage("no such program is attached there").mend("xdpilot status"));
     }

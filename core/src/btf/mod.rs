@@ -6,7 +6,7 @@ mod sanitize;
 
 pub use ext::{BtfExt, Section as ExtSection};
 pub use map_definition::{Definition, define_map, read_map};
-pub(crate) use sanitize::identifier;
+pub(crate) use sanitize::{identifier, is_identifier};
 
 use crate::error::{Error, Result};
 

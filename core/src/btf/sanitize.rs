@@ -22,7 +22,7 @@ impl Btf {
 }
 
 /// Whether the kernel takes this as the name of a type, function or variable.
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     name.len() < 128
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '.')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')

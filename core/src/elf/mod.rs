@@ -4,6 +4,7 @@ mod budget;
 mod file;
 mod read;
 mod read_functions;
+mod read_info;
 mod read_maps;
 mod write;
 

@@ -14,6 +14,8 @@ use crate::object::{Content, Data, DataId, DataSymbol, Extern, ExternId, Object}
 pub(super) struct Layout {
     /// Section index -> data.
     pub data: HashMap<usize, DataId>,
+    /// Symbol index -> place of a variable that the compiler left to the linker.
+    pub common: HashMap<usize, (DataId, u32)>,
     /// Symbol index -> extern.
     pub externs: HashMap<usize, ExternId>,
     /// Maps by section index and offset.
@@ -37,6 +39,7 @@ pub fn read(bytes: &[u8]) -> Result<(Object, Vec<String>)> {
     });
     let mut layout = Layout::default();
     read_data(&file, &mut object, &mut layout);
+    read_common(&file, &mut object, &mut layout);
     read_externs(&file, &mut object, &mut layout);
     let mut budget = Budget::of_file(bytes.len());
     layout.maps = read_maps::read(&file, &mut object, &mut budget)?;
@@ -94,6 +97,25 @@ fn read_data(file: &File<'_>, object: &mut Object, layout: &mut Layout) {
                 visibility: symbol.other,
             });
         }
+    }
+}
+
+/// Variables without a place (`SHN_COMMON`, from `-fcommon`) get one in a section of zero bytes.
+fn read_common(file: &File<'_>, object: &mut Object, layout: &mut Layout) {
+    const SHN_COMMON: usize = 0xfff2;
+    let id = DataId(object.data.len());
+    let mut end = 0u64;
+    for (index, symbol) in file.symbols.iter().enumerate().filter(|(_, s)| s.section == SHN_COMMON) {
+        // The value of such a symbol is its alignment.
+        let offset = end.next_multiple_of(symbol.value.clamp(1, 4096));
+        if let Ok(at) = u32::try_from(offset) {
+            layout.common.insert(index, (id, at));
+            end = offset.saturating_add(symbol.size.min(u64::from(u32::MAX)));
+        }
+    }
+    if !layout.common.is_empty() {
+        let name = ".bss.common".to_string();
+        object.data.push(Data { name, writable: true, align: 8, content: Content::Zero(end), symbols: Vec::new() });
     }
 }
 

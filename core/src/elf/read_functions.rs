@@ -6,9 +6,8 @@ use super::budget::Budget;
 use super::file::{File, Relocation, Symbol, section_flag, section_type, symbol_type};
 use super::read::Layout;
 use crate::asm::{INSN_SIZE, Insn, decode_all};
-use crate::btf::{BtfExt, ExtSection, kind};
 use crate::error::Result;
-use crate::object::{CoreRelocation, Function, FunctionId, Line, Object, Reference, Target};
+use crate::object::{Function, FunctionId, Object, Reference, Target};
 
 /// Functions by section index and instruction index.
 #[derive(Default)]
@@ -23,51 +22,9 @@ impl FunctionTable {
     }
 
     /// The function that covers this place, and the index within it.
-    fn covering(&self, section: usize, insn: usize) -> Option<(FunctionId, usize)> {
+    pub(super) fn covering(&self, section: usize, insn: usize) -> Option<(FunctionId, usize)> {
         let ((found, start), (id, len)) = self.by_start.range(..=(section, insn)).next_back()?;
         (*found == section && insn - start < *len).then(|| (*id, insn - start))
-    }
-
-    /// Gives functions their types, lines and CO-RE relocations.
-    pub(super) fn attach_info(&self, file: &File<'_>, object: &mut Object, ext: &BtfExt) {
-        // The first section of a name is meant, as libbpf takes it.
-        let names: HashMap<&str, usize> =
-            file.sections.iter().enumerate().rev().filter(|(_, s)| is_code(s)).map(|(i, s)| (s.name, i)).collect();
-        let index_of = |object: &Object, name: u32| names.get(object.btf.as_ref()?.text(name)).copied();
-        fn records<const N: usize>(sections: &[ExtSection<N>]) -> impl Iterator<Item = (u32, usize, [u32; N])> {
-            sections.iter().flat_map(|s| s.records.iter().map(|r| (s.name, r[0] as usize / INSN_SIZE, *r)))
-        }
-        let sections: HashMap<u32, usize> = ext
-            .functions
-            .iter()
-            .map(|s| s.name)
-            .chain(ext.lines.iter().chain(&ext.core).map(|s| s.name))
-            .filter_map(|name| Some((name, index_of(object, name)?)))
-            .collect();
-        for (name, insn, [_, type_id]) in records(&ext.functions) {
-            if let Some(FunctionId(id)) = sections.get(&name).and_then(|section| self.at(*section, insn)) {
-                let is_function =
-                    object.btf.as_ref().and_then(|b| b.get(type_id)).is_some_and(|t| t.kind == kind::FUNC);
-                object.functions[id].func_type = is_function.then_some(type_id);
-            }
-        }
-        for (name, insn, [_, file, text, position]) in records(&ext.lines) {
-            if let Some((FunctionId(id), insn)) = sections.get(&name).and_then(|section| self.covering(*section, insn))
-            {
-                object.functions[id].lines.push(Line { insn, file, text, position });
-            }
-        }
-        for (name, insn, [_, type_id, access, kind]) in records(&ext.core) {
-            if let Some((FunctionId(id), insn)) = sections.get(&name).and_then(|section| self.covering(*section, insn))
-            {
-                object.functions[id].core.push(CoreRelocation { insn, type_id, access, kind });
-            }
-        }
-        for function in &mut object.functions {
-            function.lines.sort_by_key(|line| line.insn);
-            function.lines.dedup_by_key(|line| line.insn);
-            function.core.sort_by_key(|relocation| relocation.insn);
-        }
     }
 }
 
@@ -259,6 +216,9 @@ fn target(
     if let Some(id) = layout.data.get(&symbol.section) {
         return Ok(Target::Data(*id, offset as u32));
     }
+    if let Some((id, start)) = layout.common.get(&relocation.symbol) {
+        return Ok(Target::Data(*id, start.wrapping_add(insn.imm as u32)));
+    }
     let name = file.sections.get(symbol.section).map_or("an unknown section", |s| s.name);
     if super::read_maps::is_map_section(name) {
         let exact = layout.maps.at(symbol.section, symbol.value).filter(|_| symbol.kind != symbol_type::SECTION);
@@ -269,4 +229,47 @@ fn target(
         });
     }
     Err(format!("refers to section {name}, which a program cannot use"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::asm::{Insn, call, op};
+    use crate::elf;
+    use crate::made::{function, object};
+    use crate::object::{DataId, FunctionId, Object, Target};
+
+    fn again(object: &Object) -> Object {
+        elf::read(&elf::write(object)).unwrap().0
+    }
+
+    #[test]
+    fn relative_calls_begin_functions_that_have_no_symbol() {
+        let exit = Insn::new(op::EXIT, 0, 0, 0, 0);
+        let mut main = function("main", "xdp", &[]);
+        main.code = vec![Insn::new(op::CALL, 0, call::FUNCTION, 0, 1), exit, Insn::default(), exit];
+        let read = again(&object(vec![main]));
+        let places: Vec<_> = read.functions.iter().map(|f| (f.name.as_str(), f.start, f.code.len())).collect();
+        assert_eq!(places, [("main", 0, 2), ("xdp_2", 2, 2)]);
+        assert_eq!(read.functions[0].references[0].target, Target::Function(FunctionId(1)));
+    }
+
+    #[test]
+    fn a_call_that_leads_nowhere_breaks_only_its_function() {
+        let mut bad = function("bad", "xdp", &[]);
+        bad.code[0] = Insn::new(op::CALL, 0, call::FUNCTION, 0, 100);
+        let read = again(&object(vec![bad, function("good", "prog", &[])]));
+        assert!(read.functions[0].broken.as_ref().is_some_and(|why| why.starts_with("instruction 0 calls a place")));
+        assert_eq!(read.functions[1].broken, None);
+    }
+
+    #[test]
+    fn a_load_from_a_section_that_holds_no_data_is_told() {
+        let mut all = object(vec![function("main", "xdp", &[Target::Data(DataId(0), 0)])]);
+        let content = crate::object::Content::Bytes(vec![0; 4]);
+        let name = ".debug_info".to_string();
+        all.data.push(crate::object::Data { name, writable: false, align: 1, content, symbols: Vec::new() });
+        let read = again(&all);
+        let why = "instruction 0 refers to section .debug_info, which a program cannot use";
+        assert_eq!(read.functions[0].broken.as_deref(), Some(why));
+    }
 }

@@ -220,3 +220,67 @@ fn list(object: &Object, ids: &[FunctionId]) -> String {
     }
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::{function, map, object};
+    use crate::modernize::map_type::PROG_ARRAY;
+    use crate::object::{Slot, Target};
+
+    fn chosen(object: &Object, choice: &Choice) -> String {
+        match choose(object, choice) {
+            Ok(id) => object.function(id).name.clone(),
+            Err(error) => error.what().to_string(),
+        }
+    }
+
+    #[test]
+    fn an_xdp_section_goes_before_free_names_and_text() {
+        let calls = [Target::Function(FunctionId(0))];
+        let mut all = object(vec![
+            function("helper", ".text", &[]),
+            function("main", ".text", &calls),
+            function("cls", "tc/ingress", &[]),
+            function("free", "prog", &[]),
+        ]);
+        assert_eq!(chosen(&all, &Choice::default()), "free");
+        all.functions.push(function("drop", "xdp_drop", &[]));
+        assert_eq!(chosen(&all, &Choice::default()), "drop");
+        assert_eq!(programs(&all), [4, 3, 1].map(FunctionId));
+    }
+
+    #[test]
+    fn the_entry_is_the_one_that_no_tail_call_reaches() {
+        let mut all = object(vec![function("a", "xdp", &[]), function("b", "xdp", &[])]);
+        assert_eq!(chosen(&all, &Choice::default()), "the object has several XDP programs");
+        all.maps.push(map("jumps", PROG_ARRAY, vec![(0, Slot::Program(FunctionId(0)))]));
+        assert_eq!(chosen(&all, &Choice::default()), "b");
+    }
+
+    #[test]
+    fn a_section_of_several_programs_means_the_first_where_ip_is_spoken() {
+        let all = object(vec![function("a", "prog", &[]), function("b", "prog", &[])]);
+        let mut choice = Choice { section: Some("prog".into()), ..Choice::default() };
+        assert_eq!(chosen(&all, &choice), "the object has several XDP programs");
+        choice.first = true;
+        assert_eq!(chosen(&all, &choice), "a");
+        choice.program = Some("b".into());
+        assert_eq!(chosen(&all, &choice), "b");
+        choice.section = Some("other".into());
+        assert_eq!(chosen(&all, &choice), "no program b in section other");
+    }
+
+    #[test]
+    fn programs_of_map_entries_are_known_by_their_sections() {
+        for (section, kind) in [
+            ("xdp/devmap", Some("devmap")),
+            ("xdp.frags/cpumap", Some("cpumap")),
+            ("?xdp_devmap/a", Some("devmap")),
+            ("xdp/devmapper", None),
+            ("xdp", None),
+        ] {
+            assert_eq!(map_program(section), kind, "{section}");
+        }
+    }
+}

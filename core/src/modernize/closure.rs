@@ -101,3 +101,35 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::{function, map, object};
+    use crate::modernize::map_type::{ARRAY, ARRAY_OF_MAPS, PROG_ARRAY};
+
+    #[test]
+    fn only_what_the_entry_reaches_is_kept() {
+        let mut all = object(vec![
+            function("sibling", "tc", &[Target::Map(MapId(0))]),
+            function("entry", "xdp", &[Target::Map(MapId(1)), Target::Map(MapId(2))]),
+            function("reached", "xdp", &[Target::Function(FunctionId(3))]),
+            function("helper", ".text", &[]),
+        ]);
+        all.functions[0].broken = Some("instruction 0 leads nowhere".into());
+        all.maps = vec![
+            map("unused", ARRAY, Vec::new()),
+            map("jumps", PROG_ARRAY, vec![(0, Slot::Program(FunctionId(2)))]),
+            map("outer", ARRAY_OF_MAPS, vec![(1, Slot::Map(MapId(3)))]),
+            map("inner", ARRAY, Vec::new()),
+        ];
+        let (kept, entry) = extract(&all, FunctionId(1)).unwrap();
+        assert_eq!(kept.function(entry).name, "entry");
+        assert_eq!(kept.functions.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["entry", "reached", "helper"]);
+        assert_eq!(kept.maps.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["jumps", "outer", "inner"]);
+        assert_eq!(kept.functions[1].references[0].target, Target::Function(FunctionId(2)));
+        assert_eq!(kept.maps[0].values, [(0, Slot::Program(FunctionId(1)))]);
+        assert_eq!(kept.maps[1].values, [(1, Slot::Map(MapId(2)))]);
+        assert!(extract(&all, FunctionId(0)).is_err(), "what is broken matters where it is needed");
+    }
+}

@@ -122,7 +122,7 @@ pub(crate) fn connect(object: &mut Object, budget: &mut Budget) -> Result<()> {
 }
 
 /// iproute2's tail-call sections: the function of section `ID/KEY` goes into the program array of that id.
-pub(crate) fn fill_program_arrays(object: &mut Object) {
+pub fn fill_program_arrays(object: &mut Object) {
     // The first map of an id is meant.
     let arrays: HashMap<u32, usize> = (object.maps.iter().enumerate().rev())
         .filter_map(|(at, map)| match map.declaration {
@@ -149,4 +149,53 @@ pub(crate) fn tail_call_section(name: &str) -> Option<(u32, u32)> {
     };
     let (id, key) = name.split_once('/')?;
     Some((number(id)?, number(key)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::{function, legacy_map, object};
+
+    fn words(words: &[u32], size: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        bytes.resize(size, 0);
+        bytes
+    }
+
+    #[test]
+    fn the_size_of_a_struct_tells_whose_it_is() {
+        let read = |list: &[u32], size| read("m".into(), &words(list, size));
+        assert_eq!(read(&[1, 4, 8, 16], 16).shape.max_entries, 16);
+        let samples = read(&[12, 4, 4, 8, NUMA_NODE, 3, 1], 28);
+        assert_eq!(samples.shape.numa_node, Some(1));
+        assert!(matches!(samples.declaration, Declaration::Legacy(f) if f.inner_index == 3));
+        let iproute2 = read(&[3, 4, 4, 8, 0, 2, 2, 5, u32::MAX], 36);
+        assert_eq!(iproute2.pinning, Pinning::Global);
+        assert!(
+            matches!(iproute2.declaration, Declaration::Legacy(f) if (f.id, f.inner_id, f.inner_index) == (2, 5, -1))
+        );
+    }
+
+    #[test]
+    fn maps_of_an_id_fill_the_map_that_holds_it() {
+        let mut all = object(Vec::new());
+        all.maps = vec![
+            legacy_map(map_type::ARRAY_OF_MAPS, 0, 5, -1),
+            legacy_map(map_type::HASH, 5, 0, -1),
+            legacy_map(map_type::HASH, 5, 0, 3),
+            legacy_map(map_type::HASH, 6, 0, 1),
+        ];
+        connect(&mut all, &mut Budget::of_file(0)).unwrap();
+        assert_eq!(all.maps[0].values, [(3, Slot::Map(MapId(2)))]);
+        assert_eq!(all.maps[0].inner.as_ref().map(|shape| shape.kind), Some(map_type::HASH));
+    }
+
+    #[test]
+    fn tail_call_sections_fill_program_arrays() {
+        let mut all = object(vec![function("a", "2/0x10", &[]), function("b", "9/1", &[]), function("c", "2/x", &[])]);
+        all.maps = vec![legacy_map(map_type::HASH, 2, 0, -1), legacy_map(map_type::PROG_ARRAY, 2, 0, -1)];
+        fill_program_arrays(&mut all);
+        assert_eq!(all.maps[1].values, [(16, Slot::Program(crate::object::FunctionId(0)))]);
+        assert_eq!(all.maps[0].values, []);
+    }
 }

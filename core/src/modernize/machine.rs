@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::btf::kind;
 use crate::error::{Error, Result};
 use crate::modernize::legacy::{is_map_of_maps, map_type};
-use crate::object::{Map, Object, Pinning, Shape, Slot};
+use crate::object::{Content, Data, Map, Object, Pinning, Shape, Slot};
 
 /// What passes need to know of the machine that will run the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ impl Default for Machine {
 }
 
 const NO_PREALLOC: u32 = 1;
+const RDONLY_PROG: u32 = 1 << 7;
 /// What a map without a size gets where nothing of the machine tells it.
 const DEFAULT_ENTRIES: u32 = 1024;
 const DEFAULT_RING_BYTES: u32 = 1 << 18;
@@ -87,6 +88,19 @@ fn adapt_shape(shape: &mut Shape, machine: Machine, tell: &mut impl FnMut(String
         (shape.key_size, shape.value_size) = (4, 4);
         (shape.key_type, shape.value_type) = (None, None);
     }
+    // Their values are an interface or a queue size, alone or with a program's descriptor.
+    let with_program = [map_type::DEVMAP, map_type::DEVMAP_HASH, map_type::CPUMAP];
+    if with_program.contains(&shape.kind) && shape.flags & RDONLY_PROG != 0 {
+        shape.flags &= !RDONLY_PROG;
+        tell("created without BPF_F_RDONLY_PROG: programs cannot write to such maps anyway, and the kernel refuses the flag".into());
+    }
+    if with_program.contains(&shape.kind) && (shape.key_size != 4 || !matches!(shape.value_size, 4 | 8)) {
+        tell(format!(
+            "keys of {} and values of {} bytes are none that the kernel takes; created with 4 and 4",
+            shape.key_size, shape.value_size
+        ));
+        (shape.key_size, shape.value_size, shape.key_type, shape.value_type) = (4, 4, None, None);
+    }
     if shape.max_entries == 0 {
         shape.max_entries = default_entries(shape.kind, cpus);
         if shape.max_entries != 0 {
@@ -118,7 +132,7 @@ fn default_entries(kind: u32, cpus: u32) -> u32 {
 
 /// libbpf takes data sections by name; others are renamed by what they are.
 fn adapt_data(object: &mut Object, notes: &mut Vec<String>) {
-    let foreign: Vec<usize> = (0..object.data.len()).filter(|at| !is_known(&object.data[*at].name)).collect();
+    let foreign: Vec<usize> = (0..object.data.len()).filter(|at| !is_known(&object.data[*at])).collect();
     if foreign.is_empty() {
         return;
     }
@@ -130,7 +144,11 @@ fn adapt_data(object: &mut Object, notes: &mut Vec<String>) {
     }
     for at in foreign {
         let data = &mut object.data[at];
-        let prefix = if data.writable { ".data" } else { ".rodata" };
+        let prefix = match data.content {
+            Content::Zero(_) => ".bss",
+            Content::Bytes(_) if data.writable => ".data",
+            Content::Bytes(_) => ".rodata",
+        };
         let name = format!("{prefix}.{}", crate::btf::identifier(data.name.trim_matches('.')));
         if let (Some(btf), Some(id)) = (&mut object.btf, types.get(&data.name)) {
             btf.rename(*id, &name);
@@ -140,12 +158,14 @@ fn adapt_data(object: &mut Object, notes: &mut Vec<String>) {
     }
 }
 
-/// Whether libbpf takes a data section of this name.
-fn is_known(name: &str) -> bool {
-    name == ".addr_space.1"
-        || [".data", ".rodata", ".bss"]
-            .iter()
-            .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+/// Whether libbpf takes a data section of this name: it looks for zeros in `.bss` alone, for bytes in the others.
+fn is_known(data: &Data) -> bool {
+    let prefixes: &[&str] = match data.content {
+        Content::Zero(_) => &[".bss"],
+        Content::Bytes(_) => &[".data", ".rodata"],
+    };
+    let has = |prefix: &&str| data.name.strip_prefix(*prefix).is_some_and(|r| r.is_empty() || r.starts_with('.'));
+    data.name == ".addr_space.1" || prefixes.iter().any(has)
 }
 
 /// Where a map of the object is to be pinned: libbpf pins by name itself, the others need a path.

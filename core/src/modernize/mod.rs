@@ -11,12 +11,12 @@ mod roles;
 mod types;
 
 pub use choose::{Choice, programs};
-pub use legacy::map_type;
+pub use legacy::{fill_program_arrays, map_type};
 pub use machine::{Machine, pin_path};
 pub(crate) use types::context_pointer;
 
 use crate::error::{Error, Result};
-use crate::object::{FunctionId, Object};
+use crate::object::{FunctionId, Object, Slot};
 
 /// What a caller decides.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Options {
     pub license: Option<String>,
     /// Leave the object's BTF out and make what is needed anew: for BTF that the kernel rejects.
     pub rebuild_btf: bool,
+    /// Names of members of program arrays that the kernel refuses: their slots stay empty.
+    pub without: Vec<String>,
 }
 
 /// An object that libbpf loads, and what the loader must know of it.
@@ -48,7 +50,8 @@ pub struct Modern {
 /// The choice names no program or leaves several, or the program cannot work on any kernel.
 pub fn modernize(mut object: Object, options: &Options) -> Result<Modern> {
     let mut notes = Vec::new();
-    legacy::fill_program_arrays(&mut object);
+    fill_program_arrays(&mut object);
+    empty_slots(&mut object, &options.without);
     let entry = choose::choose(&object, &options.choice)?;
     let frags = choose::is_frags(&object.function(entry).section);
     notes.extend(section_note(&object, entry));
@@ -66,8 +69,15 @@ pub fn modernize(mut object: Object, options: &Options) -> Result<Modern> {
 /// # Errors
 /// The choice names no program or leaves several.
 pub fn chosen(mut object: Object, choice: &Choice) -> Result<FunctionId> {
-    legacy::fill_program_arrays(&mut object);
+    fill_program_arrays(&mut object);
     choose::choose(&object, choice)
+}
+
+/// Takes programs of these names out of all program arrays.
+fn empty_slots(object: &mut Object, names: &[String]) {
+    let functions = &object.functions;
+    let refused = |slot: &Slot| matches!(slot, Slot::Program(id) if names.contains(&functions[id.0].name));
+    object.maps.iter_mut().for_each(|map| map.values.retain(|(_, slot)| !refused(slot)));
 }
 
 /// Tells when the program was written for another place than an interface.

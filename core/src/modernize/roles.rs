@@ -81,3 +81,38 @@ impl Names {
         name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::{function, map, object};
+    use crate::modernize::map_type::{ARRAY, PROG_ARRAY};
+
+    #[test]
+    fn a_program_that_is_also_called_becomes_two_functions() {
+        let target = FunctionId(1);
+        let mut all =
+            object(vec![function("entry", "prog", &[Target::Function(target)]), function("both", "2/1", &[])]);
+        all.functions[1].global = false;
+        all.maps.push(map("jumps", PROG_ARRAY, vec![(0, Slot::Program(target))]));
+        assign(&mut all, FunctionId(0), false);
+        let roles: Vec<_> = all.functions.iter().map(|f| (f.name.as_str(), f.section.as_str(), f.global)).collect();
+        assert_eq!(roles, [("entry", "xdp", true), ("both", "xdp", true), ("both_1", TEXT, false)]);
+        assert_eq!(all.functions[0].references[0].target, Target::Function(FunctionId(2)));
+        assert_eq!(all.maps[0].values, [(0, Slot::Program(target))]);
+    }
+
+    #[test]
+    fn names_become_unique_identifiers_and_the_entry_keeps_its_own() {
+        let mut all = object(vec![
+            function("x<y>", ".text", &[]),
+            function("x_y_", "xdp", &[]),
+            function("x_y__1", ".text", &[]),
+        ]);
+        all.maps.push(map(crate::link::COUNTS, ARRAY, Vec::new()));
+        assign(&mut all, FunctionId(1), true);
+        assert_eq!(all.functions.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["x_y__1", "x_y_", "x_y__1_1"]);
+        assert_eq!(all.functions[1].section, "xdp.frags");
+        assert_ne!(all.maps[0].name, crate::link::COUNTS);
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::btf::{Btf, FUNC_STATIC, kind};
+use crate::btf::{Btf, FUNC_STATIC, identifier, is_identifier, kind};
 use crate::error::{Error, Result};
 use crate::object::{Line, Object, TEXT};
 
@@ -13,7 +13,7 @@ const EXTERN_SECTIONS: [&str; 2] = [".ksyms", ".kconfig"];
 
 /// Repairs the object's BTF, or makes one.
 pub(super) fn complete(object: &mut Object, rebuild: bool, notes: &mut Vec<String>) {
-    if rebuild && object.btf.is_some() {
+    if rebuild && object.btf.is_some() && !needs_types(object) {
         notes.push(
             "the kernel rejects the object's BTF: loaded with BTF made anew, without its types and source lines".into(),
         );
@@ -21,10 +21,19 @@ pub(super) fn complete(object: &mut Object, rebuild: bool, notes: &mut Vec<Strin
     }
     let mut btf = object.btf.take().unwrap_or_default();
     btf.sanitize_names();
+    // libbpf finds the symbol of a variable by the name that its type bears.
+    for symbol in object.data.iter_mut().flat_map(|data| &mut data.symbols).filter(|s| !is_identifier(&s.name)) {
+        symbol.name = identifier(&symbol.name);
+    }
     keep_sections(&mut btf, object);
     add_functions(&mut btf, object);
     complete_lines(object);
     object.btf = Some(btf);
+}
+
+/// Whether libbpf cannot load the object without its own types: it resolves CO-RE relocations and externs by them.
+fn needs_types(object: &Object) -> bool {
+    !object.externs.is_empty() || object.functions.iter().any(|f| !f.core.is_empty())
 }
 
 fn forget_types(object: &mut Object) {

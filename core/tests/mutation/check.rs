@@ -58,6 +58,7 @@ fn options(object: &Object, random: &mut Random) -> Options {
         machine: Machine { possible_cpus: random.below(5) as u32, interface_map_limit: 1 << random.below(32) },
         license: random.one_in(2).then(|| "GPL".to_string()),
         rebuild_btf: random.one_in(4),
+        without: Vec::new(),
     }
 }
 

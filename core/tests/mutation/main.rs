@@ -3,10 +3,10 @@
 //!
 //! `XDPILOT_FUZZ_INPUTS` says how many inputs, `XDPILOT_FUZZ_SEED` where their random numbers begin,
 //! `XDPILOT_FUZZ_SEEDS` names a folder of more objects to mutate.
-// The helpers of tests are tests too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod check;
+mod huge;
 mod mutate;
 mod random;
 mod seeds;
@@ -23,7 +23,7 @@ use random::Random;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-const DEFAULT_INPUTS: u64 = 100_000;
+const DEFAULT_INPUTS: u64 = 200_000;
 /// Beyond this an input hangs; slow machines under load stay far below.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most memory that an input may take.
@@ -90,6 +90,13 @@ fn whole_seeds_pass() {
         for choice in 0..64 {
             assert_eq!(failure(&bytes, choice), None, "{name}, choice {choice}");
         }
+    }
+    for (name, bytes) in huge::all() {
+        let start = Instant::now();
+        for choice in 0..4 {
+            assert_eq!(failure(&bytes, choice), None, "{name}, choice {choice}");
+        }
+        assert!(start.elapsed() < PATIENCE, "{name} takes {:?}", start.elapsed());
     }
 }
 

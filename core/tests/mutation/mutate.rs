@@ -81,8 +81,8 @@ fn value(bytes: &[u8], place: Option<&Place>, random: &mut Random) -> u64 {
         4 => near(bytes.len() as u64, random),
         5 => random.next(),
         6 => random.next() % 64,
-        7 => (random.next() % (len as u64 + 1)) & !7,
-        _ => number(bytes, (start + random.below(len)) & !3, 4) as u64,
+        7 => (random.next() % (len as u64).max(1)) & !7,
+        _ => number(bytes, start.wrapping_add(random.below(len)) & !3, 4) as u64,
     }
 }
 

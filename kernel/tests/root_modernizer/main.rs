@@ -34,7 +34,7 @@ fn modern(elf: &[u8], program: Option<&str>, rebuild_btf: bool) -> Modern {
     let (object, notes) = xdpilot_core::elf::read(elf).unwrap();
     assert!(notes.is_empty(), "{notes:?}");
     let choice = Choice { program: program.map(str::to_owned), ..Choice::default() };
-    modernize(object, &Options { choice, machine: machine(), license: None, rebuild_btf }).unwrap()
+    modernize(object, &Options { choice, machine: machine(), rebuild_btf, ..Options::default() }).unwrap()
 }
 
 fn load_elf(elf: &[u8], entry: &str) -> Result<Loaded, String> {
