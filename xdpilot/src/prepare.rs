@@ -193,11 +193,11 @@ fn refused_member(object: &Object, wanted: &Wanted<'_>, log: &str) -> Option<Str
     fill_program_arrays(&mut object);
     let members: Vec<&str> =
         object.tail_call_targets().into_iter().map(|id| object.function(id).name.as_str()).collect();
-    let refused = log.lines().filter(|line| line.contains("failed to load")).filter_map(|line| {
+    let mut refused = log.lines().filter(|line| line.contains("failed to load")).filter_map(|line| {
         let name = line.split_once("prog '")?.1.split_once('\'')?.0;
         members.contains(&name).then(|| name.to_string())
     });
-    refused.last().filter(|name| wanted.choice.program.as_ref() != Some(name))
+    refused.next_back().filter(|name| wanted.choice.program.as_ref() != Some(name))
 }
 
 /// Puts a refusal into words: the telling line, its cause and what mends it.
