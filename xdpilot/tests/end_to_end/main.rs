@@ -5,7 +5,7 @@
 
 mod command;
 mod counts;
-mod gro;
+mod companion;
 mod maps;
 mod modes;
 mod net;
