@@ -91,9 +91,8 @@ pub fn remove_pins(record: &Record, program: &ProgramInfo) -> Result<Vec<String>
                     notes.push(format!("removed the pin {path_shown}"));
                 }
             },
-            // Loading was killed before it made the pin, when the folder was there already.
-            Err(_) if !reachable.exists() => state::remove_map_pin(path)?,
-            Err(_) => {}
+            // Loading did not come to the pin, but maybe to its folder.
+            Err(_) => state::remove_empty_folders(path),
         }
     }
     Ok(notes)

@@ -290,9 +290,9 @@ fn undo(done: &Done<'_>) {
 /// The reverse of [`settle`], as far as that came.
 fn unsettle(done: &Done<'_>) {
     let Done { program, .. } = done;
-    for (_, path) in &program.pins {
-        // It may not have been made.
-        _ = state::remove_map_pin(path);
+    let made = Record { pins: program.pins.iter().map(|(_, path)| path.clone()).collect(), ..Record::default() };
+    if let Err(error) = detach::remove_pins(&made, program.loaded.info()) {
+        eprintln!("note: {error}");
     }
 }
 

@@ -61,13 +61,18 @@ pub fn remove_maps(program: u32) {
 /// # Errors
 /// The pin cannot be removed.
 pub fn remove_map_pin(path: &Path) -> Result<()> {
-    let path = reachable(path);
-    pins::remove(&path)?;
+    pins::remove(&reachable(path))?;
+    remove_empty_folders(path);
+    Ok(())
+}
+
+/// Removes the folders of a pin, named as below [`BPFFS`], that are empty.
+pub fn remove_empty_folders(pin: &Path) {
+    let path = reachable(pin);
     let root = pins::root();
     for folder in path.ancestors().skip(1).take_while(|folder| *folder != root) {
         if fs::remove_dir(folder).is_err() {
             break;
         }
     }
-    Ok(())
 }

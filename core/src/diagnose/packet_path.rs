@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Row] = &[
         "B15",
         &["xdp_redirect_err*err=-6", "xdp_bulk_tx*err=-6", "xdp_devmap_xmit*err=-6"],
         "frames sent into a veth (XDP_TX or redirect) vanish: its other end has no XDP program and no GRO, so it does not poll",
-        "{peerin}ethtool -K {peer} gro on   or put a program that passes on the other end",
+        "put a program that passes on the other end; for redirected frames   {peerin}ethtool -K {peer} gro on   is enough",
     ),
     Row::said(
         "B17",

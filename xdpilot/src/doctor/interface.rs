@@ -127,7 +127,10 @@ fn gro(subject: &Subject) -> Option<Finding> {
     (peer.gro == Some(false) && peer.interface.xdp.native.is_none()).then(|| {
         let name = &peer.interface.name;
         Finding::warn(
-            format!("frames that a program sends back (XDP_TX, redirect) are lost: {name} has neither GRO nor a program; xdpilot load turns GRO on where it is needed"),
+            format!(
+                "frames that programs redirect to {} are lost: {name}, its other end, has neither GRO nor a program",
+                subject.interface.name
+            ),
             format!("{}ethtool -K {name} gro on", peer.enter),
         )
     })

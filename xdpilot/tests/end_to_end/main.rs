@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod command;
-mod counts;
 mod companion;
+mod counts;
 mod maps;
 mod modes;
 mod net;

@@ -70,13 +70,6 @@ impl Net {
         let xdp = shown[0].get("xdp")?;
         Some((xdp["mode"].as_u64()?, u32::try_from(xdp["prog"]["id"].as_u64()?).ok()?))
     }
-
-    /// What ethtool says of GRO.
-    pub(crate) fn gro(&self, interface: &str) -> bool {
-        // By nsenter: `ip netns exec` mounts /sys anew.
-        let shown = tool(&format!("nsenter --net=/run/netns/{} ethtool -k {interface}", self.name));
-        shown.lines().any(|line| line.trim() == "generic-receive-offload: on")
-    }
 }
 
 impl Drop for Net {

@@ -100,7 +100,6 @@ fn root_a_pin_that_was_there_before_stays() {
     _ = fs::remove_dir(TC);
 }
 
-/// Tail-called programs use the map too: they are no reason to leave the pin.
 #[test]
 fn root_the_pins_of_a_vanished_interface_are_swept() {
     let (pair, other) = (Pair::new(), Pair::new());
@@ -124,7 +123,7 @@ fn root_a_command_in_a_namespace_of_its_own_shares_the_pins() {
     let pin = Path::new(TC).join("globals").join(&name);
     let exec = |words: &[&str]| {
         let mut ip = Command::new("ip");
-        ip.args(["netns", "exec", &pair.far.name, crate::command::XDPILOT]).args(words).status().unwrap()
+        ip.args(["netns", "exec", &pair.far.name, crate::command::XDPILOT]).args(words).output().unwrap().status
     };
     assert!(exec(&["load", object.path.to_str().unwrap(), "--on", "eth0"]).success());
     pair.assert_dropped();

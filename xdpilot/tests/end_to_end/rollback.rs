@@ -51,7 +51,7 @@ fn root_a_refusal_at_the_second_place_puts_the_replaced_program_back() {
     let object = example("bounce");
     ends(1, &["load", object.to_str().unwrap(), "--on", &first, "--on", &second, "--mode", "native", "--replace"]);
     assert_eq!((pair.xdp(), pair.far.xdp("br0")), (Some((1, id(&before))), None));
-    assert!(!pair.near.gro("near0"), "GRO was turned on for the program that went again");
+    assert_eq!(pair.near.xdp("near0"), None, "a companion of the program that went again");
     pair.assert_dropped();
     unload(&first);
     assert!(!std::path::Path::new(before["link"].as_str().unwrap()).exists());
@@ -82,6 +82,6 @@ fn root_a_pin_that_cannot_be_made_takes_the_program_off_again() {
     std::fs::remove_file(&pin).unwrap();
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains(&name), "{ran:?}");
-    assert_eq!((pair.xdp(), pair.near.gro("near0")), (None, false));
+    assert_eq!((pair.xdp(), pair.near.xdp("near0")), (None, None));
     pair.assert_flows();
 }

@@ -55,7 +55,7 @@ fn killed(words: &[&str], after: Duration) -> bool {
 fn left(pair: &Pair, map: &str) -> Vec<String> {
     let mut left = Vec::new();
     left.extend(pair.xdp().map(|xdp| format!("{xdp:?}")));
-    left.extend(pair.near.gro("near0").then(|| "GRO".to_string()));
+    left.extend(pair.near.xdp("near0").map(|_| "a companion".to_string()));
     let pin = Path::new("/sys/fs/bpf/tc/globals").join(map);
     left.extend(pin.exists().then(|| pin.display().to_string()));
     for entry in std::fs::read_dir("/sys/fs/bpf/xdpilot").into_iter().flatten().flatten() {
