@@ -41,7 +41,7 @@ pub struct Wanted<'a> {
 pub struct Program {
     /// The object; the kernel drops it when this is dropped, unless something else holds it.
     pub loaded: Loaded,
-    /// The name of what it was loaded from.
+    /// What it was loaded from, for messages.
     pub source: String,
     /// What was changed on the way, a sentence each.
     pub notes: Vec<String>,
@@ -147,7 +147,7 @@ fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Mod
         verbose: wanted.verbose,
     };
     let loaded = load::load(&request)?;
-    Ok(Program { loaded, source: wanted.name.to_string(), notes: Vec::new(), wrapped: trial.wrap, pins, keep, sends })
+    Ok(Program { loaded, source: record.source, notes: Vec::new(), wrapped: trial.wrap, pins, keep, sends })
 }
 
 /// The next try after a refusal; none where nothing is left to change.
