@@ -1,5 +1,7 @@
 //! What a program sends back arrives, though its veth peer had no program.
 
+use xdpilot_kernel::pins;
+
 use crate::command::{load, tool, unload};
 use crate::net::{FAR, PATIENCE, Pair, socket};
 use crate::programs::example;
@@ -76,8 +78,11 @@ fn root_a_program_at_the_other_end_stays_as_it_is() {
 fn root_a_companion_left_alone_is_taken_off_by_the_next_command() {
     let (pair, other) = (Pair::new(), Pair::new());
     let answer = load(&example("bounce"), &pair.target(), &[]);
+    // Until it was seen, the commands of other tests must not take it off.
+    let lock = pins::lock().unwrap();
     tool(&format!("bpftool link detach pinned {}", answer["link"].as_str().unwrap()));
     assert!(pair.near.xdp("near0").is_some());
+    drop(lock);
     unload(&other.target());
     assert_eq!(pair.near.xdp("near0"), None);
     assert!(!std::path::Path::new(answer["link"].as_str().unwrap()).exists());

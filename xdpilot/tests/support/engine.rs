@@ -129,17 +129,14 @@ impl TestEngine {
         let own: Vec<&str> = self.run_args.iter().map(String::as_str).collect();
         let id = self.client(&[&fixed, &own[..], &[self.names.id.as_str()], &image::COMMAND].concat());
         let container = TestContainer { engine: Arc::clone(self), name, id: id.trim().to_owned() };
-        if let Some(address) = &self.bridge_address {
-            run("ip", &["addr", "replace", address, "dev", &self.names.bridge]);
-        }
-        container.await_ready();
+        container.await_ready(1);
         container
     }
 }
 
 /// A running container. Dropping it removes it.
 pub(crate) struct TestContainer {
-    engine: Arc<TestEngine>,
+    pub(crate) engine: Arc<TestEngine>,
     pub(crate) name: String,
     pub(crate) id: String,
 }
@@ -151,18 +148,28 @@ impl TestContainer {
         self.engine.client(&["inspect", "-f", format, &self.name]).trim().to_owned()
     }
 
-    fn await_ready(&self) {
+    /// Ends it and starts it again, and waits until it serves.
+    pub(crate) fn restart(&self) {
+        self.engine.client(&["restart", "--time", "0", &self.name]);
+        self.await_ready(2);
+    }
+
+    /// Waits until it can be reached, and has served this many times in its life: its log outlives a restart.
+    fn await_ready(&self, times: usize) {
+        if let Some(address) = &self.engine.bridge_address {
+            run("ip", &["addr", "replace", address, "dev", &self.engine.names.bridge]);
+        }
         let mut logs = Command::new(self.engine.engine.word())
             .args(self.engine.host())
             .args(["logs", "-f", &self.name])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(logs.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let lines = BufReader::new(logs.stdout.take().unwrap()).lines().take(times);
+        let lines: Vec<String> = lines.map(Result::unwrap).collect();
         logs.kill().unwrap();
         logs.wait().unwrap();
-        assert_eq!(line.trim(), "ready");
+        assert_eq!(lines, vec!["ready"; times]);
     }
 }
 
