@@ -61,11 +61,7 @@ const ASIDES: [&str; 7] = [
     "failed to load object",
     "BTF is optional",
     "Retrying without BTF",
-<<<<<<< HEAD
-    "missing .BTF.ext",
-=======
     "skipping all of .BTF.ext",
->>>>>>> containers
     "Failed to bump RLIMIT_MEMLOCK",
 ];
 

@@ -171,11 +171,7 @@ struct Done<'a> {
     old: Option<Old>,
     program: Program,
     attached: Attached,
-<<<<<<< HEAD
-    /// Whether a companion was put at the far end.
-=======
     /// Whether it brought its companion to the other end of the veth pair.
->>>>>>> containers
     accompanied: bool,
 }
 
@@ -280,17 +276,11 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
 
 /// Takes back what was done at one place, since another failed.
 fn undo(done: &Done<'_>) {
-<<<<<<< HEAD
     let Done { place, old, program, attached, .. } = done;
-=======
-    let Done { place, old, program, attached, accompanied } = done;
->>>>>>> containers
     let undone = match old {
         Some(old) => {
             unsettle(done);
-            let restored = attach::restore(place, attached, program, old);
-            let dismissed = if *accompanied { companion::dismiss(place).map(drop) } else { Ok(()) };
-            restored.and(dismissed)
+            attach::restore(place, attached, program, old)
         }
         None => {
             attach::standing(place).and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
