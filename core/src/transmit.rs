@@ -1,52 +1,111 @@
 //! Whether a program may send packets, as far as its instructions tell without running them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::asm::{Insn, op};
-use crate::object::{Function, Object};
+use crate::object::Object;
 
 /// `XDP_TX`.
 const TX: i32 = 3;
 /// tail_call, redirect, redirect_map.
 const SENDING_HELPERS: [i32; 3] = [12, 23, 51];
+const STACK: u8 = 10;
 
 /// Whether a program of the object may send packets. It says yes where it cannot know: a verdict that is read from
 /// memory or calculated.
 pub fn may_transmit(object: &Object) -> bool {
-    object.functions.iter().any(function_may)
-}
-
-fn function_may(function: &Function) -> bool {
-    let verdicts = verdict_registers(&function.code);
-    function.code.iter().any(|insn| {
-        let constant = matches!(insn.opcode, op::MOV64_IMM | op::MOV32_IMM);
-        let unknown = verdicts.contains(&insn.dst) && (is_load(*insn) || is_arithmetic(*insn));
-        unknown || (constant && insn.imm == TX) || insn.helper().is_some_and(|h| SENDING_HELPERS.contains(&h))
+    object.functions.iter().any(|function| {
+        let helpers = function.code.iter().filter_map(|insn| insn.helper());
+        helpers.into_iter().any(|helper| SENDING_HELPERS.contains(&helper)) || Verdicts::of(&function.code).may_be_tx()
     })
 }
 
-/// r0, and the registers that are moved into it, directly or by others.
-fn verdict_registers(code: &[Insn]) -> BTreeSet<u8> {
-    let mut registers = BTreeSet::from([0]);
-    loop {
-        let moved =
-            code.iter().filter(|i| matches!(i.opcode, op::MOV64_REG | op::MOV32_REG) && registers.contains(&i.dst));
-        let more: Vec<u8> = moved.map(|i| i.src).filter(|src| !registers.contains(src)).collect();
-        if more.is_empty() {
-            return registers;
+/// Follows what a function returns backwards to where it is made.
+struct Verdicts<'a> {
+    code: &'a [Insn],
+    /// Instructions after which each instruction may run.
+    before: BTreeMap<usize, Vec<usize>>,
+    /// Registers whose value before an instruction is returned.
+    open: Vec<(usize, u8)>,
+    seen: BTreeSet<(usize, u8)>,
+}
+
+impl<'a> Verdicts<'a> {
+    fn of(code: &'a [Insn]) -> Self {
+        let mut before: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, insn) in code.iter().enumerate() {
+            for next in successors(at, *insn) {
+                before.entry(next).or_default().push(at);
+            }
         }
-        registers.extend(more);
+        let exits = code.iter().enumerate().filter(|(_, insn)| insn.opcode == op::EXIT);
+        Verdicts { code, before, open: exits.map(|(at, _)| (at, 0)).collect(), seen: BTreeSet::new() }
+    }
+
+    fn may_be_tx(mut self) -> bool {
+        while let Some((at, register)) = self.open.pop() {
+            if !self.seen.insert((at, register)) {
+                continue;
+            }
+            for previous in self.before.get(&at).cloned().unwrap_or_default() {
+                if self.may_set_tx(previous, register) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether an instruction may put TX into the register. What it copies is followed further.
+    fn may_set_tx(&mut self, at: usize, register: u8) -> bool {
+        let insn = self.code[at];
+        let (class, is_move) = (insn.opcode & 0x07, insn.opcode & 0xf0 == 0xb0);
+        match class {
+            0x05 if insn.opcode == op::CALL && register <= 5 => false,
+            0x00 | 0x01 | 0x04 | 0x07 if insn.dst != register => self.follow(at, register),
+            0x00 => insn.imm == TX,
+            0x01 => insn.src != STACK || self.may_spill_tx(insn.off),
+            0x04 | 0x07 if matches!(insn.opcode, op::MOV64_IMM | op::MOV32_IMM) => insn.imm == TX,
+            0x04 | 0x07 if is_move => self.follow(at, insn.src),
+            0x04 | 0x07 => true,
+            _ => self.follow(at, register),
+        }
+    }
+
+    fn follow(&mut self, at: usize, register: u8) -> bool {
+        self.open.push((at, register));
+        false
+    }
+
+    /// Whether TX may be stored at this place of the stack.
+    fn may_spill_tx(&mut self, off: i16) -> bool {
+        let stores: Vec<(usize, Insn)> = self.code.iter().copied().enumerate().collect();
+        let stores = stores.into_iter().filter(|(_, insn)| insn.dst == STACK && insn.off == off);
+        let mut tx = false;
+        for (at, insn) in stores {
+            match insn.opcode & 0x07 {
+                0x02 => tx |= insn.imm == TX,
+                0x03 => self.open.push((at, insn.src)),
+                _ => {}
+            }
+        }
+        tx
     }
 }
 
-/// A load from memory (class LDX).
-fn is_load(insn: Insn) -> bool {
-    insn.opcode & 0x07 == 0x01
-}
-
-/// Arithmetic other than a move (classes ALU and ALU64).
-fn is_arithmetic(insn: Insn) -> bool {
-    matches!(insn.opcode & 0x07, 0x04 | 0x07) && insn.opcode & 0xf0 != 0xb0
+/// Instructions that may run next.
+fn successors(at: usize, insn: Insn) -> Vec<usize> {
+    const GOTO: u8 = 0x05;
+    const GOTO_LONG: u8 = 0x06;
+    let jump = |distance: i64| usize::try_from(at as i64 + 1 + distance).ok();
+    match insn.opcode {
+        op::EXIT => Vec::new(),
+        GOTO => jump(insn.off.into()).into_iter().collect(),
+        GOTO_LONG => jump(insn.imm.into()).into_iter().collect(),
+        op::CALL => vec![at + 1],
+        opcode if matches!(opcode & 0x07, 0x05 | 0x06) => jump(insn.off.into()).into_iter().chain([at + 1]).collect(),
+        _ => vec![at + 1],
+    }
 }
 
 #[cfg(test)]
@@ -72,5 +131,25 @@ mod tests {
         assert!(sends(&[Insn::new(op::LDX_W, 6, 1, 0, 0), Insn::new(op::MOV64_REG, 0, 6, 0, 0)]));
         assert!(sends(&[Insn::new(op::MOV64_IMM, 0, 0, 0, 2), Insn::new(op::ADD64_IMM, 0, 0, 0, 1)]));
         assert!(sends(&[Insn::new(op::CALL, 0, 0, 0, 51)]));
+    }
+
+    #[test]
+    fn what_was_in_the_register_before_does_not_matter() {
+        let count =
+            [Insn::new(op::CALL, 0, 0, 0, 1), Insn::new(op::LDX_DW, 0, 0, 0, 0), Insn::new(op::ADD64_IMM, 0, 0, 0, 1)];
+        assert!(!sends(&[&count[..], &[Insn::new(op::MOV64_IMM, 0, 0, 0, 2)]].concat()));
+        assert!(sends(
+            &[&count[..], &[Insn::new(op::JEQ_IMM, 1, 0, 1, 0), Insn::new(op::MOV64_IMM, 0, 0, 0, 2)]].concat()
+        ));
+    }
+
+    #[test]
+    fn verdicts_are_followed_through_the_stack() {
+        let spilled = |verdict| {
+            let store = [Insn::new(op::MOV64_IMM, 6, 0, 0, verdict), Insn::new(op::STX_W, 10, 6, -4, 0)];
+            sends(&[&store[..], &[Insn::new(op::LDX_W, 0, 10, -4, 0)]].concat())
+        };
+        assert!(spilled(3));
+        assert!(!spilled(1));
     }
 }
