@@ -199,7 +199,7 @@ fn root_holders_are_found_by_descriptor_and_by_pin() {
 }
 
 #[test]
-fn root_the_bpf_file_system_is_mounted_where_it_is_missing() {
+fn root_the_bpf_file_system_of_an_ancestor_is_used_where_there_is_none() {
     own_namespaces();
     let base = Path::new(pins::BPFFS);
     while pins::is_bpffs(base) {
@@ -208,11 +208,13 @@ fn root_the_bpf_file_system_is_mounted_where_it_is_missing() {
     let loaded = load_pass();
     let error = program::pin(loaded.entry(), &base.join("x")).expect_err("nowhere to pin");
     assert!(error.mend_text().is_some_and(|mend| mend.contains("mount -t bpf")), "{error}");
-    pins::ensure_mounted().expect("mount");
-    assert!(pins::is_bpffs(base));
-    pins::ensure_mounted().expect("again");
-    program::pin(loaded.entry(), &base.join("x")).expect("pin");
-    assert_eq!(pins::pinned_object(&base.join("x")).expect("pinned"), ObjectRef::program(loaded.info().id));
+    pins::ensure_mounted().expect("an ancestor has it");
+    assert!(!pins::is_bpffs(base));
+    let pin = pins::root().join(unique("pin"));
+    program::pin(loaded.entry(), &pin).expect("pin");
+    let pinned = pins::pinned_object(&pin);
+    pins::remove(&pin).expect("unpin");
+    assert_eq!(pinned.expect("pinned"), ObjectRef::program(loaded.info().id));
 }
 
 #[test]

@@ -72,7 +72,7 @@ const SMALL_INTERFACE_MAP: u32 = 65_536;
 /// # Errors
 /// The object has no such program, or the kernel refuses it in every form.
 pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program, LoadError> {
-    let (object, mut notes) = elf::read(wanted.elf).map_err(|e| e.context(wanted.name))?;
+    let (object, mut notes) = elf::read(wanted.elf).map_err(|e| e.context(&record.source))?;
     let possible_cpus = u32::try_from(machine::possible_cpus()?).unwrap_or(u32::MAX);
     let machine = Machine { possible_cpus, ..Machine::default() };
     let mut trial = Trial {
@@ -82,7 +82,7 @@ pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program, LoadError> 
         notes: Vec::new(),
     };
     loop {
-        let mut modern = modernize(object.clone(), &trial.options).map_err(|e| e.context(wanted.name))?;
+        let mut modern = modernize(object.clone(), &trial.options).map_err(|e| e.context(&record.source))?;
         if trial.device == Device::None && asks_for_metadata(&modern.object) {
             trial.device = Device::Bound(wanted.ifindex);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, UdpSocket},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use xdpilot_core::error::{Error, Result};
@@ -38,14 +38,26 @@ pub(crate) fn connect(left: &Net, right: &Net) {
     }
 }
 
-/// Whether a datagram sent from `from` to this address arrives in `to` within the patience.
+/// How long a datagram may take before another is sent: a fresh link loses what is sent before the kernel has
+/// activated it (`linkwatch_do_dev`, net/core/link_watch.c), and tells nobody when it has.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether one of the datagrams sent from `from` to this address arrives in `to` within the patience.
 pub(crate) fn arrives(from: &Net, to: &Net, host: &str, patience: Duration) -> bool {
     let receiver = to.namespace.run(|| io(UdpSocket::bind((address(host), 0)))).unwrap();
-    receiver.set_read_timeout(Some(patience)).unwrap();
+    receiver.set_read_timeout(Some(patience.min(AGAIN))).unwrap();
     let any = if host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
     let sender = from.namespace.run(|| io(UdpSocket::bind(any))).unwrap();
-    sender.send_to(b"hello", receiver.local_addr().unwrap()).unwrap();
-    receiver.recv(&mut [0; 16]).is_ok()
+    let deadline = Instant::now() + patience;
+    loop {
+        sender.send_to(b"hello", receiver.local_addr().unwrap()).unwrap();
+        if receiver.recv(&mut [0; 16]).is_ok() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+    }
 }
 
 #[test]
