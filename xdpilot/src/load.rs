@@ -171,8 +171,6 @@ struct Done<'a> {
     old: Option<Old>,
     program: Program,
     attached: Attached,
-    /// Whether it brought its companion to the other end of the veth pair.
-    accompanied: bool,
 }
 
 /// Puts the program on every place, or on none.
@@ -203,7 +201,7 @@ fn put<'a>(source: &Source, place: &'a Place, old: Option<Old>, order: &Order) -
     let id = program.loaded.info().id;
     let attached = keep_maps(&program).and_then(|()| attach::attach(place, &program, order.wish, old.as_ref()));
     let attached = attached.inspect_err(|_| state::remove_maps(id))?;
-    let mut done = Done { place, old, program, attached, accompanied: false };
+    let mut done = Done { place, old, program, attached };
     match settle(&mut done) {
         Ok(()) => Ok(done),
         Err(error) => {
@@ -250,7 +248,7 @@ fn keep_maps(program: &Program) -> Result<()> {
 
 /// Pins what the object asks for, and prepares the veth peer.
 fn settle(done: &mut Done<'_>) -> Result<()> {
-    let Done { place, program, attached, accompanied, .. } = done;
+    let Done { place, program, attached, .. } = done;
     for (name, path) in &program.pins {
         let path = state::reachable(path);
         if let Some(folder) = path.parent() {
@@ -261,13 +259,10 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
     if program.sends && attached.mode == Mode::Native {
         match companion::accompany(place) {
             Ok(false) => {}
-            Ok(true) => {
-                *accompanied = true;
-                attached.notes.push(format!(
-                    "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
-                    pass::NAME
-                ));
-            }
+            Ok(true) => attached.notes.push(format!(
+                "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
+                pass::NAME
+            )),
             Err(error) => attached.notes.push(format!("frames that it sends back will be lost: {error}")),
         }
     }
@@ -276,13 +271,11 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
 
 /// Takes back what was done at one place, since another failed.
 fn undo(done: &Done<'_>) {
-    let Done { place, old, program, attached, accompanied } = done;
+    let Done { place, old, program, attached } = done;
     let undone = match old {
         Some(old) => {
             unsettle(done);
-            let restored = attach::restore(place, attached, program, old);
-            let dismissed = if *accompanied { companion::dismiss(place).map(drop) } else { Ok(()) };
-            restored.and(dismissed)
+            attach::restore(place, attached, program, old)
         }
         None => {
             attach::standing(place).and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
@@ -305,7 +298,7 @@ fn unsettle(done: &Done<'_>) {
 
 /// Removes what the program before left, and says what was done.
 fn finish(done: Done<'_>) -> Outcome {
-    let Done { place, old, program, attached, .. } = done;
+    let Done { place, old, program, attached } = done;
     let replaced = old.map(|old| old.standing.program.id);
     if let Some(id) = replaced {
         state::remove_maps(id);
