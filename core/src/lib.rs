@@ -16,6 +16,7 @@ pub mod modernize;
 pub mod near;
 pub mod object;
 pub mod pass;
+pub mod transmit;
 
 #[cfg(test)]
 mod made;

@@ -55,12 +55,13 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Parts of libbpf's warnings that tell no cause: what it puts up with, and that it failed.
-const ASIDES: [&str; 6] = [
+const ASIDES: [&str; 7] = [
     "BPF program load failed",
     "failed to load: ",
     "failed to load object",
     "BTF is optional",
     "Retrying without BTF",
+    "skipping all of .BTF.ext",
     "Failed to bump RLIMIT_MEMLOCK",
 ];
 

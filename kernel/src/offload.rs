@@ -15,7 +15,6 @@ use crate::{interface::Interface, namespace::failed};
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GTXCSUM: u32 = 0x16;
 const ETHTOOL_GGRO: u32 = 0x2b;
-const ETHTOOL_SGRO: u32 = 0x2c;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 
 /// The numbers of an interface's channels (queues with their interrupt), in use and possible
@@ -37,16 +36,11 @@ pub struct Channels {
 }
 
 /// Whether generic receive offload is on. On a veth it turns NAPI on, which lets the other end's
-/// XDP_TX and XDP_REDIRECT deliver without a program here.
+/// XDP_REDIRECT (not its XDP_TX) deliver without a program here.
 pub fn gro(interface: &Interface) -> Result<bool> {
     let mut value = [ETHTOOL_GGRO, 0];
     ethtool(interface, "read the GRO setting of", &mut value)?;
     Ok(value[1] != 0)
-}
-
-/// Turns generic receive offload on or off.
-pub fn set_gro(interface: &Interface, on: bool) -> Result<()> {
-    ethtool(interface, if on { "turn GRO on for" } else { "turn GRO off for" }, &mut [ETHTOOL_SGRO, u32::from(on)])
 }
 
 /// Whether the sender leaves checksums to the device (`tx-checksumming`). On a veth nobody fills them in before the

@@ -16,10 +16,10 @@ use xdpilot_kernel::xdp_netlink::{Attachment, Expected};
 use xdpilot_kernel::{pins, program as programs};
 
 use crate::attach::{self, Standing, holders};
-use crate::companion;
 use crate::place::Place;
 use crate::record::Record;
 use crate::state;
+use crate::{companion, dispatcher};
 
 /// A program that was taken off.
 #[derive(Clone, Debug, Serialize)]
@@ -54,6 +54,9 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         pins::remove(&place.link_path())?;
     }
     state::remove_maps(program.id);
+    if program.name == dispatcher::NAME {
+        notes.extend(dispatcher::remove_pins(place.interface.index, program.id)?);
+    }
     notes.extend(settle_peer(place)?);
     state::remove_folder();
     Ok(Removed { program: program.name.clone(), id: program.id, mode: mode.to_string(), notes })

@@ -171,6 +171,8 @@ struct Done<'a> {
     old: Option<Old>,
     program: Program,
     attached: Attached,
+    /// Whether it brought its companion to the other end of the veth pair.
+    accompanied: bool,
 }
 
 /// Puts the program on every place, or on none.
@@ -201,7 +203,7 @@ fn put<'a>(source: &Source, place: &'a Place, old: Option<Old>, order: &Order) -
     let id = program.loaded.info().id;
     let attached = keep_maps(&program).and_then(|()| attach::attach(place, &program, order.wish, old.as_ref()));
     let attached = attached.inspect_err(|_| state::remove_maps(id))?;
-    let mut done = Done { place, old, program, attached };
+    let mut done = Done { place, old, program, attached, accompanied: false };
     match settle(&mut done) {
         Ok(()) => Ok(done),
         Err(error) => {
@@ -229,7 +231,7 @@ fn prepare_one(source: &Source, place: &Place, old: Option<&Old>, order: &Order)
         let log = loaded.as_ref().map_or_else(|failure| failure.log.as_str(), |program| program.loaded.log());
         eprintln!("{}", log.trim_end());
     }
-    loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &source.name)))
+    loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &record.source)))
 }
 
 /// Pins what the kernel would forget when this process ends.
@@ -248,7 +250,7 @@ fn keep_maps(program: &Program) -> Result<()> {
 
 /// Pins what the object asks for, and prepares the veth peer.
 fn settle(done: &mut Done<'_>) -> Result<()> {
-    let Done { place, program, attached, .. } = done;
+    let Done { place, program, attached, accompanied, .. } = done;
     for (name, path) in &program.pins {
         let path = state::reachable(path);
         if let Some(folder) = path.parent() {
@@ -259,10 +261,13 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
     if program.sends && attached.mode == Mode::Native {
         match companion::accompany(place) {
             Ok(false) => {}
-            Ok(true) => attached.notes.push(format!(
-                "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
-                pass::NAME
-            )),
+            Ok(true) => {
+                *accompanied = true;
+                attached.notes.push(format!(
+                    "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
+                    pass::NAME
+                ));
+            }
             Err(error) => attached.notes.push(format!("frames that it sends back will be lost: {error}")),
         }
     }
@@ -271,7 +276,7 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
 
 /// Takes back what was done at one place, since another failed.
 fn undo(done: &Done<'_>) {
-    let Done { place, old, program, attached } = done;
+    let Done { place, old, program, attached, .. } = done;
     let undone = match old {
         Some(old) => {
             unsettle(done);
@@ -289,16 +294,18 @@ fn undo(done: &Done<'_>) {
 
 /// The reverse of [`settle`], as far as that came.
 fn unsettle(done: &Done<'_>) {
-    let Done { program, .. } = done;
+    let Done { place, program, accompanied, .. } = done;
     let made = Record { pins: program.pins.iter().map(|(_, path)| path.clone()).collect(), ..Record::default() };
-    if let Err(error) = detach::remove_pins(&made, program.loaded.info()) {
+    let unpinned = detach::remove_pins(&made, program.loaded.info()).map(drop);
+    let dismissed = if *accompanied { companion::dismiss(place).map(drop) } else { Ok(()) };
+    for error in [unpinned, dismissed].into_iter().filter_map(Result::err) {
         eprintln!("note: {error}");
     }
 }
 
 /// Removes what the program before left, and says what was done.
 fn finish(done: Done<'_>) -> Outcome {
-    let Done { place, old, program, attached } = done;
+    let Done { place, old, program, attached, .. } = done;
     let replaced = old.map(|old| old.standing.program.id);
     if let Some(id) = replaced {
         state::remove_maps(id);

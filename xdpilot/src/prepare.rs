@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
-use xdpilot_core::asm::{Insn, op};
 use xdpilot_core::btf::{Btf, kind};
 use xdpilot_core::diagnose::{Facts, Stage, explain, explain_by, telling};
 use xdpilot_core::error::Error;
 use xdpilot_core::modernize::{Choice, Machine, Modern, Options, fill_program_arrays, map_type, modernize, pin_path};
 use xdpilot_core::object::{Map, Object, Pinning};
+use xdpilot_core::transmit::may_transmit;
 use xdpilot_core::{elf, link};
 use xdpilot_kernel::load::{self, Device, LoadError, Loaded, Request};
 use xdpilot_kernel::machine;
@@ -41,7 +41,7 @@ pub struct Wanted<'a> {
 pub struct Program {
     /// The object; the kernel drops it when this is dropped, unless something else holds it.
     pub loaded: Loaded,
-    /// The name of what it was loaded from.
+    /// What it was loaded from, for messages.
     pub source: String,
     /// What was changed on the way, a sentence each.
     pub notes: Vec<String>,
@@ -147,7 +147,7 @@ fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Mod
         verbose: wanted.verbose,
     };
     let loaded = load::load(&request)?;
-    Ok(Program { loaded, source: wanted.name.to_string(), notes: Vec::new(), wrapped: trial.wrap, pins, keep, sends })
+    Ok(Program { loaded, source: record.source, notes: Vec::new(), wrapped: trial.wrap, pins, keep, sends })
 }
 
 /// The next try after a refusal; none where nothing is left to change.
@@ -242,17 +242,6 @@ fn holds_timer(btf: &Btf, id: u32, depth: u32) -> bool {
 /// Whether the program calls kernel functions that only programs bound to a device may call.
 fn asks_for_metadata(object: &Object) -> bool {
     object.externs.iter().any(|e| e.name.starts_with("bpf_xdp_metadata_rx_"))
-}
-
-/// Whether the program may send packets: a verdict XDP_TX (3) in its code, a redirect, a tail call, or a map to take
-/// a verdict from.
-fn may_transmit(object: &Object) -> bool {
-    const SENDING_HELPERS: [i32; 4] = [1, 12, 23, 51]; // map_lookup_elem, tail_call, redirect, redirect_map
-    let sends = |insn: &Insn| {
-        let sets_tx = matches!(insn.opcode, op::MOV64_IMM | op::MOV32_IMM) && insn.imm == 3;
-        sets_tx || insn.helper().is_some_and(|helper| SENDING_HELPERS.contains(&helper))
-    };
-    object.functions.iter().flat_map(|f| &f.code).any(sends) || !object.data.is_empty()
 }
 
 /// libbpf puts the first characters of the object's name before the names of its data maps.

@@ -264,7 +264,7 @@ impl Btf {
         id
     }
 
-    /// The size of a type in bytes, where it has one.
+    /// The size of a type in bytes, where a variable of it can be: sections are no types of variables.
     pub fn size_of(&self, id: u32) -> Option<u32> {
         let mut id = self.resolve(id);
         let mut count: u32 = 1;
@@ -276,7 +276,7 @@ impl Btf {
                     id = self.resolve(*t.tail.first()?);
                 }
                 kind::PTR => return count.checked_mul(8),
-                kind::INT | kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64 | kind::FLOAT | kind::DATASEC => {
+                kind::INT | kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64 | kind::FLOAT => {
                     return count.checked_mul(t.size_or_type);
                 }
                 _ => return None,

@@ -7,9 +7,9 @@ says 'name pass' bpftool prog show
 reaches 10.9.0.2
 xdpilot load $DROP --on xv0 --mode native --replace
 silent 10.9.0.2
-xdpilot unload --on xv0 --all
+xdpilot unload --on xv0
 mode_is xv0 none
 ip link set dev xv0 xdpgeneric obj $PASS sec xdp
-xdpilot unload --on xv0 --all
+xdpilot unload --on xv0
 mode_is xv0 none
 veth_gone

@@ -52,14 +52,12 @@ pub(super) fn in_container(pid: u32) -> Result<Stage> {
             .cause("it has none on Docker's default bridge")
             .mend(format!("docker logs {name}"))
     })?;
-    Ok(Stage { server, client: Namespace::current()?, targets: targets(&name), _servers: None })
+    Ok(Stage { server, client: Namespace::current()?, target: target(&name), _servers: None })
 }
 
-/// The container's own end of its wire, and the host's end.
-fn targets(name: &str) -> [Vec<String>; 2] {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let container = format!("docker:{name}");
-    [words(&["--on", &container]), words(&["--on", &container, "--traffic", "from"])]
+/// The container's own end of its wire.
+fn target(name: &str) -> String {
+    format!("docker:{name}")
 }
 
 /// Removes the container and the image of the demo with this process id, where there are such.
@@ -76,11 +74,8 @@ pub(super) fn remove(pid: u32) -> Result<()> {
 }
 
 fn remove_container(name: &str) -> Result<()> {
-    for target in targets(name) {
-        // A program's pin outlives its interface. Most often nothing is there.
-        let words: Vec<&str> = ["unload"].into_iter().chain(target.iter().map(String::as_str)).collect();
-        let _ = tool::run_undisturbed(&words);
-    }
+    // A program's pin outlives its interface. Most often nothing is there.
+    let _ = tool::run_undisturbed(&["unload", "--on", &target(name)]);
     ask("DELETE", &format!("/containers/{name}?force=1&v=1"), JSON, b"").map(drop)
 }
 

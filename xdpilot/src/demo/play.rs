@@ -92,7 +92,7 @@ fn run_commands<W: Write>(step: &Step, stage: &Stage, directory: &Path, teller: 
     step.commands
         .iter()
         .map(|command| {
-            let words = command.words(|end| stage.target(end));
+            let words = command.words(&stage.target);
             teller.command(&words).map_err(unwritten)?;
             let said = tool::run(&words, directory)?;
             teller.output(&said).map_err(unwritten)?;

@@ -19,12 +19,10 @@ pub(super) const DROPPER: Program =
 pub(super) const UDP: Program = Program { file: "udp.o", object: include_bytes!("../../../examples/udp.o") };
 /// Sends UDP and pings back by XDP_TX.
 pub(super) const BOUNCE: Program = Program { file: "bounce.o", object: include_bytes!("../../../examples/bounce.o") };
-/// Passes everything.
-pub(super) const PASS: Program = Program { file: "pass.o", object: include_bytes!("../../../examples/pass.o") };
 
 /// Writes all of them into this directory.
 ///
 /// Errors: a file cannot be written.
 pub(super) fn write_into(directory: &Path) -> io::Result<()> {
-    [DROPPER, UDP, BOUNCE, PASS].iter().try_for_each(|program| fs::write(directory.join(program.file), program.object))
+    [DROPPER, UDP, BOUNCE].iter().try_for_each(|program| fs::write(directory.join(program.file), program.object))
 }

@@ -8,7 +8,6 @@ use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::{configure, netns_directory, veth};
 
 use super::leftovers;
-use super::story::End;
 use super::{dns, web};
 
 /// Both hosts name their interface so.
@@ -24,21 +23,10 @@ pub(super) struct Stage {
     pub(super) server: IpAddr,
     /// Where the client is.
     pub(super) client: Namespace,
-    /// What is said on the command line for the server's and the client's interface.
-    pub(super) targets: [Vec<String>; 2],
+    /// What names the server's interface on the command line.
+    pub(super) target: String,
     /// What serves here, until the stage is dropped; a container serves by itself.
     pub(super) _servers: Option<Servers>,
-}
-
-impl Stage {
-    /// The words that name an end.
-    pub(super) fn target(&self, end: End) -> Vec<String> {
-        let [server, client] = &self.targets;
-        match end {
-            End::Server => server.clone(),
-            End::Client => client.clone(),
-        }
-    }
 }
 
 /// The web server and the DNS server.
@@ -84,6 +72,6 @@ pub(super) fn in_namespaces(pid: u32) -> Result<Stage> {
         })?;
     }
     let _servers = Some(server.run(|| Servers::start(SERVER))?);
-    let targets = names.map(|name| vec!["--on".to_owned(), format!("netns:{name}/{INTERFACE}")]);
-    Ok(Stage { server: SERVER, client, targets, _servers })
+    let [name, _] = names;
+    Ok(Stage { server: SERVER, client, target: format!("netns:{name}/{INTERFACE}"), _servers })
 }

@@ -3,34 +3,24 @@
 use serde::Serialize;
 
 use super::probe::Outcome;
-use super::programs::{BOUNCE, DROPPER, PASS, Program, UDP};
+use super::programs::{BOUNCE, DROPPER, Program, UDP};
 
-/// The two interfaces that the story puts programs on.
-#[derive(Clone, Copy)]
-pub(super) enum End {
-    /// Where packets reach the servers.
-    Server,
-    /// Where their answers reach the client.
-    Client,
-}
-
-/// A command, as a user types it.
+/// A command, as a user types it. It is about the interface where packets reach the servers.
 pub(super) enum Command {
     /// `xdpilot load FILE --on TARGET`
-    Load(Program, End),
+    Load(Program),
     /// `xdpilot unload --on TARGET`
-    Unload(End),
+    Unload,
 }
 
 impl Command {
-    /// The words after `xdpilot`; `target` names an end of this run: `--on` and what belongs to it.
-    pub(super) fn words(&self, target: impl Fn(End) -> Vec<String>) -> Vec<String> {
-        let (mut words, end) = match self {
-            Command::Load(program, end) => (vec!["load".to_owned(), program.file.to_owned()], *end),
-            Command::Unload(end) => (vec!["unload".to_owned()], *end),
+    /// The words after `xdpilot`; `target` names the interface in this run.
+    pub(super) fn words(&self, target: &str) -> Vec<String> {
+        let words = match self {
+            Command::Load(program) => vec!["load", program.file, "--on", target],
+            Command::Unload => vec!["unload", "--on", target],
         };
-        words.extend(target(end));
-        words
+        words.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -79,37 +69,32 @@ pub(super) const STORY: [Step; 7] = [
     },
     Step {
         title: "Drop everything: int main() { return XDP_DROP; }",
-        commands: &[Command::Load(DROPPER, End::Server)],
+        commands: &[Command::Load(DROPPER)],
         http: Want::Silence,
         dns: Want::Silence,
     },
     Step {
         title: "Take it off: traffic is back",
-        commands: &[Command::Unload(End::Server)],
+        commands: &[Command::Unload],
         http: Want::Answers,
         dns: Want::Answers,
     },
     Step {
         title: "Drop UDP only: DNS times out, the web answers",
-        commands: &[Command::Load(UDP, End::Server)],
+        commands: &[Command::Load(UDP)],
         http: Want::Answers,
         dns: Want::Silence,
     },
-    Step {
-        title: "Take it off: DNS is back",
-        commands: &[Command::Unload(End::Server)],
-        http: Want::Answers,
-        dns: Want::Answers,
-    },
+    Step { title: "Take it off: DNS is back", commands: &[Command::Unload], http: Want::Answers, dns: Want::Answers },
     Step {
         title: "Bounce UDP (XDP_TX): the sender gets its own queries back",
-        commands: &[Command::Load(BOUNCE, End::Server)],
+        commands: &[Command::Load(BOUNCE)],
         http: Want::Answers,
         dns: Want::OwnPackets,
     },
     Step {
         title: "Take it off: all is as it was",
-        commands: &[Command::Unload(End::Server)],
+        commands: &[Command::Unload],
         http: Want::Answers,
         dns: Want::Answers,
     },
@@ -121,24 +106,18 @@ mod tests {
 
     #[test]
     fn every_load_is_taken_off_again() {
-        let mut loaded = Vec::new();
+        let mut loaded = false;
         for command in STORY.iter().flat_map(|step| step.commands) {
-            match command {
-                Command::Load(_, end) => loaded.push(*end as usize),
-                Command::Unload(end) => {
-                    assert!(loaded.contains(&(*end as usize)));
-                    loaded.retain(|other| *other != *end as usize);
-                }
-            }
+            assert_eq!(matches!(command, Command::Unload), loaded);
+            loaded = !loaded;
         }
-        assert!(loaded.is_empty());
+        assert!(!loaded);
     }
 
     #[test]
     fn commands_read_as_they_are_typed() {
-        let target = |_| vec!["--on".to_owned(), "netns:web/eth0".to_owned()];
-        let words = |command: Command| command.words(target).join(" ");
-        assert_eq!(words(Command::Load(UDP, End::Server)), "load udp.o --on netns:web/eth0");
-        assert_eq!(words(Command::Unload(End::Client)), "unload --on netns:web/eth0");
+        let words = |command: Command| command.words("netns:web/eth0").join(" ");
+        assert_eq!(words(Command::Load(UDP)), "load udp.o --on netns:web/eth0");
+        assert_eq!(words(Command::Unload), "unload --on netns:web/eth0");
     }
 }

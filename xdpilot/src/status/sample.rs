@@ -14,12 +14,10 @@ use xdpilot_kernel::owners::Owners;
 use xdpilot_kernel::program::ProgramInfo;
 
 use super::snapshot::{Component, InterfaceStatus, Owner, ProgramStatus, Runs, Snapshot, VerdictCount};
+use crate::dispatcher;
 use crate::engine::{self, Engine};
 use crate::record::{self, Counts, Record};
 use crate::state;
-
-/// The name of libxdp's dispatcher, which calls the programs that replace its functions.
-const DISPATCHER: &str = "xdp_dispatcher";
 
 /// What is hidden without the right to look at BPF objects.
 const PROGRAMS_HIDDEN: &str = "names, owners, times and counts of programs (they take CAP_SYS_ADMIN)";
@@ -180,7 +178,7 @@ impl<'a> Sampler<'a> {
         let run_totals = info.as_ref().map_or((0, 0), |info| (info.run_count, info.run_time.as_nanos()));
         let counts = info.as_ref().and_then(|info| self.permitted(record::counts(info)).flatten());
         let record = info.as_ref().and_then(|info| self.permitted(Record::of(info)).flatten());
-        let is_dispatcher = info.as_ref().is_some_and(|info| info.name == DISPATCHER);
+        let is_dispatcher = info.as_ref().is_some_and(|info| info.name == dispatcher::NAME);
         ProgramStatus {
             name: info.as_ref().map(|info| info.name.clone()),
             id,

@@ -11,7 +11,7 @@ use crate::programs::build;
 
 const ROUNDS: u64 = 120;
 
-/// It asks for all that loading can change: a pin of its author's, a program array, and GRO at the other end.
+/// It asks for all that loading can change: a pin of its author's, a program array, and a companion at the other end.
 fn source(map: &str) -> String {
     format!(
         r#"
