@@ -3,8 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use xdpilot::record::Record;
+use xdpilot_core::error::Result;
+use xdpilot_kernel::link::Link;
+use xdpilot_kernel::pins;
+use xdpilot_kernel::program::ProgramInfo;
 
 const XDPILOT: &str = env!("CARGO_BIN_EXE_xdpilot");
 /// The command that begins the second step.
@@ -123,14 +130,60 @@ fn root_a_reader_that_goes_away_ends_it_and_nothing_is_left() {
     assert!(!left_behind(child.id()));
 }
 
+/// The pins of the programs that this demo loaded.
+fn pins_of(pid: u32) -> Vec<PathBuf> {
+    let belongs = |pin: &Path| -> Result<bool> {
+        let Some(program) = ProgramInfo::of_id(Link::open_pinned(pin)?.info()?.program_id)? else { return Ok(false) };
+        Ok(Record::of(&program)?.is_some_and(|record| record.target.contains(&format!("xdpilot-demo-{pid}-"))))
+    };
+    let pins = std::fs::read_dir("/sys/fs/bpf/xdpilot").into_iter().flatten().flatten().map(|entry| entry.path());
+    // Maps are pinned there too, and pins of others come and go.
+    pins.filter(|pin| belongs(pin).unwrap_or(false)).collect()
+}
+
+/// Kills a demo; whether it left a namespace or a directory, and how many pins.
+fn kill(demo: &mut Child) -> (bool, usize) {
+    // Until it was seen, no other test's demo must clean it: that takes the program off first.
+    let _lock = pins::lock().unwrap();
+    demo.kill().unwrap();
+    assert_eq!(demo.wait().unwrap().code(), None, "it was over before it was killed");
+    (left_behind(demo.id()), pins_of(demo.id()).len())
+}
+
 #[test]
 fn root_the_next_demo_removes_what_a_killed_one_left() {
-    let (mut killed, _lines, _) = started_until(DROP);
-    killed.kill().unwrap();
-    killed.wait().unwrap();
-    assert!(left_behind(killed.id()));
+    let (mut killed, mut lines, _) = started_until(DROP);
+    let attached = |line: String| line.contains(" attached, ");
+    assert!(lines.by_ref().lines().any(|line| attached(line.unwrap())));
+    assert_eq!(kill(&mut killed), (true, 1));
     assert!(demo(&["--json"]).status().unwrap().success());
     assert!(!left_behind(killed.id()));
+    assert!(pins_of(killed.id()).is_empty());
+}
+
+#[test]
+fn root_the_next_demo_removes_what_demos_left_that_were_killed_at_any_time() {
+    // Numbers without a pattern, the same in each run (Knuth's MMIX generator).
+    let mut seed = 0x5EED_u64;
+    let mut draw = |from: u64, to: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_millis(from + (seed >> 33) % (to - from))
+    };
+    // Two while it sets the stage, three while the story is told: a demo takes longer than that.
+    let mut points = [draw(0, 100), draw(0, 100), draw(500, 5000), draw(500, 5000), draw(500, 5000)];
+    points.sort_unstable();
+    let started = Instant::now();
+    let demos = points.map(|point| (point, demo(&["--json"]).spawn().unwrap()));
+    let killed = demos.map(|(point, mut demo)| {
+        std::thread::sleep((started + point).saturating_duration_since(Instant::now()));
+        (kill(&mut demo).0, demo.id())
+    });
+    assert!(killed[2..].iter().all(|(left, _)| *left), "{killed:?}");
+    assert!(demo(&["--json"]).status().unwrap().success());
+    for (_, pid) in killed {
+        assert!(!left_behind(pid), "demo {pid}");
+        assert_eq!(pins_of(pid), Vec::<PathBuf>::new());
+    }
 }
 
 #[test]

@@ -150,7 +150,7 @@ impl TestContainer {
 
     /// Ends it and starts it again, and waits until it serves.
     pub(crate) fn restart(&self) {
-        self.engine.client(&["restart", "--time", "0", &self.name]);
+        self.engine.client(&["restart", "-t", "0", &self.name]);
         self.await_ready(2);
     }
 
