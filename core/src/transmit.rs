@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::asm::{Insn, op};
-use crate::object::Object;
+use crate::object::{Content, Function, Object, Target};
 
 /// `XDP_TX`.
 const TX: i32 = 3;
@@ -16,13 +16,15 @@ const STACK: u8 = 10;
 pub fn may_transmit(object: &Object) -> bool {
     object.functions.iter().any(|function| {
         let helpers = function.code.iter().filter_map(|insn| insn.helper());
-        helpers.into_iter().any(|helper| SENDING_HELPERS.contains(&helper)) || Verdicts::of(&function.code).may_be_tx()
+        helpers.into_iter().any(|helper| SENDING_HELPERS.contains(&helper))
+            || Verdicts::of(object, function).may_be_tx()
     })
 }
 
 /// Follows what a function returns backwards to where it is made.
 struct Verdicts<'a> {
-    code: &'a [Insn],
+    object: &'a Object,
+    function: &'a Function,
     /// Instructions after which each instruction may run.
     before: BTreeMap<usize, Vec<usize>>,
     /// Registers whose value before an instruction is returned.
@@ -31,7 +33,8 @@ struct Verdicts<'a> {
 }
 
 impl<'a> Verdicts<'a> {
-    fn of(code: &'a [Insn]) -> Self {
+    fn of(object: &'a Object, function: &'a Function) -> Self {
+        let code = &function.code;
         let mut before: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, insn) in code.iter().enumerate() {
             for next in successors(at, *insn) {
@@ -39,7 +42,7 @@ impl<'a> Verdicts<'a> {
             }
         }
         let exits = code.iter().enumerate().filter(|(_, insn)| insn.opcode == op::EXIT);
-        Verdicts { code, before, open: exits.map(|(at, _)| (at, 0)).collect(), seen: BTreeSet::new() }
+        Verdicts { object, function, before, open: exits.map(|(at, _)| (at, 0)).collect(), seen: BTreeSet::new() }
     }
 
     fn may_be_tx(mut self) -> bool {
@@ -58,13 +61,14 @@ impl<'a> Verdicts<'a> {
 
     /// Whether an instruction may put TX into the register. What it copies is followed further.
     fn may_set_tx(&mut self, at: usize, register: u8) -> bool {
-        let insn = self.code[at];
+        let insn = self.function.code[at];
         let (class, is_move) = (insn.opcode & 0x07, insn.opcode & 0xf0 == 0xb0);
         match class {
             0x05 if insn.opcode == op::CALL && register <= 5 => false,
             0x00 | 0x01 | 0x04 | 0x07 if insn.dst != register => self.follow(at, register),
             0x00 => insn.imm == TX,
-            0x01 => insn.src != STACK || self.may_spill_tx(insn.off),
+            0x01 if insn.src == STACK => self.may_spill_tx(insn.off),
+            0x01 => self.constant(at).is_none_or(|value| value == TX),
             0x04 | 0x07 if matches!(insn.opcode, op::MOV64_IMM | op::MOV32_IMM) => insn.imm == TX,
             0x04 | 0x07 if is_move => self.follow(at, insn.src),
             0x04 | 0x07 => true,
@@ -77,9 +81,23 @@ impl<'a> Verdicts<'a> {
         false
     }
 
+    /// The 32-bit value that a load reads, where it is one of read-only data whose address was loaded just before.
+    fn constant(&self, at: usize) -> Option<i32> {
+        let load = self.function.code[at];
+        let address = (0..at).rev().find(|before| {
+            let insn = self.function.code[*before];
+            insn.dst == load.src || insn.opcode == op::CALL || matches!(insn.opcode & 0x07, 0x05 | 0x06)
+        })?;
+        let Some(Target::Data(id, offset)) = self.function.target_of(address) else { return None };
+        let data = &self.object.data[id.0];
+        let Content::Bytes(bytes) = &data.content else { return None };
+        let place = usize::try_from(i64::from(offset) + i64::from(load.off)).ok().filter(|_| !data.writable)?;
+        Some(i32::from_le_bytes(*bytes.get(place..)?.first_chunk()?))
+    }
+
     /// Whether TX may be stored at this place of the stack.
     fn may_spill_tx(&mut self, off: i16) -> bool {
-        let stores: Vec<(usize, Insn)> = self.code.iter().copied().enumerate().collect();
+        let stores: Vec<(usize, Insn)> = self.function.code.iter().copied().enumerate().collect();
         let stores = stores.into_iter().filter(|(_, insn)| insn.dst == STACK && insn.off == off);
         let mut tx = false;
         for (at, insn) in stores {
@@ -112,6 +130,7 @@ fn successors(at: usize, insn: Insn) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::made::function;
+    use crate::object::{Data, DataId};
 
     fn sends(code: &[Insn]) -> bool {
         let mut function = function("main", "xdp", &[]);
@@ -141,6 +160,21 @@ mod tests {
         assert!(sends(
             &[&count[..], &[Insn::new(op::JEQ_IMM, 1, 0, 1, 0), Insn::new(op::MOV64_IMM, 0, 0, 0, 2)]].concat()
         ));
+    }
+
+    #[test]
+    fn read_only_data_is_what_it_says() {
+        let sends = |verdict: i32, writable| {
+            let mut main = function("main", "xdp", &[Target::Data(DataId(0), 0)]);
+            main.code.splice(2.., [Insn::new(op::LDX_W, 0, 1, 4, 0), Insn::new(op::EXIT, 0, 0, 0, 0)]);
+            let bytes = [[0; 4], verdict.to_le_bytes()].concat();
+            let (name, content) = (".rodata".to_string(), Content::Bytes(bytes));
+            let data = vec![Data { name, writable, align: 4, content, symbols: Vec::new() }];
+            may_transmit(&Object { functions: vec![main], data, ..Object::default() })
+        };
+        assert!(sends(3, false));
+        assert!(!sends(1, false));
+        assert!(sends(1, true));
     }
 
     #[test]
