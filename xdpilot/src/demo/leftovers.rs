@@ -74,11 +74,10 @@ fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
-/// Whether this process is a demo that runs. Ids are used again, so its program's name must be ours too.
+/// Whether this process is a demo that runs. Ids are used again, so its words must be a demo's.
 fn lives(pid: u32) -> bool {
-    let program = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-    let theirs = program(&pid.to_string());
-    theirs.is_some() && theirs == program("self")
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|byte| *byte == 0).any(|word| word == b"demo")
 }
 
 #[cfg(test)]
@@ -95,12 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_process_of_our_program_lives() {
-        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        assert!(!lives(child.id()));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(!lives(child.id()));
-        assert!(lives(std::process::id()));
+    fn only_a_demo_lives() {
+        let spawn = |words: &[&str]| {
+            std::process::Command::new("sh").args(words).stdin(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        let (mut demo, mut other) = (spawn(&["-c", "read line", "demo"]), spawn(&["-c", "read line"]));
+        assert!(lives(demo.id()));
+        assert!(!lives(other.id()));
+        for child in [&mut demo, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(!lives(child.id()));
+        }
     }
 }
