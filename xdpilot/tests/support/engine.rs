@@ -46,9 +46,11 @@ pub(crate) fn names(engine: &str) -> Names {
 }
 
 impl Names {
-    /// Shell that removes the empty cgroups which the engine leaves.
+    /// Shell that removes the cgroups which the engine leaves. Nothing tells when the last helper of a container has
+    /// left its own (Podman's conmon outlives it by a moment), so it is tried again for five seconds.
     pub(crate) fn remove_cgroups(&self) -> String {
-        format!("find /sys/fs/cgroup -depth -type d -path '*/{}*' -exec rmdir {{}} +", self.id)
+        let remove = format!("find /sys/fs/cgroup -depth -type d -path '*/{}*' -exec rmdir {{}} +", self.id);
+        format!("for attempt in $(seq 100); do {remove} && break; sleep 0.05; done")
     }
 }
 
