@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -95,13 +96,21 @@ fn mounts_are_private() -> bool {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<fs::File>);
 
-/// Waits for the lock. It is one on the folder itself, so that nothing is left on disk.
-pub fn lock() -> Result<Lock> {
-    let what = || Error::failed(format!("lock {}", root().display()));
-    let folder = fs::File::open(root()).map_err(|error| what().kernel(error.to_string()))?;
-    let lock = Flock::lock(folder, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| bpf::error(errno as i32, format!("lock {}", root().display())))?;
-    Ok(Lock(lock))
+/// Takes the lock, and calls `busy` before it waits for another process. It is one on the folder itself, so that
+/// nothing is left on disk.
+///
+/// # Errors
+/// The folder is not there, or may not be opened.
+pub fn lock(busy: impl FnOnce()) -> Result<Lock> {
+    let what = || format!("lock {}", root().display());
+    let folder = fs::File::open(root()).map_err(|error| Error::failed(what()).kernel(error.to_string()))?;
+    let lock = Flock::lock(folder, FlockArg::LockExclusiveNonblock).or_else(|(folder, errno)| {
+        if errno == Errno::EWOULDBLOCK {
+            busy();
+        }
+        Flock::lock(folder, FlockArg::LockExclusive)
+    });
+    lock.map(Lock).map_err(|(_, errno)| bpf::error(errno as i32, what()))
 }
 
 /// Removes a pin or an empty folder of pins; no error where there is none.

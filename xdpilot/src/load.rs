@@ -180,7 +180,7 @@ struct Done<'a> {
 /// # Errors
 /// All places are as before.
 pub fn load(source: &Source, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
-    let _lock = pins::ensure_mounted().and_then(|()| pins::lock()).ok();
+    let _lock = pins::ensure_mounted().ok().and_then(|()| state::lock());
     sweep::sweep();
     // All places are looked at before anything is done to one.
     let standing: Vec<_> = places.iter().map(|place| attach::free(place, order.wish)).collect::<Result<_>>()?;

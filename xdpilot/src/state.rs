@@ -9,7 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use xdpilot_core::error::Result;
-use xdpilot_kernel::pins::{self, BPFFS};
+use xdpilot_kernel::pins::{self, BPFFS, Lock};
+
+/// Takes the lock under which interfaces and pins change; says so where another command has it.
+///
+/// None where there is no BPF file system to lock: then there are no pins either.
+pub fn lock() -> Option<Lock> {
+    pins::lock(|| eprintln!("note: waiting for another xdpilot command to end")).ok()
+}
 
 /// The folder of all pins.
 pub fn folder() -> PathBuf {

@@ -5,11 +5,11 @@ use std::io::Write;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
-use xdpilot_kernel::pins;
 
 use crate::attach::{self, Standing};
 use crate::detach::{self, Removed};
 use crate::place::{self, Place, Traffic};
+use crate::state;
 use crate::sweep;
 use crate::target::Target;
 
@@ -55,7 +55,7 @@ struct Document {
 /// There is no such place, or the kernel refuses to let a program go.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let places = place::resolve_all(&args.targets, args.traffic)?;
-    let _lock = pins::lock().ok();
+    let _lock = state::lock();
     // What a killed command left may use the maps whose pins are to go.
     sweep::sweep();
     let wanted = |standing: &Standing| {

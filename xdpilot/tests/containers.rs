@@ -132,7 +132,7 @@ fn a_restart_is_survived(engine: &Arc<TestEngine>) {
     let link = Path::new(answer["link"].as_str().unwrap());
     assert_eq!(link.parent(), Some(Path::new("/sys/fs/bpf/xdpilot")));
     // Until the dead pin was seen, the commands of other tests must not remove it.
-    let lock = pins::lock().unwrap();
+    let lock = pins::lock(|| {}).unwrap();
     container.restart();
     let deadline = Instant::now() + Duration::from_secs(10);
     while Link::open_pinned(link).unwrap().info().unwrap().xdp_ifindex().is_some() {

@@ -144,7 +144,7 @@ fn pins_of(pid: u32) -> Vec<PathBuf> {
 /// Kills a demo; whether it left a namespace or a directory, and how many pins.
 fn kill(demo: &mut Child) -> (bool, usize) {
     // Until it was seen, no other test's demo must clean it: that takes the program off first.
-    let _lock = pins::lock().unwrap();
+    let _lock = pins::lock(|| {}).unwrap();
     demo.kill().unwrap();
     assert_eq!(demo.wait().unwrap().code(), None, "it was over before it was killed");
     (left_behind(demo.id()), pins_of(demo.id()).len())

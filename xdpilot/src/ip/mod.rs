@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 use xdpilot_core::elf;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::modernize::Choice;
-use xdpilot_kernel::{pins, program};
+use xdpilot_kernel::program;
 
 use crate::attach::{self, Standing, Wish};
 use crate::detach;
@@ -80,7 +80,7 @@ fn object(place: &Place, file: &Path, order: Order) -> Result<Vec<String>> {
 
 /// Attaches a pinned program, or takes off what stands in the mode, and puts back what loading that changed.
 fn change(place: &Place, wish: Wish, pin: Option<&Path>) -> Result<Vec<String>> {
-    let _lock = pins::lock().ok();
+    let _lock = state::lock();
     let before = standing_with_records(place)?;
     let pinned = pin.map(program::open_pinned).transpose()?;
     let source = pin.map_or(String::new(), |path| path.display().to_string());

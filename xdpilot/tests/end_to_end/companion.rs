@@ -79,7 +79,7 @@ fn root_a_companion_left_alone_is_taken_off_by_the_next_command() {
     let (pair, other) = (Pair::new(), Pair::new());
     let answer = load(&example("bounce"), &pair.target(), &[]);
     // Until it was seen, the commands of other tests must not take it off.
-    let lock = pins::lock().unwrap();
+    let lock = pins::lock(|| {}).unwrap();
     tool(&format!("bpftool link detach pinned {}", answer["link"].as_str().unwrap()));
     assert!(pair.near.xdp("near0").is_some());
     drop(lock);

@@ -84,7 +84,7 @@ fn root_a_pin_that_was_there_before_stays() {
     let object = build(&pinning_dropper(&name, 2));
     let pin = Path::new(TC).join("globals").join(&name);
     // Another test may be removing the folder.
-    let lock = pins::lock().unwrap();
+    let lock = pins::lock(|| {}).unwrap();
     fs::create_dir_all(pin.parent().unwrap()).unwrap();
     let create = format!("bpftool map create {} type array key 4 value 8 entries 1 name theirs", pin.display());
     tool(&create);
