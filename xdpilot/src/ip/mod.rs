@@ -27,8 +27,14 @@ use words::Action;
   xdpilot ip -force link set dev veth0 xdpgeneric obj filter.o program xdp_filter verbose
   xdpilot ip link set dev veth0 xdp off")]
 pub struct Args {
-    /// [-force] [-netns NS] link set [dev] IF xdp|xdpdrv|xdpgeneric|xdpoffload obj FILE [sec S] [program P] [verbose] | pinned PATH | off
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "WORDS")]
+    /// The words of ip(8).
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "WORDS",
+        help = "[-force] [-netns NS] link set [dev] IF xdp|xdpdrv|xdpgeneric|xdpoffload obj FILE [sec S] [program P] [verbose] | pinned PATH | off"
+    )]
     words: Vec<String>,
 }
 
