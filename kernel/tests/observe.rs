@@ -200,6 +200,8 @@ fn root_holders_are_found_by_descriptor_and_by_pin() {
 
 #[test]
 fn root_the_bpf_file_system_of_an_ancestor_is_used_where_there_is_none() {
+    // The ancestor's: a fresh machine has none before something loads its first program.
+    pins::ensure_mounted().expect("mount");
     own_namespaces();
     let base = Path::new(pins::BPFFS);
     while pins::is_bpffs(base) {
