@@ -96,18 +96,16 @@ fn mounts_are_private() -> bool {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<fs::File>);
 
-/// Takes the lock, and calls `busy` before it waits for another process. It is one on the folder itself, so that
-/// nothing is left on disk.
+/// Takes the lock. Before it waits for another process it calls `busy`, and drops what that returns when the wait is
+/// over. The lock is one on the folder itself, so that nothing is left on disk.
 ///
 /// # Errors
 /// The folder is not there, or may not be opened.
-pub fn lock(busy: impl FnOnce()) -> Result<Lock> {
+pub fn lock<W>(busy: impl FnOnce() -> W) -> Result<Lock> {
     let what = || format!("lock {}", root().display());
     let folder = fs::File::open(root()).map_err(|error| Error::failed(what()).kernel(error.to_string()))?;
     let lock = Flock::lock(folder, FlockArg::LockExclusiveNonblock).or_else(|(folder, errno)| {
-        if errno == Errno::EWOULDBLOCK {
-            busy();
-        }
+        let _waiting = (errno == Errno::EWOULDBLOCK).then(busy);
         Flock::lock(folder, FlockArg::LockExclusive)
     });
     lock.map(Lock).map_err(|(_, errno)| bpf::error(errno as i32, what()))

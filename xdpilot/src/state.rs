@@ -7,15 +7,28 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use xdpilot_core::error::Result;
 use xdpilot_kernel::pins::{self, BPFFS, Lock};
 
-/// Takes the lock under which interfaces and pins change; says so where another command has it.
+/// Takes the lock under which interfaces and pins change; says so where another command has it for long.
 ///
 /// None where there is no BPF file system to lock: then there are no pins either.
 pub fn lock() -> Option<Lock> {
-    pins::lock(|| eprintln!("note: waiting for another xdpilot command to end")).ok()
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let busy = || {
+        let (over, wait) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("note: waiting for another xdpilot command to end");
+            }
+        });
+        over
+    };
+    pins::lock(busy).ok()
 }
 
 /// The folder of all pins.
