@@ -192,9 +192,9 @@ fn follow_legacy_pointers(file: &File<'_>, object: &mut Object, table: &MapTable
             if let Some(inner) = table.at(section, offset) {
                 object.maps[place.map.0].inner = Some(object.maps[inner.0].shape.clone());
             } else if let Some(path) = file.sections.get(section).map(|s| path_at(s.data, offset))
-                && path.starts_with("/sys/fs/bpf/")
+                && let pinning @ Pinning::Path(_) = legacy::pinned_at(path)
             {
-                object.maps[place.map.0].pinning = Pinning::Path(path.to_string());
+                object.maps[place.map.0].pinning = pinning;
             }
         }
     }

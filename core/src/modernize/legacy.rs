@@ -74,11 +74,19 @@ pub(crate) fn read(name: String, bytes: &[u8]) -> Map {
 /// gobpf: pinning 2 is below `NAMESPACE/globals`, 3 below `NAMESPACE`, both in `/sys/fs/bpf`.
 fn gobpf_pinning(name: &str, pinning: u32, namespace: &[u8]) -> Pinning {
     let namespace = crate::elf::text_at(namespace, 0);
-    let safe = !namespace.split('/').any(|part| part.is_empty() || part == "..");
     match pinning {
-        2 if safe => Pinning::Path(format!("/sys/fs/bpf/{namespace}/globals/{name}")),
-        3 if safe => Pinning::Path(format!("/sys/fs/bpf/{namespace}/{name}")),
+        2 => pinned_at(&format!("/sys/fs/bpf/{namespace}/globals/{name}")),
+        3 => pinned_at(&format!("/sys/fs/bpf/{namespace}/{name}")),
         _ => Pinning::None,
+    }
+}
+
+/// A path that an object names itself, where it stays below the BPF file system; none otherwise.
+pub(crate) fn pinned_at(path: &str) -> Pinning {
+    let inside = path.strip_prefix("/sys/fs/bpf/");
+    match inside.is_some_and(|inside| inside.split('/').all(|part| !matches!(part, "" | "." | ".."))) {
+        true => Pinning::Path(path.to_string()),
+        false => Pinning::None,
     }
 }
 
@@ -188,6 +196,14 @@ mod tests {
         connect(&mut all, &mut Budget::of_file(0)).unwrap();
         assert_eq!(all.maps[0].values, [(3, Slot::Map(MapId(2)))]);
         assert_eq!(all.maps[0].inner.as_ref().map(|shape| shape.kind), Some(map_type::HASH));
+    }
+
+    #[test]
+    fn a_path_of_the_object_s_own_stays_below_the_bpf_file_system() {
+        assert_eq!(pinned_at("/sys/fs/bpf/tool/map"), Pinning::Path("/sys/fs/bpf/tool/map".into()));
+        for path in ["/sys/fs/bpf/../../../etc/passwd", "/sys/fs/bpf/", "/sys/fs/bpf//map", "/etc/passwd", ""] {
+            assert_eq!(pinned_at(path), Pinning::None, "{path}");
+        }
     }
 
     #[test]
