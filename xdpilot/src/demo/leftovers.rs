@@ -82,6 +82,9 @@ fn lives(pid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -95,10 +98,16 @@ mod tests {
 
     #[test]
     fn only_a_demo_lives() {
+        // Its words are in /proc only once it runs, a moment after it was spawned.
         let spawn = |words: &[&str]| {
-            std::process::Command::new("sh").args(words).stdin(std::process::Stdio::piped()).spawn().unwrap()
+            let mut child =
+                Command::new("sh").args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut ready = [0];
+            child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+            child
         };
-        let (mut demo, mut other) = (spawn(&["-c", "read line", "demo"]), spawn(&["-c", "read line"]));
+        let script = "echo; read line";
+        let (mut demo, mut other) = (spawn(&["-c", script, "demo"]), spawn(&["-c", script]));
         assert!(lives(demo.id()));
         assert!(!lives(other.id()));
         for child in [&mut demo, &mut other] {
