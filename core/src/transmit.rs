@@ -97,8 +97,8 @@ impl<'a> Verdicts<'a> {
 
     /// Whether TX may be stored at this place of the stack.
     fn may_spill_tx(&mut self, off: i16) -> bool {
-        let stores: Vec<(usize, Insn)> = self.function.code.iter().copied().enumerate().collect();
-        let stores = stores.into_iter().filter(|(_, insn)| insn.dst == STACK && insn.off == off);
+        let code = self.function.code.iter().enumerate();
+        let stores = code.filter(|(_, insn)| insn.dst == STACK && insn.off == off);
         let mut tx = false;
         for (at, insn) in stores {
             match insn.opcode & 0x07 {

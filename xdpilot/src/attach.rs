@@ -216,24 +216,16 @@ fn attach_in_mode(place: &Place, program: &Program, mode: Mode) -> Result<Attach
 }
 
 fn replace(place: &Place, program: &Program, old: &Old) -> Result<Attached> {
-    let Old { standing: Standing { mode, link, .. }, held } = old;
-    let mode = *mode;
-    if link.is_some() {
-        let path = place.link_path();
-        Link::open_pinned(&path)?.update(program.loaded.entry(), Some(held.as_fd()))?;
-        return Ok(Attached { mode, link: Some(path), notes: Vec::new() });
-    }
-    let attachment = Attachment {
-        index: place.interface.index,
-        name: &place.interface.name,
-        mode: Some(mode),
-        program: Some(program.loaded.entry()),
-        expected: Expected::Program(held.as_fd()),
-    };
-    let explained = |error| explained(place, Stage::Attach, Some(mode), &program.source, error);
-    place.namespace.run(|| attachment.apply()).map_err(explained)?;
+    let mode = old.standing.mode;
+    let link = old.standing.link.is_some().then(|| place.link_path());
+    let attached = Attached { mode, link, notes: Vec::new() };
+    exchange(place, &attached, program.loaded.entry(), old.held.as_fd()).map_err(|error| match attached.link {
+        Some(_) => error,
+        None => explained(place, Stage::Attach, Some(mode), &program.source, error),
+    })?;
     let note = "attached by netlink, as the program before it was: only so the replacement is atomic";
-    Ok(Attached { mode, link: None, notes: vec![note.to_string()] })
+    let notes = if attached.link.is_none() { vec![note.to_string()] } else { Vec::new() };
+    Ok(Attached { notes, ..attached })
 }
 
 /// Puts a replaced program back.
@@ -241,20 +233,22 @@ fn replace(place: &Place, program: &Program, old: &Old) -> Result<Attached> {
 /// # Errors
 /// Somebody else changed the interface meanwhile.
 pub fn restore(place: &Place, attached: &Attached, new: &Program, old: &Old) -> Result<()> {
-    let held = &old.held;
-    match &attached.link {
-        Some(path) => Link::open_pinned(path)?.update(held.as_fd(), Some(new.loaded.entry())),
-        None => {
-            let attachment = Attachment {
-                index: place.interface.index,
-                name: &place.interface.name,
-                mode: Some(attached.mode),
-                program: Some(held.as_fd()),
-                expected: Expected::Program(new.loaded.entry()),
-            };
-            place.namespace.run(|| attachment.apply())
-        }
+    exchange(place, attached, old.held.as_fd(), new.loaded.entry())
+}
+
+/// Puts one program in the place of another, atomically, and only while that one stands there.
+fn exchange(place: &Place, attached: &Attached, program: BorrowedFd<'_>, expected: BorrowedFd<'_>) -> Result<()> {
+    if let Some(path) = &attached.link {
+        return Link::open_pinned(path)?.update(program, Some(expected));
     }
+    let attachment = Attachment {
+        index: place.interface.index,
+        name: &place.interface.name,
+        mode: Some(attached.mode),
+        program: Some(program),
+        expected: Expected::Program(expected),
+    };
+    place.namespace.run(|| attachment.apply())
 }
 
 /// The error for a place that is taken: by what, by whom, and how to get it.
