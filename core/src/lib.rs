@@ -6,9 +6,12 @@
 
 pub mod asm;
 pub mod btf;
+pub mod cond;
 pub mod diagnose;
 pub mod elf;
 pub mod error;
+pub mod eval;
+pub mod filter;
 pub mod link;
 pub mod listing;
 pub mod map_types;
@@ -16,6 +19,9 @@ pub mod modernize;
 pub mod near;
 pub mod object;
 pub mod pass;
+pub mod policy;
+pub mod problem;
+pub mod rules;
 pub mod transmit;
 
 #[cfg(test)]

@@ -1,0 +1,195 @@
+//! What a filter expression means: a condition over the bytes of one packet.
+//!
+//! This is the form in which the evaluator, the planner and the code generator know a condition. It has no protocol
+//! names, only loads and comparisons, in the order in which they are made.
+//!
+//! **Faults.** A load beyond the end of the packet, and a division by zero, end the whole condition: it does not hold,
+//! whatever stands around it, also under a `not`. That is the meaning that classic BPF gives to a filter
+//! (McCanne and Jacobson, *The BSD Packet Filter*, 1993; `pcapint_filter` of libpcap), and why order matters: what is not evaluated
+//! cannot fault. `And` and `Or` evaluate their left side first, and the right side only if it decides.
+
+/// A condition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Cond {
+    /// Holds always, or never.
+    Always(bool),
+    /// Compares two unsigned 32-bit numbers.
+    Compare(Value, Relation, Value),
+    /// Whether a part of the packet is an element of set [`Member::set`].
+    In(Member),
+    /// Whether the chain of headers that begins at a network header reaches this protocol.
+    Chain(Chain),
+    /// Holds where the other does not.
+    Not(Box<Cond>),
+    /// Both hold; the right side is evaluated only where the left one holds.
+    And(Box<Cond>, Box<Cond>),
+    /// One holds; the right side is evaluated only where the left one does not hold.
+    Or(Box<Cond>, Box<Cond>),
+}
+
+/// How two numbers are compared, unsigned. The other three relations are these under [`Cond::Not`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Relation {
+    /// Equal.
+    Equal,
+    /// The left one is greater.
+    Greater,
+    /// The left one is greater or equal.
+    GreaterEqual,
+}
+
+/// An unsigned 32-bit number; arithmetic wraps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// The number itself.
+    Const(u32),
+    /// The length of the packet in bytes, from the Ethernet header on.
+    Length,
+    /// The index of the interface on which the packet arrived; a fault where it is not known.
+    Ifindex,
+    /// Bytes of the packet.
+    Load(Load),
+    /// Arithmetic on two numbers.
+    Arithmetic(Box<Value>, Operator, Box<Value>),
+    /// Two's complement.
+    Negative(Box<Value>),
+}
+
+/// Arithmetic of [`Value`], unsigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "their names say it")]
+pub enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    /// By zero: a fault.
+    Divide,
+    /// By zero: a fault.
+    Modulo,
+    And,
+    Or,
+    Xor,
+    /// By 32 or more: zero.
+    ShiftLeft,
+    /// By 32 or more: zero.
+    ShiftRight,
+}
+
+/// Bytes of the packet as a number in network byte order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Load {
+    /// Where they are.
+    pub at: Place,
+    /// How many they are.
+    pub width: Width,
+}
+
+/// How many bytes a load takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "their names say it")]
+pub enum Width {
+    One = 1,
+    Two = 2,
+    Four = 4,
+}
+
+/// An offset from the first byte of the Ethernet header. The sum does not wrap: a place beyond 2^32 is beyond any packet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The part that depends on the packet.
+    pub base: Option<Box<Value>>,
+    /// The constant part, in bytes.
+    pub offset: u32,
+}
+
+/// A test for membership in a set. Too few bytes for the key are a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// Index of the set in [`crate::rules::Rules::sets`].
+    pub set: usize,
+    /// Which elements of the set are meant.
+    pub part: Part,
+    /// Where the key begins; [`Part::size`] tells how long it is.
+    pub at: Place,
+}
+
+/// The kinds of elements that a set may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// IPv4 prefixes; the key is an address.
+    V4,
+    /// IPv6 prefixes; the key is an address.
+    V6,
+    /// Ranges of ports; the key is a port.
+    Port,
+    /// Ethernet addresses.
+    Mac,
+}
+
+/// The header chain of `ip protochain` and `ip6 protochain`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chain {
+    /// IPv6 (next headers) or IPv4 (only authentication headers are walked).
+    pub v6: bool,
+    /// Where the IP header begins.
+    pub at: Place,
+    /// The protocol that is looked for.
+    pub protocol: u8,
+}
+
+impl Part {
+    /// Length of the key in bytes.
+    pub fn size(self) -> u32 {
+        match self {
+            Part::V4 => 4,
+            Part::V6 => 16,
+            Part::Port => 2,
+            Part::Mac => 6,
+        }
+    }
+}
+
+impl Place {
+    /// A place at a fixed offset.
+    pub fn fixed(offset: u32) -> Self {
+        Place { base: None, offset }
+    }
+}
+
+impl Cond {
+    /// Compares the bytes at a fixed offset with a constant.
+    pub fn equals(offset: u32, width: Width, value: u32) -> Self {
+        Cond::Compare(Value::load(offset, width), Relation::Equal, Value::Const(value))
+    }
+
+    /// Holds where this does not.
+    #[must_use]
+    pub fn negate(self) -> Self {
+        Cond::Not(Box::new(self))
+    }
+
+    /// Both hold; `other` is evaluated second.
+    #[must_use]
+    pub fn and(self, other: Cond) -> Self {
+        Cond::And(Box::new(self), Box::new(other))
+    }
+
+    /// One holds; `other` is evaluated second.
+    #[must_use]
+    pub fn or(self, other: Cond) -> Self {
+        Cond::Or(Box::new(self), Box::new(other))
+    }
+}
+
+impl Value {
+    /// The bytes at a fixed offset.
+    pub fn load(offset: u32, width: Width) -> Self {
+        Value::Load(Load { at: Place::fixed(offset), width })
+    }
+
+    /// Arithmetic on this and another.
+    #[must_use]
+    pub fn with(self, operator: Operator, other: Value) -> Self {
+        Value::Arithmetic(Box::new(self), operator, Box::new(other))
+    }
+}

@@ -1,0 +1,131 @@
+//! What a condition says of a packet.
+
+use crate::cond::{Chain, Cond, Load, Member, Operator, Place, Relation, Value, Width};
+use crate::policy::Element;
+
+/// What a condition may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The packet from its Ethernet header on.
+    pub packet: &'a [u8],
+    /// The interface on which it arrived, where that is known.
+    pub ifindex: Option<u32>,
+    /// The elements of the sets.
+    pub sets: &'a [Vec<Element>],
+}
+
+/// A load beyond the packet, or a division by zero: the whole condition does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fault;
+
+/// Whether the condition holds; a fault says no.
+pub fn holds(cond: &Cond, view: View<'_>) -> bool {
+    view.test(cond) == Ok(true)
+}
+
+impl View<'_> {
+    fn test(self, cond: &Cond) -> Result<bool, Fault> {
+        Ok(match cond {
+            Cond::Always(constant) => *constant,
+            Cond::Compare(left, relation, right) => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                match relation {
+                    Relation::Equal => left == right,
+                    Relation::Greater => left > right,
+                    Relation::GreaterEqual => left >= right,
+                }
+            }
+            Cond::In(member) => self.member(member)?,
+            Cond::Chain(chain) => self.chain(chain)?,
+            Cond::Not(inner) => !self.test(inner)?,
+            Cond::And(left, right) => self.test(left)? && self.test(right)?,
+            Cond::Or(left, right) => self.test(left)? || self.test(right)?,
+        })
+    }
+
+    fn value(self, value: &Value) -> Result<u32, Fault> {
+        match value {
+            Value::Const(constant) => Ok(*constant),
+            Value::Length => Ok(u32::try_from(self.packet.len()).unwrap_or(u32::MAX)),
+            Value::Ifindex => self.ifindex.ok_or(Fault),
+            Value::Load(Load { at, width }) => self.number(self.place(at)?, *width),
+            Value::Negative(inner) => Ok(self.value(inner)?.wrapping_neg()),
+            Value::Arithmetic(left, operator, right) => compute(self.value(left)?, *operator, self.value(right)?),
+        }
+    }
+
+    /// An offset into the packet.
+    fn place(self, place: &Place) -> Result<usize, Fault> {
+        let base = place.base.as_ref().map_or(Ok(0), |base| self.value(base))?;
+        Ok(base as usize + place.offset as usize)
+    }
+
+    fn number(self, at: usize, width: Width) -> Result<u32, Fault> {
+        let bytes = self.packet.get(at..at + width as usize).ok_or(Fault)?;
+        Ok(bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+    }
+
+    fn member(self, member: &Member) -> Result<bool, Fault> {
+        let at = self.place(&member.at)?;
+        let key = self.packet.get(at..at + member.part.size() as usize).ok_or(Fault)?;
+        let elements = self.sets.get(member.set).map(Vec::as_slice).unwrap_or_default();
+        Ok(elements.iter().any(|element| contains(element, key)))
+    }
+
+    /// Walks the headers as libpcap's `gen_protochain` does.
+    fn chain(self, chain: &Chain) -> Result<bool, Fault> {
+        let start = self.place(&chain.at)?;
+        let byte = |at: usize| self.number(at, Width::One);
+        let (mut protocol, mut at) = if chain.v6 {
+            (byte(start + 6)?, start + 40)
+        } else {
+            (byte(start + 9)?, start + 4 * (byte(start)? & 0xf) as usize)
+        };
+        loop {
+            const NO_NEXT_HEADER: u32 = 59;
+            const AUTHENTICATION: u32 = 51;
+            if protocol == u32::from(chain.protocol) {
+                return Ok(true);
+            }
+            match protocol {
+                NO_NEXT_HEADER => return Ok(false),
+                0 | 43 | 44 | 60 if chain.v6 => {
+                    (protocol, at) = (byte(at)?, at + 8 * (byte(at + 1)? as usize + 1));
+                }
+                AUTHENTICATION => (protocol, at) = (byte(at)?, at + 4 * (byte(at + 1)? as usize + 2)),
+                _ => return Ok(false),
+            }
+        }
+    }
+}
+
+fn compute(left: u32, operator: Operator, right: u32) -> Result<u32, Fault> {
+    Ok(match operator {
+        Operator::Add => left.wrapping_add(right),
+        Operator::Subtract => left.wrapping_sub(right),
+        Operator::Multiply => left.wrapping_mul(right),
+        Operator::Divide => left.checked_div(right).ok_or(Fault)?,
+        Operator::Modulo => left.checked_rem(right).ok_or(Fault)?,
+        Operator::And => left & right,
+        Operator::Or => left | right,
+        Operator::Xor => left ^ right,
+        Operator::ShiftLeft => left.checked_shl(right).unwrap_or(0),
+        Operator::ShiftRight => left.checked_shr(right).unwrap_or(0),
+    })
+}
+
+/// Whether a key is (within) an element; elements of other kinds contain no such key.
+fn contains(element: &Element, key: &[u8]) -> bool {
+    match element {
+        Element::V4(address, length) => key.len() == 4 && same_bits(&address.octets(), key, *length),
+        Element::V6(address, length) => key.len() == 16 && same_bits(&address.octets(), key, *length),
+        Element::Ports(range) => <[u8; 2]>::try_from(key).is_ok_and(|key| range.contains(&u16::from_be_bytes(key))),
+        Element::Mac(address) => key == address,
+    }
+}
+
+/// Whether the first `length` bits are the same.
+fn same_bits(left: &[u8], right: &[u8], length: u8) -> bool {
+    let bit = |bytes: &[u8], at: usize| bytes.get(at / 8).is_some_and(|byte| byte & (0x80 >> (at % 8)) != 0);
+    (0..usize::from(length)).all(|at| bit(left, at) == bit(right, at))
+}
