@@ -19,6 +19,7 @@ pub mod modernize;
 pub mod near;
 pub mod object;
 pub mod pass;
+pub mod plan;
 pub mod policy;
 pub mod problem;
 pub mod rules;
