@@ -138,3 +138,6 @@ fn decide(verdict: &Verdict, rule: Option<usize>, samples: Vec<Sample>, packet: 
     }
     Outcome { verdict: verdict.clone(), rule, samples }
 }
+
+#[cfg(test)]
+mod tests;
