@@ -18,6 +18,7 @@ pub mod map_types;
 pub mod modernize;
 pub mod near;
 pub mod object;
+pub mod packet;
 pub mod pass;
 pub mod plan;
 pub mod policy;
