@@ -22,6 +22,7 @@ pub mod pass;
 pub mod policy;
 pub mod problem;
 pub mod rules;
+pub mod trampoline;
 pub mod transmit;
 
 #[cfg(test)]
