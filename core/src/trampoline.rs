@@ -6,9 +6,10 @@
 //! metadata), copies the next packet's head into it and jumps. What it costs is known by letting it jump to a program
 //! that does nothing.
 
-use crate::asm::{Insn, call, op};
+use crate::asm::build::{Alu, Asm, If, Label, Size};
+use crate::error::Result;
 use crate::modernize::map_type;
-use crate::object::{Declaration, Function, Map, MapId, Object, Pinning, Reference, Shape, Target};
+use crate::object::{Declaration, Function, Map, MapId, Object, Pinning, Shape};
 
 /// Name of the program that is repeated.
 pub const TRAMPOLINE: &str = "xdpilot_bench";
@@ -71,7 +72,10 @@ pub fn packet(head: &[u8], length: usize) -> Vec<u8> {
 
 /// The object of the trampoline over so many packets, and of the empty program. A program array takes programs of one
 /// kind only: `frags` says whether the programs that are measured take packets of several buffers.
-pub fn object(packets: u32, frags: bool) -> Object {
+///
+/// # Errors
+/// Never: its labels are bound.
+pub fn object(packets: u32, frags: bool) -> Result<Object> {
     let mut object = Object { license: Some("Dual MIT/GPL".into()), ..Object::default() };
     let array = |kind, value_size, max_entries| Shape { kind, key_size: 4, value_size, max_entries, ..Shape::default() };
     let maps = [
@@ -81,12 +85,15 @@ pub fn object(packets: u32, frags: bool) -> Object {
     ];
     let [state, trace, target] = maps.map(|(name, shape)| add_map(&mut object, name, shape));
     let section = if frags { "xdp.frags" } else { "xdp" };
-    let mut code = Code::default();
-    code.trampoline(state, trace, target, packets);
-    add_function(&mut object, TRAMPOLINE, section, code);
-    let empty = vec![Insn::new(op::MOV64_IMM, 0, 0, 0, PASS), Insn::new(op::EXIT, 0, 0, 0, 0)];
-    add_function(&mut object, EMPTY, section, Code { insns: empty, references: Vec::new() });
-    object
+    let mut asm = Asm::default();
+    let failed = asm.label();
+    let asm = Trampoline { asm, failed }.write(state, trace, target, packets);
+    add_function(&mut object, TRAMPOLINE, section, asm)?;
+    let mut empty = Asm::default();
+    empty.mov_imm(0, PASS);
+    empty.exit();
+    add_function(&mut object, EMPTY, section, empty)?;
+    Ok(object)
 }
 
 fn add_map(object: &mut Object, name: &str, shape: Shape) -> MapId {
@@ -101,7 +108,8 @@ fn add_map(object: &mut Object, name: &str, shape: Shape) -> MapId {
     MapId(object.maps.len() - 1)
 }
 
-fn add_function(object: &mut Object, name: &str, section: &str, code: Code) {
+fn add_function(object: &mut Object, name: &str, section: &str, asm: Asm) -> Result<()> {
+    let code = asm.finish()?;
     let btf = object.btf.get_or_insert_default();
     let context = crate::modernize::context_pointer(btf);
     let func_type = Some(btf.add_function(name, &[("ctx", context)]));
@@ -111,152 +119,125 @@ fn add_function(object: &mut Object, name: &str, section: &str, code: Code) {
         start: 0,
         global: true,
         hidden: false,
-        code: code.insns,
+        code: code.code,
         references: code.references,
         func_type,
         lines: Vec::new(),
         core: Vec::new(),
         broken: None,
     });
+    Ok(())
 }
 
-/// Instructions under construction. Registers: r6 context, r7 state, r8 the packet's value.
-#[derive(Default)]
-struct Code {
-    insns: Vec<Insn>,
-    references: Vec<Reference>,
+/// The trampoline in the making. Registers: r6 context, r7 state, r8 the packet's value.
+struct Trampoline {
+    asm: Asm,
+    /// Where the failure is counted.
+    failed: Label,
 }
 
-/// A jump whose end is not known yet.
-struct Jump(usize);
-
-const JNE_IMM: u8 = 0x55;
-const JLT_IMM: u8 = 0xa5;
-const AND64_IMM: u8 = 0x57;
-const ST_W: u8 = 0x62;
-
-impl Code {
-    fn trampoline(&mut self, state: MapId, trace: MapId, target: MapId, packets: u32) {
-        self.copy(6, 1);
-        self.emit(ST_W, 10, 0, -4, 0);
-        let no_state = self.lookup(state);
-        self.copy(7, 0);
-        let mut failed = vec![self.reset_metadata()];
-        failed.push(self.reset_start());
+impl Trampoline {
+    fn write(mut self, state: MapId, trace: MapId, target: MapId, packets: u32) -> Asm {
+        let no_state = self.asm.label();
+        self.asm.mov(6, 1);
+        self.asm.store_imm(Size::W, 10, -4, 0);
+        self.lookup(state, no_state);
+        self.asm.mov(7, 0);
+        self.reset_metadata();
+        self.reset_start();
         self.next_index(packets);
-        failed.push(self.lookup(trace));
-        self.copy(8, 0);
-        failed.push(self.set_length());
-        failed.push(self.set_bytes());
-        self.copy(1, 6);
-        self.load_map(2, target);
-        self.emit(op::MOV64_IMM, 3, 0, 0, 0);
-        self.emit(op::CALL, 0, call::HELPER, 0, TAIL_CALL);
-        failed.into_iter().for_each(|jump| self.land(jump));
-        self.emit(op::LDX_DW, 1, 7, FAILURES as i16, 0);
-        self.emit(op::ADD64_IMM, 1, 0, 0, 1);
-        self.emit(op::STX_DW, 7, 1, FAILURES as i16, 0);
-        self.land(no_state);
-        self.emit(op::MOV64_IMM, 0, 0, 0, 0);
-        self.emit(op::EXIT, 0, 0, 0, 0);
+        self.lookup(trace, self.failed);
+        self.asm.mov(8, 0);
+        self.set_length();
+        self.set_bytes();
+        self.asm.mov(1, 6);
+        self.asm.load_map(2, target);
+        self.asm.mov_imm(3, 0);
+        self.asm.call(TAIL_CALL);
+        self.asm.bind(self.failed);
+        self.asm.load(Size::DW, 1, 7, FAILURES as i16);
+        self.asm.alu64_imm(Alu::Add, 1, 1);
+        self.asm.store(Size::DW, 7, FAILURES as i16, 1);
+        self.asm.bind(no_state);
+        self.asm.mov_imm(0, 0);
+        self.asm.exit();
+        self.asm
     }
 
     /// Takes off metadata that a program put before the packet.
-    fn reset_metadata(&mut self) -> Jump {
-        self.emit(op::LDX_W, 2, 6, DATA, 0);
-        self.emit(op::LDX_W, 1, 6, DATA_META, 0);
-        self.emit(op::SUB64_REG, 2, 1, 0, 0);
-        self.adjust(ADJUST_META)
+    fn reset_metadata(&mut self) {
+        self.asm.load(Size::W, 2, 6, DATA);
+        self.asm.load(Size::W, 1, 6, DATA_META);
+        self.asm.alu64(Alu::Sub, 2, 1);
+        self.adjust(ADJUST_META);
     }
 
     /// Moves the packet's start to where it was at the first run. An address becomes a number by way of memory.
-    fn reset_start(&mut self) -> Jump {
-        self.emit(op::LDX_W, 1, 6, DATA, 0);
-        self.emit(op::STX_DW, 7, 1, NOW, 0);
-        self.emit(op::LDX_DW, 1, 7, NOW, 0);
-        self.emit(op::LDX_DW, 2, 7, ORIGIN, 0);
-        let known = self.jump(JNE_IMM, 2, 0);
-        self.emit(op::STX_DW, 7, 1, ORIGIN, 0);
-        self.copy(2, 1);
-        self.land(known);
-        self.emit(op::SUB64_REG, 2, 1, 0, 0);
-        self.adjust(ADJUST_HEAD)
+    fn reset_start(&mut self) {
+        let known = self.asm.label();
+        self.asm.load(Size::W, 1, 6, DATA);
+        self.asm.store(Size::DW, 7, NOW, 1);
+        self.asm.load(Size::DW, 1, 7, NOW);
+        self.asm.load(Size::DW, 2, 7, ORIGIN);
+        self.asm.jump_imm(If::Ne, 2, 0, known);
+        self.asm.store(Size::DW, 7, ORIGIN, 1);
+        self.asm.mov(2, 1);
+        self.asm.bind(known);
+        self.asm.alu64(Alu::Sub, 2, 1);
+        self.adjust(ADJUST_HEAD);
     }
 
-    /// Puts the packet's index on the stack and the one after it into the state.
+    /// Puts the packet's index on the stack, and the one after it into the state.
     fn next_index(&mut self, packets: u32) {
-        self.emit(op::LDX_W, 1, 7, NEXT, 0);
-        self.emit(op::STX_W, 10, 1, -4, 0);
-        self.emit(op::ADD64_IMM, 1, 0, 0, 1);
-        let more = self.jump(JLT_IMM, 1, packets as i32);
-        self.emit(op::MOV64_IMM, 1, 0, 0, 0);
-        self.land(more);
-        self.emit(op::STX_W, 7, 1, NEXT, 0);
+        let more = self.asm.label();
+        self.asm.load(Size::W, 1, 7, NEXT);
+        self.asm.store(Size::W, 10, -4, 1);
+        self.asm.alu64_imm(Alu::Add, 1, 1);
+        self.asm.jump32_imm(If::Lt, 1, packets, more);
+        self.asm.mov_imm(1, 0);
+        self.asm.bind(more);
+        self.asm.store(Size::W, 7, NEXT, 1);
     }
 
-    fn set_length(&mut self) -> Jump {
-        self.emit(op::LDX_W, 1, 6, DATA_END, 0);
-        self.emit(op::LDX_W, 3, 6, DATA, 0);
-        self.emit(op::SUB64_REG, 1, 3, 0, 0);
-        self.emit(op::LDX_W, 2, 8, LENGTH, 0);
-        self.emit(op::SUB64_REG, 2, 1, 0, 0);
-        self.adjust(ADJUST_TAIL)
+    fn set_length(&mut self) {
+        self.asm.load(Size::W, 1, 6, DATA_END);
+        self.asm.load(Size::W, 3, 6, DATA);
+        self.asm.alu64(Alu::Sub, 1, 3);
+        self.asm.load(Size::W, 2, 8, LENGTH);
+        self.asm.alu64(Alu::Sub, 2, 1);
+        self.adjust(ADJUST_TAIL);
     }
 
-    fn set_bytes(&mut self) -> Jump {
-        self.copy(1, 6);
-        self.emit(op::MOV64_IMM, 2, 0, 0, 0);
-        self.copy(3, 8);
-        self.emit(op::ADD64_IMM, 3, 0, 0, BYTES);
+    fn set_bytes(&mut self) {
+        self.asm.mov(1, 6);
+        self.asm.mov_imm(2, 0);
+        self.asm.mov(3, 8);
+        self.asm.alu64_imm(Alu::Add, 3, BYTES);
         // So that the verifier sees 1 to HEAD bytes.
-        self.emit(op::LDX_W, 4, 8, LAST, 0);
-        self.emit(AND64_IMM, 4, 0, 0, HEAD as i32 - 1);
-        self.emit(op::ADD64_IMM, 4, 0, 0, 1);
-        self.emit(op::CALL, 0, call::HELPER, 0, STORE_BYTES);
-        self.jump(JNE_IMM, 0, 0)
+        self.asm.load(Size::W, 4, 8, LAST);
+        self.asm.alu64_imm(Alu::And, 4, HEAD as i32 - 1);
+        self.asm.alu64_imm(Alu::Add, 4, 1);
+        self.asm.call(STORE_BYTES);
+        self.asm.jump_imm(If::Ne, 0, 0, self.failed);
     }
 
-    /// Calls a helper that moves an end of the packet by r2 bytes, unless that is 0; jumps where it fails.
-    fn adjust(&mut self, helper: i32) -> Jump {
-        self.emit(op::MOV64_IMM, 0, 0, 0, 0);
-        let nothing = self.jump(op::JEQ_IMM, 2, 0);
-        self.copy(1, 6);
-        self.emit(op::CALL, 0, call::HELPER, 0, helper);
-        self.land(nothing);
-        self.jump(JNE_IMM, 0, 0)
+    /// Calls a helper that moves an end of the packet by r2 bytes, unless that is 0.
+    fn adjust(&mut self, helper: i32) {
+        let nothing = self.asm.label();
+        self.asm.jump_imm(If::Eq, 2, 0, nothing);
+        self.asm.mov(1, 6);
+        self.asm.call(helper);
+        self.asm.jump_imm(If::Ne, 0, 0, self.failed);
+        self.asm.bind(nothing);
     }
 
-    /// Looks up the index that is on the stack; jumps where there is none.
-    fn lookup(&mut self, map: MapId) -> Jump {
-        self.load_map(1, map);
-        self.copy(2, 10);
-        self.emit(op::ADD64_IMM, 2, 0, 0, -4);
-        self.emit(op::CALL, 0, call::HELPER, 0, MAP_LOOKUP);
-        self.jump(op::JEQ_IMM, 0, 0)
-    }
-
-    fn load_map(&mut self, register: u8, map: MapId) {
-        self.references.push(Reference { insn: self.insns.len(), target: Target::Map(map) });
-        self.emit(op::LD_IMM64, register, 0, 0, 0);
-        self.insns.push(Insn::default());
-    }
-
-    fn copy(&mut self, dst: u8, src: u8) {
-        self.emit(op::MOV64_REG, dst, src, 0, 0);
-    }
-
-    fn emit(&mut self, opcode: u8, dst: u8, src: u8, off: i16, imm: i32) {
-        self.insns.push(Insn::new(opcode, dst, src, off, imm));
-    }
-
-    fn jump(&mut self, opcode: u8, dst: u8, imm: i32) -> Jump {
-        self.emit(opcode, dst, 0, 0, imm);
-        Jump(self.insns.len() - 1)
-    }
-
-    /// Makes the jump end here.
-    fn land(&mut self, Jump(at): Jump) {
-        self.insns[at].off = (self.insns.len() - at - 1) as i16;
+    /// Looks up the index that is on the stack.
+    fn lookup(&mut self, map: MapId, none: Label) {
+        self.asm.load_map(1, map);
+        self.asm.mov(2, 10);
+        self.asm.alu64_imm(Alu::Add, 2, -4);
+        self.asm.call(MAP_LOOKUP);
+        self.asm.jump_imm(If::Eq, 0, 0, none);
     }
 }
 
@@ -279,7 +260,7 @@ mod tests {
     #[test]
     fn the_object_survives_its_file() {
         for frags in [false, true] {
-            let (read, _) = elf::read(&elf::write(&object(5, frags))).unwrap();
+            let (read, _) = elf::read(&elf::write(&object(5, frags).unwrap())).unwrap();
             let names: Vec<_> = read.functions.iter().map(|f| (f.name.as_str(), f.section.as_str())).collect();
             let section = if frags { "xdp.frags" } else { "xdp" };
             assert_eq!(names, [(TRAMPOLINE, section), (EMPTY, section)]);
