@@ -20,6 +20,7 @@ pub mod near;
 pub mod object;
 pub mod packet;
 pub mod pass;
+pub mod pcap;
 pub mod policy;
 pub mod problem;
 pub mod rules;
