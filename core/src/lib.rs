@@ -21,6 +21,7 @@ pub mod near;
 pub mod object;
 pub mod packet;
 pub mod pass;
+pub mod pcap;
 pub mod plan;
 pub mod policy;
 pub mod problem;
