@@ -115,15 +115,8 @@ impl Subject {
             return Self::open(&name, id);
         }
         let read = source::read(source)?;
-        let wanted = Wanted {
-            elf: &read.elf,
-            name: &read.name,
-            choice,
-            bare: true,
-            ifindex: 0,
-            offload: false,
-            verbose: false,
-        };
+        let wanted =
+            Wanted { elf: &read.elf, name: &read.name, choice, bare: true, ifindex: 0, offload: false, verbose: false };
         let record = Record { source: name.clone(), ..Record::default() };
         let facts = Facts { source: Some(name.clone()), ..Facts::default() };
         let mut program = prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))?;
@@ -150,8 +143,7 @@ impl Subject {
 
 fn report(trace: &Trace, subjects: &[Subject]) -> Result<Report> {
     let pinned = Pinned::here()?;
-    let counts: Vec<Verdicts> =
-        subjects.iter().map(|subject| verdicts(trace, subject.fd())).collect::<Result<_>>()?;
+    let counts: Vec<Verdicts> = subjects.iter().map(|subject| verdicts(trace, subject.fd())).collect::<Result<_>>()?;
     let mut lanes: Vec<Lane<'_>> =
         subjects.iter().map(|subject| Lane::new(trace, subject.fd())).collect::<Result<_>>()?;
     measure(&mut lanes)?;
