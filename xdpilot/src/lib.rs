@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod bench;
+pub mod capture;
 pub mod cli;
 pub mod companion;
 pub mod demo;

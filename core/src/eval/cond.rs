@@ -116,7 +116,7 @@ pub(crate) fn compute(left: u32, operator: Operator, right: u32) -> Option<u32> 
 }
 
 /// Whether a key is (within) an element; elements of other kinds contain no such key.
-fn contains(element: &Element, key: &[u8]) -> bool {
+pub(super) fn contains(element: &Element, key: &[u8]) -> bool {
     match element {
         Element::V4(address, length) => key.len() == 4 && same_bits(&address.octets(), key, *length),
         Element::V6(address, length) => key.len() == 16 && same_bits(&address.octets(), key, *length),
