@@ -17,10 +17,13 @@ pub mod offload;
 pub mod owners;
 pub mod pins;
 pub mod program;
+pub mod ring_buffer;
 pub mod stats;
+pub mod tcx;
 pub mod terminal;
 pub mod test_run;
 pub mod veth;
+pub mod watch;
 pub mod xdp_features;
 pub mod xdp_netlink;
 

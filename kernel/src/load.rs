@@ -30,6 +30,16 @@ pub enum Device {
     Offload(u32),
 }
 
+/// Which packets a program sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hook {
+    /// Those that arrive: an XDP program.
+    #[default]
+    Xdp,
+    /// Those that leave: a classifier (`sched_cls`) for [`crate::link::Link::attach_egress`].
+    Egress,
+}
+
 /// What to load.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
@@ -39,6 +49,8 @@ pub struct Request<'a> {
     pub name: &'a str,
     /// The name of the entry program.
     pub entry: &'a str,
+    /// Where the entry program will stand.
+    pub hook: Hook,
     /// Names of further programs to load: members of prog arrays. Those of no known section are loaded as XDP.
     pub also: &'a [&'a str],
     /// The interface that the programs are tied to.
@@ -167,7 +179,10 @@ fn choose_programs(object: &mut OpenObject, request: &Request<'_>) -> Result<()>
         }
         missing.retain(|other| *other != name);
         if request.entry == name || program.prog_type() == ProgramType::Unspec {
-            program.set_prog_type(ProgramType::Xdp);
+            program.set_prog_type(match request.hook {
+                Hook::Xdp => ProgramType::Xdp,
+                Hook::Egress => ProgramType::SchedCls,
+            });
         }
         if request.verbose {
             program.set_log_level(1);
