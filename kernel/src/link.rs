@@ -80,6 +80,11 @@ impl LinkInfo {
         }
     }
 
+    /// Whether it stands on an interface: none does any more where the interface is gone, or it was detached.
+    pub fn is_alive(&self) -> bool {
+        self.xdp_ifindex().or(self.egress_ifindex()).is_some()
+    }
+
     /// The interface of a living link to packets that leave, an index in the interface's own namespace.
     pub fn egress_ifindex(&self) -> Option<u32> {
         match self.kind {

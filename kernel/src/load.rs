@@ -30,14 +30,14 @@ pub enum Device {
     Offload(u32),
 }
 
-/// Which packets a program sees.
+/// What kind of program the entry is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hook {
-    /// Those that arrive: an XDP program.
+pub enum ProgramKind {
+    /// An XDP program: it sees packets that arrive.
     #[default]
     Xdp,
-    /// Those that leave: a classifier (`sched_cls`) for [`crate::link::Link::attach_egress`].
-    Egress,
+    /// A classifier (`sched_cls`), for [`crate::link::Link::attach_egress`]: it sees packets that leave.
+    Classifier,
 }
 
 /// What to load.
@@ -49,8 +49,8 @@ pub struct Request<'a> {
     pub name: &'a str,
     /// The name of the entry program.
     pub entry: &'a str,
-    /// Where the entry program will stand.
-    pub hook: Hook,
+    /// What kind of program that is.
+    pub kind: ProgramKind,
     /// Names of further programs to load: members of prog arrays. Those of no known section are loaded as XDP.
     pub also: &'a [&'a str],
     /// The interface that the programs are tied to.
@@ -179,9 +179,9 @@ fn choose_programs(object: &mut OpenObject, request: &Request<'_>) -> Result<()>
         }
         missing.retain(|other| *other != name);
         if request.entry == name || program.prog_type() == ProgramType::Unspec {
-            program.set_prog_type(match request.hook {
-                Hook::Xdp => ProgramType::Xdp,
-                Hook::Egress => ProgramType::SchedCls,
+            program.set_prog_type(match request.kind {
+                ProgramKind::Xdp => ProgramType::Xdp,
+                ProgramKind::Classifier => ProgramType::SchedCls,
             });
         }
         if request.verbose {

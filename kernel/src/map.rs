@@ -129,18 +129,25 @@ impl Map {
     /// Sets the value of `key`, whether it was there or not. Sizes as in [`Map::lookup`]; for prog arrays and
     /// maps of maps the value is a descriptor's number.
     pub fn update(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let ret = self.set(key, value, libbpf_sys::BPF_ANY)?;
+        bpf::check(ret, || self.doing("set an element of")).map(drop)
+    }
+
+    /// Sets the value of `key` where it is not there yet; false where it is.
+    pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        match self.set(key, value, libbpf_sys::BPF_NOEXIST)? {
+            ret if ret == -libc::EEXIST => Ok(false),
+            ret => bpf::check(ret, || self.doing("add an element to")).map(|_| true),
+        }
+    }
+
+    fn set(&self, key: &[u8], value: &[u8], flags: u32) -> Result<i32> {
         self.check_size("key", key, self.info.key_size as usize)?;
         self.check_size("value", value, self.value_bytes)?;
         // SAFETY: key and value have the sizes that the kernel takes for this map.
-        let ret = unsafe {
-            libbpf_sys::bpf_map_update_elem(
-                self.fd.as_raw_fd(),
-                pointer(key),
-                pointer(value),
-                u64::from(libbpf_sys::BPF_ANY),
-            )
-        };
-        bpf::check(ret, || self.doing("set an element of")).map(drop)
+        Ok(unsafe {
+            libbpf_sys::bpf_map_update_elem(self.fd.as_raw_fd(), pointer(key), pointer(value), u64::from(flags))
+        })
     }
 
     /// Removes `key`; false where it was not there. Array maps refuse it (EINVAL).

@@ -7,14 +7,14 @@ mod common;
 
 use common::{HEAD, compile, own_namespaces, run, unique, veth};
 use xdpilot_kernel::link::{Link, LinkKind};
-use xdpilot_kernel::load::{Hook, Loaded, Request, load};
+use xdpilot_kernel::load::{Loaded, ProgramKind, Request, load};
 use xdpilot_kernel::test_run::{TestRun, run as test_run};
 use xdpilot_kernel::{pins, tcx};
 
 /// A classifier that returns this.
 fn classifier(verdict: i32) -> Loaded {
     let elf = compile(&format!("{HEAD} SEC(\"tc\") int out(struct __sk_buff *skb) {{ return {verdict}; }}"));
-    load(&Request { elf: &elf, name: "out", entry: "out", hook: Hook::Egress, ..Request::default() }).expect("load")
+    load(&Request { elf: &elf, name: "out", entry: "out", kind: ProgramKind::Classifier, ..Request::default() }).expect("load")
 }
 
 #[test]

@@ -46,7 +46,8 @@ fn root_thousands_of_elements_are_set_listed_and_removed() {
         let mut keys: Vec<Vec<u8>> = (0..5000).map(key).collect();
         map.update_all(keys.iter().map(|key| (&key[..], &[1, 0, 0, 0][..]))).expect("update");
         let mut seen = map.keys().expect("keys");
-        (keys.sort(), seen.sort());
+        keys.sort();
+        seen.sort();
         assert!(keys == seen, "{name}: {} keys", seen.len());
         let more = [key(5000), key(5001)];
         let error = map.update_all(more.iter().map(|key| (&key[..], &[1, 0, 0, 0][..]))).expect_err("it is full");

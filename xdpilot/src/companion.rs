@@ -15,6 +15,7 @@ use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::program::ProgramInfo;
 use xdpilot_kernel::{pins, veth};
 
+use crate::direction::Direction;
 use crate::place::Place;
 use crate::record::Record;
 use crate::state;
@@ -52,7 +53,7 @@ pub fn dismiss(place: &Place) -> Result<bool> {
     let Some((namespace, peer)) = place.peer() else { return Ok(false) };
     let there = record_on(&peer)?.is_some_and(|record| record.companion);
     if there {
-        take_off(&state::link_path(namespace.inode(), peer.index))?;
+        take_off(&state::link_path(Direction::Ingress, namespace.inode(), peer.index))?;
     }
     Ok(there)
 }
@@ -75,7 +76,7 @@ fn put(namespace: &Namespace, interface: &Interface, target: &str) -> Result<()>
     record.attach_to(&mut object);
     let elf = elf::write(&object);
     let loaded = load(&Request { elf: &elf, name: "xdpilot", entry: pass::NAME, ..Request::default() })?;
-    let path = state::link_path(namespace.inode(), interface.index);
+    let path = state::link_path(Direction::Ingress, namespace.inode(), interface.index);
     state::make_folder(&state::folder())?;
     pins::remove(&path)?;
     namespace.run(|| Link::attach_xdp(loaded.entry(), interface.index, Mode::Native.flag()))?.pin(&path)

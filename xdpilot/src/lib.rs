@@ -6,6 +6,7 @@ pub mod cli;
 pub mod companion;
 pub mod demo;
 pub mod detach;
+pub mod direction;
 pub mod dispatcher;
 pub mod doctor;
 pub mod engine;

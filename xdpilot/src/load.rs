@@ -14,6 +14,7 @@ use xdpilot_kernel::pins;
 use crate::attach::{self, Attached, Old, Wish};
 use crate::companion;
 use crate::detach;
+use crate::direction::{Direction, Hook};
 use crate::place::{self, Place, Traffic};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
@@ -46,6 +47,9 @@ pub struct Args {
     /// Packets going to a container, or coming from it
     #[arg(long, value_enum, default_value_t)]
     traffic: Traffic,
+    /// The packets that the program sees: those that arrive, or (policies only) those that leave
+    #[arg(long, value_enum, default_value_t)]
+    direction: Direction,
     /// Take the place of the program that stands there, with no packet unfiltered in between
     #[arg(long)]
     replace: bool,
@@ -141,7 +145,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let places = place::resolve_all(&args.targets, args.traffic)?;
     let order = Order {
         choice: Choice { program: args.program.clone(), section: args.section.clone(), first: false },
-        wish: Wish { mode: args.mode.mode(), replace: args.replace, netlink: false },
+        wish: Wish { mode: args.mode.mode(), replace: args.replace, netlink: false, direction: args.direction },
         bare: args.bare,
         verbose: args.verbose,
     };
@@ -258,7 +262,7 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
         }
         program.loaded.map(name)?.pin(&path)?;
     }
-    if program.sends && attached.mode == Mode::Native {
+    if program.sends && attached.hook == Hook::Xdp(Mode::Native) {
         match companion::accompany(place) {
             Ok(false) => {}
             Ok(true) => {
@@ -283,7 +287,8 @@ fn undo(done: &Done<'_>) {
             attach::restore(place, attached, program, old)
         }
         None => {
-            attach::standing(place).and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
+            attach::standing(place, attached.hook.direction())
+            .and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
         }
     };
     state::remove_maps(program.loaded.info().id);
@@ -320,7 +325,7 @@ fn finish(done: Done<'_>) -> Outcome {
         program: info.name.clone(),
         id: info.id,
         tag: info.tag.clone(),
-        mode: attached.mode.to_string(),
+        mode: attached.hook.to_string(),
         link: attached.link,
         counted: program.wrapped,
         replaced,

@@ -14,6 +14,7 @@ use xdpilot_kernel::owners::Owners;
 use xdpilot_kernel::program::ProgramInfo;
 
 use super::snapshot::{Component, InterfaceStatus, Owner, ProgramStatus, Runs, Snapshot, VerdictCount};
+use crate::direction::Direction;
 use crate::dispatcher;
 use crate::engine::{self, Engine};
 use crate::record::{self, Counts, Record};
@@ -203,7 +204,7 @@ impl<'a> Sampler<'a> {
         let link = match fitting[..] {
             [] => return Owner::Netlink,
             [only] => only.id,
-            [first, ..] => Link::open_pinned(&state::link_path(netns, ifindex))
+            [first, ..] => Link::open_pinned(&state::link_path(Direction::Ingress, netns, ifindex))
                 .and_then(|link| link.info())
                 .ok()
                 .filter(held)
