@@ -1,5 +1,6 @@
 //! BPF instructions (RFC 9669) as values.
 
+pub mod build;
 mod disasm;
 pub mod helpers;
 

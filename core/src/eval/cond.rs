@@ -50,7 +50,9 @@ impl View<'_> {
             Value::Ifindex => self.ifindex.ok_or(Fault),
             Value::Load(Load { at, width }) => self.number(self.place(at)?, *width),
             Value::Negative(inner) => Ok(self.value(inner)?.wrapping_neg()),
-            Value::Arithmetic(left, operator, right) => compute(self.value(left)?, *operator, self.value(right)?),
+            Value::Arithmetic(left, operator, right) => {
+                compute(self.value(left)?, *operator, self.value(right)?).ok_or(Fault)
+            }
         }
     }
 
@@ -99,13 +101,14 @@ impl View<'_> {
     }
 }
 
-fn compute(left: u32, operator: Operator, right: u32) -> Result<u32, Fault> {
-    Ok(match operator {
+/// The result of an operation; none for a division by zero.
+pub(crate) fn compute(left: u32, operator: Operator, right: u32) -> Option<u32> {
+    Some(match operator {
         Operator::Add => left.wrapping_add(right),
         Operator::Subtract => left.wrapping_sub(right),
         Operator::Multiply => left.wrapping_mul(right),
-        Operator::Divide => left.checked_div(right).ok_or(Fault)?,
-        Operator::Modulo => left.checked_rem(right).ok_or(Fault)?,
+        Operator::Divide => left.checked_div(right)?,
+        Operator::Modulo => left.checked_rem(right)?,
         Operator::And => left & right,
         Operator::Or => left | right,
         Operator::Xor => left ^ right,

@@ -1,3 +1,143 @@
 //! The reference evaluator: what a policy does with a packet, obvious and slow.
+//!
+//! What it says is what a policy means: the generated program's verdicts, bytes, counters and samples must equal it.
 
+pub mod checksum;
 pub mod cond;
+pub mod limit;
+mod rewrite;
+mod set;
+
+use std::collections::HashMap;
+
+pub use rewrite::{assign, reflect};
+
+use crate::policy::{Action, Element, Verdict};
+use crate::rules::Rules;
+use cond::View;
+
+/// A policy at work: its rules, and what changes while it runs.
+#[derive(Clone, Debug)]
+pub struct Machine<'a> {
+    rules: &'a Rules,
+    /// The elements of each set.
+    sets: Vec<Vec<Element>>,
+    /// Packets and bytes of each rule; the last are those that no rule decided.
+    hits: Vec<(u64, u64)>,
+    /// For each rule that samples, the packets that it has seen.
+    sampled: Vec<u64>,
+    /// For each rule that limits, the stored time of each key, in nanoseconds.
+    limits: Vec<HashMap<Vec<u8>, u64>>,
+}
+
+/// What happened to a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its fate; what exceeds a limit is dropped.
+    pub verdict: Verdict,
+    /// The rule that decided; none where it was the default.
+    pub rule: Option<usize>,
+    /// What was copied on the way.
+    pub samples: Vec<Sample>,
+}
+
+/// A copy of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The rule that took it.
+    pub rule: usize,
+    /// The packet's length at that moment.
+    pub length: usize,
+    /// Its first bytes at that moment, all or as many as the rule asks for.
+    pub bytes: Vec<u8>,
+}
+
+impl<'a> Machine<'a> {
+    /// The policy before its first packet.
+    pub fn new(rules: &'a Rules) -> Self {
+        Machine {
+            rules,
+            sets: rules.sets.iter().map(|set| set.elements.clone()).collect(),
+            hits: vec![(0, 0); rules.rules.len() + 1],
+            sampled: vec![0; rules.rules.len()],
+            limits: vec![HashMap::new(); rules.rules.len()],
+        }
+    }
+
+    /// Runs the rules over a packet, which is rewritten as they say. `now` is in nanoseconds, `ifindex` the interface
+    /// where it arrived, where that is known.
+    ///
+    /// Counters and limits go by the packet's length at arrival, whatever was pushed or popped since; conditions and
+    /// samples see the packet as it is when their turn comes.
+    pub fn run(&mut self, packet: &mut Vec<u8>, now: u64, ifindex: Option<u32>) -> Outcome {
+        let length = packet.len() as u64;
+        let mut samples = Vec::new();
+        let rules = self.rules;
+        for (index, rule) in rules.rules.iter().enumerate() {
+            if !cond::holds(&rule.cond, View { packet, ifindex, sets: &self.sets }) {
+                continue;
+            }
+            self.hit(index, length);
+            match &rule.action {
+                Action::Count(_) => {}
+                Action::Sample { one_in, snap } => samples.extend(self.sample(index, *one_in, *snap, packet)),
+                Action::Set(assignment) => assign(assignment, packet),
+                Action::Limit(limit) => {
+                    let stored = self.limits[index].entry(limit::key(&limit.per, packet)).or_default();
+                    if !limit::admits(limit, stored, now, length) {
+                        return Outcome { verdict: Verdict::Drop, rule: Some(index), samples };
+                    }
+                }
+                Action::Verdict(verdict) => return decide(verdict, Some(index), samples, packet),
+            }
+        }
+        self.hit(rules.rules.len(), length);
+        decide(&rules.default, None, samples, packet)
+    }
+
+    /// Packets and bytes for which a rule's condition held; those of the default have the number of rules as index.
+    pub fn hits(&self, rule: usize) -> (u64, u64) {
+        self.hits.get(rule).copied().unwrap_or_default()
+    }
+
+    /// Adds an element to a set, by its index; whether that changed anything.
+    pub fn insert(&mut self, set: usize, element: Element) -> bool {
+        self.sets.get_mut(set).is_some_and(|elements| set::insert(elements, element))
+    }
+
+    /// Takes an element out of a set, by its index; whether that changed anything. A prefix has to be there as such; of
+    /// ports those that are there go.
+    pub fn remove(&mut self, set: usize, element: &Element) -> bool {
+        self.sets.get_mut(set).is_some_and(|elements| set::remove(elements, element))
+    }
+
+    /// The elements of the sets, as conditions see them.
+    pub fn sets(&self) -> &[Vec<Element>] {
+        &self.sets
+    }
+
+    fn hit(&mut self, rule: usize, length: u64) {
+        let (packets, bytes) = &mut self.hits[rule];
+        *packets += 1;
+        *bytes += length;
+    }
+
+    /// The first packet of a rule is copied, and then each `one_in`-th.
+    fn sample(&mut self, rule: usize, one_in: u32, snap: Option<u32>, packet: &[u8]) -> Option<Sample> {
+        let seen = self.sampled[rule];
+        self.sampled[rule] += 1;
+        let captured = snap.map_or(packet.len(), |snap| packet.len().min(snap as usize));
+        let taken = seen.is_multiple_of(u64::from(one_in.max(1)));
+        taken.then(|| Sample { rule, length: packet.len(), bytes: packet[..captured].to_vec() })
+    }
+}
+
+fn decide(verdict: &Verdict, rule: Option<usize>, samples: Vec<Sample>, packet: &mut [u8]) -> Outcome {
+    if *verdict == Verdict::Reflect {
+        reflect(packet);
+    }
+    Outcome { verdict: verdict.clone(), rule, samples }
+}
+
+#[cfg(test)]
+mod tests;

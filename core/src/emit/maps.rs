@@ -1,0 +1,165 @@
+//! The maps of an emitted object, and their names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Clock, Direction, Options};
+use crate::btf::identifier;
+use crate::cond::Part;
+use crate::modernize::map_type;
+use crate::object::{Declaration, Map, MapId, Object, Pinning, Shape};
+use crate::policy::{Action, Key, Limit};
+use crate::rules::Rules;
+
+/// Hits by rule: key = the rule's index (the default's is the number of rules), value = packets and bytes, each a `u64`.
+pub const RULES: &str = "xdpilot_rules";
+/// The interfaces that rules redirect to: key = the index in [`Rules::targets`], value = the interface's index.
+pub const TARGETS: &str = "xdpilot_targets";
+/// Sampled packets: a head of four `u32` (rule, length of the packet, bytes captured, zero), then the captured bytes.
+pub const SAMPLES: &str = "xdpilot_samples";
+/// The time in nanoseconds, where the program is made for tests.
+pub const CLOCK: &str = "xdpilot_clock";
+
+/// The kernel keeps so many characters of a map's name.
+const NAME: usize = 15;
+/// The most elements of a set, unless it begins with more than half of that.
+const ELEMENTS: u32 = 65_536;
+/// The most keys of a limit; the least recently used goes for a new one.
+const KEYS: u32 = 65_536;
+/// Bytes of a bitmap of all ports.
+pub(super) const PORTS: u32 = 8192;
+const LRU_HASH: u32 = 9;
+const NO_PREALLOC: u32 = 1;
+
+/// The maps by what they are for.
+#[derive(Debug, Default)]
+pub(super) struct Maps {
+    pub(super) rules: Option<MapId>,
+    pub(super) targets: Option<MapId>,
+    pub(super) samples: Option<MapId>,
+    pub(super) clock: Option<MapId>,
+    pub(super) sets: BTreeMap<(usize, Part), MapId>,
+    /// By rule.
+    pub(super) limits: BTreeMap<usize, MapId>,
+    /// By rule.
+    pub(super) sample_counts: BTreeMap<usize, MapId>,
+}
+
+/// The name of the map of a rule's limit.
+pub fn limit_map_name(rule: usize) -> String {
+    format!("limit_{rule}")
+}
+
+/// The name of the map that counts packets for a rule's samples.
+pub fn sample_map_name(rule: usize) -> String {
+    format!("sample_{rule}")
+}
+
+/// The name of the map that holds the elements of one kind of set `set`.
+pub fn set_map_name(rules: &Rules, set: usize, part: Part) -> String {
+    let suffix = match part {
+        Part::V4 => "_v4",
+        Part::V6 => "_v6",
+        Part::Port => "_port",
+        Part::Mac => "_mac",
+    };
+    // The longest suffix, so that all maps of a set begin with the same words.
+    let room = NAME - "_port".len();
+    let cut = |index: usize| -> String { identifier(&rules.sets[index].name).chars().take(room).collect() };
+    let name = cut(set);
+    let twins = (0..rules.sets.len()).filter(|other| cut(*other) == name).count();
+    if twins == 1 && !name.starts_with("xdpilot") {
+        return name + suffix;
+    }
+    let number = set.to_string();
+    let head: String = name.chars().take(room - number.len() - 1).collect();
+    format!("{head}_{number}{suffix}")
+}
+
+/// Adds the maps that the rules need.
+pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps {
+    let mut maps = Maps::default();
+    let shape = |kind, key_size, value_size, max_entries| Shape {
+        kind,
+        key_size,
+        value_size,
+        max_entries,
+        ..Shape::default()
+    };
+    let mut add = |name: String, shape| {
+        object.maps.push(Map {
+            name,
+            shape,
+            inner: None,
+            values: Vec::new(),
+            pinning: Pinning::None,
+            declaration: Declaration::Generated,
+        });
+        MapId(object.maps.len() - 1)
+    };
+    let count = rules.rules.len() as u32;
+    if options.counters {
+        maps.rules = Some(add(RULES.into(), shape(map_type::PERCPU_ARRAY, 4, 16, count + 1)));
+    }
+    let targets = rules.targets().len() as u32;
+    if targets > 0 {
+        let kind = match options.direction {
+            Direction::Ingress => map_type::DEVMAP,
+            Direction::Egress => map_type::ARRAY,
+        };
+        maps.targets = Some(add(TARGETS.into(), shape(kind, 4, 4, targets)));
+    }
+    for (index, set) in rules.sets.iter().enumerate() {
+        for part in set.parts.iter().collect::<BTreeSet<_>>() {
+            let shape = set_shape(*part, set.elements.len() as u32);
+            maps.sets.insert((index, *part), add(set_map_name(rules, index, *part), shape));
+        }
+    }
+    for (index, rule) in rules.rules.iter().enumerate() {
+        match &rule.action {
+            Action::Limit(limit) => {
+                let shape = match limit.per.is_empty() {
+                    true => shape(map_type::ARRAY, 4, 8, 1),
+                    false => shape(LRU_HASH, key_size(limit), 8, KEYS),
+                };
+                maps.limits.insert(index, add(limit_map_name(index), shape));
+                if options.clock == Clock::Given && maps.clock.is_none() {
+                    maps.clock = Some(add(CLOCK.into(), Shape { kind: map_type::ARRAY, key_size: 4, value_size: 8, max_entries: 1, ..Shape::default() }));
+                }
+            }
+            Action::Sample { .. } => {
+                maps.sample_counts.insert(index, add(sample_map_name(index), shape(map_type::PERCPU_ARRAY, 4, 8, 1)));
+                if maps.samples.is_none() {
+                    maps.samples = Some(add(SAMPLES.into(), shape(map_type::PERF_EVENT_ARRAY, 4, 4, 0)));
+                }
+            }
+            Action::Verdict(_) | Action::Count(_) | Action::Set(_) => {}
+        }
+    }
+    maps
+}
+
+fn set_shape(part: Part, elements: u32) -> Shape {
+    let max_entries = ELEMENTS.max(elements.saturating_mul(2));
+    let shape = Shape { value_size: 4, max_entries, ..Shape::default() };
+    match part {
+        Part::V4 => Shape { kind: map_type::LPM_TRIE, key_size: 8, flags: NO_PREALLOC, ..shape },
+        Part::V6 => Shape { kind: map_type::LPM_TRIE, key_size: 20, flags: NO_PREALLOC, ..shape },
+        Part::Mac => Shape { kind: map_type::HASH, key_size: 6, flags: NO_PREALLOC, ..shape },
+        Part::Port => Shape { kind: map_type::ARRAY, key_size: 4, value_size: PORTS, max_entries: 1, ..shape },
+    }
+}
+
+/// The length of a limit's key in bytes: the family in 4 bytes, then the parts, padded to a multiple of 4.
+pub(super) fn key_size(limit: &Limit) -> u32 {
+    let parts: u32 = limit.per.iter().map(|key| u32::from(part_size(*key))).sum();
+    (4 + parts).next_multiple_of(4)
+}
+
+/// The length of a part of a limit's key in bytes.
+pub(super) fn part_size(key: Key) -> u16 {
+    match key {
+        Key::Src | Key::Dst => 16,
+        Key::SrcPort | Key::DstPort => 2,
+        Key::Protocol => 1,
+    }
+}

@@ -1,0 +1,167 @@
+//! The code generator: a plan becomes a BPF object.
+//!
+//! **Contract.** Registers between pieces of code:
+//!
+//! | register | holds |
+//! | --- | --- |
+//! | r6 | the context (`struct xdp_md`, `struct __sk_buff`) |
+//! | r7 | the first byte of the packet |
+//! | r8 | the end of the packet's first buffer |
+//! | r9 | behind a match: the index of the rule that decides |
+//! | r0 to r5 | free; lost by calls |
+//!
+//! r7 and r8 are loaded anew behind everything that may move the packet. The stack is laid out in [`stack`].
+
+mod action;
+mod chain;
+mod cond;
+mod frame;
+mod layers;
+mod limit;
+mod maps;
+mod node;
+mod rewrite;
+mod stack;
+mod table;
+mod value;
+
+pub use maps::{CLOCK, RULES, SAMPLES, TARGETS, limit_map_name, sample_map_name, set_map_name};
+
+use crate::asm::build::Asm;
+use crate::btf::{Btf, identifier};
+use crate::error::Result;
+use crate::object::{Function, Line, Object, TEXT};
+use crate::plan::{self, Plan};
+use crate::rules::Rules;
+
+/// Which way the packets go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Into the interface: XDP.
+    #[default]
+    Ingress,
+    /// Out of it: TCX.
+    Egress,
+}
+
+/// What tells the time to limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// `bpf_ktime_get_ns`.
+    #[default]
+    Kernel,
+    /// The map [`CLOCK`], for tests.
+    Given,
+}
+
+/// What a caller decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which way the packets go.
+    pub direction: Direction,
+    /// Whether hits are counted by rule.
+    pub counters: bool,
+    /// What tells the time to limits.
+    pub clock: Clock,
+    /// Strategies of the planner.
+    pub plan: plan::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (direction, clock) = (Direction::Ingress, Clock::Kernel);
+        Options { direction, counters: true, clock, plan: plan::Options::default() }
+    }
+}
+
+/// Plans the rules and generates their object.
+///
+/// # Errors
+/// The policy needs more code than a program can hold.
+pub fn compile(rules: &Rules, options: &Options) -> Result<Object> {
+    emit(rules, &plan::plan(rules, options.plan), options)
+}
+
+/// Generates the object of a plan. Its first function is the program.
+///
+/// # Errors
+/// The policy needs more code than a program can hold.
+pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
+    let mut object = Object { license: Some("Dual MIT/GPL".into()), ..Object::default() };
+    let maps = maps::add(&mut object, rules, options);
+    let mut functions = layers::Functions::default();
+    object.functions.push(function(&identifier(&rules.name), section(options.direction)));
+    functions.add(&mut object, rules, options)?;
+    let mut emitter = Emitter {
+        asm: Asm::default(),
+        rules,
+        options,
+        maps: &maps,
+        functions: &functions,
+        data: &mut object.data,
+        growth: frame::growth(rules, options),
+    };
+    emitter.program(plan);
+    let code = emitter.asm.finish()?;
+    let btf = object.btf.get_or_insert_default();
+    describe(&mut object.functions[0], btf, rules, &code.lines, options.direction);
+    (object.functions[0].code, object.functions[0].references) = (code.code, code.references);
+    Ok(object)
+}
+
+/// Where the program goes.
+fn section(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "xdp.frags",
+        Direction::Egress => "tc",
+    }
+}
+
+/// A function without code.
+fn function(name: &str, section: &str) -> Function {
+    Function {
+        name: name.into(),
+        section: section.into(),
+        start: 0,
+        global: section != TEXT,
+        hidden: false,
+        code: Vec::new(),
+        references: Vec::new(),
+        func_type: None,
+        lines: Vec::new(),
+        core: Vec::new(),
+        broken: None,
+    }
+}
+
+/// The program's type, and the rules as its source lines.
+fn describe(function: &mut Function, btf: &mut Btf, rules: &Rules, lines: &[(usize, usize)], direction: Direction) {
+    let context = match direction {
+        Direction::Ingress => crate::modernize::context_pointer(btf),
+        Direction::Egress => layers::skb_pointer(btf),
+    };
+    function.func_type = Some(btf.add_function(&function.name, &[("ctx", context)]));
+    let file = btf.add_text(&rules.file);
+    let default = format!("default {}", rules.default);
+    let texts: Vec<_> = rules.rules.iter().map(|rule| (rule.text.as_str(), rule.line)).collect();
+    let texts: Vec<_> = texts.into_iter().chain([(default.as_str(), rules.default_line)]).collect();
+    let head = btf.add_text(&format!("policy {}", rules.name));
+    let offsets: Vec<_> = texts.iter().map(|(text, _)| btf.add_text(text)).collect();
+    function.lines.push(Line { insn: 0, file, text: head, position: 0 });
+    for (insn, index) in lines.iter().filter(|(insn, _)| *insn > 0) {
+        let position = texts[*index].1.min(u32::MAX >> 10) << 10;
+        function.lines.push(Line { insn: *insn, file, text: offsets[*index], position });
+    }
+}
+
+/// Writes the program.
+struct Emitter<'a> {
+    asm: Asm,
+    rules: &'a Rules,
+    options: &'a Options,
+    maps: &'a maps::Maps,
+    functions: &'a layers::Functions,
+    data: &'a mut Vec<crate::object::Data>,
+    /// Whether the packet's length at arrival must be kept.
+    growth: bool,
+}

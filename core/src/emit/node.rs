@@ -1,0 +1,193 @@
+//! The graph: nodes, lists of rules, and what follows a match.
+
+use super::Emitter;
+use super::cond::Branch;
+use super::value::Goal;
+use crate::asm::build::{If, Label};
+use crate::cond::{Cond, Value};
+use crate::plan::{Dispatch, List, Node, NodeId, Plan, Step, extent};
+use crate::policy::{Action, Verdict};
+
+/// Where nodes and verdicts are.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// By node.
+    nodes: Vec<Label>,
+    /// How many bytes a packet has at least at each node.
+    known: Vec<u32>,
+    /// Where each verdict is given: to the rule of r9, which is counted.
+    verdicts: Vec<(Verdict, Label)>,
+    /// The default, behind the last rule.
+    default: Label,
+    /// A packet in excess of a limit.
+    pub(super) excess: Label,
+    /// The kernel refused what an action asked for.
+    pub(super) failed: Label,
+}
+
+impl Places {
+    fn lead(&mut self, node: NodeId, known: u32) -> Label {
+        self.known[node.0] = self.known[node.0].min(known);
+        self.nodes[node.0]
+    }
+}
+
+impl Emitter<'_> {
+    /// The whole program.
+    pub(super) fn program(&mut self, plan: &Plan) {
+        let mut places = Places {
+            nodes: plan.nodes.iter().map(|_| self.asm.label()).collect(),
+            known: vec![u32::MAX; plan.nodes.len()],
+            verdicts: Vec::new(),
+            default: self.asm.label(),
+            excess: self.asm.label(),
+            failed: self.asm.label(),
+        };
+        self.head();
+        let start = places.lead(plan.start, 0);
+        self.asm.goto(start);
+        // Each node leads only to nodes before it, so that all that is known of a node is known when it is written.
+        for at in (0..=plan.start.0).rev().filter(|at| *at < plan.nodes.len()) {
+            if places.known[at] == u32::MAX {
+                continue;
+            }
+            self.asm.bind(places.nodes[at]);
+            match &plan.nodes[at] {
+                Node::Dispatch(dispatch) => self.dispatch(dispatch, at, &mut places),
+                Node::Rules(list) => self.list(list, at, &mut places),
+            }
+        }
+        self.ends(&mut places);
+    }
+
+    fn dispatch(&mut self, dispatch: &Dispatch, at: usize, places: &mut Places) {
+        let mut known = places.known[at];
+        let needed = extent(&dispatch.on);
+        if known < needed {
+            let fault = dispatch.fault.map_or(places.default, |node| places.lead(node, known));
+            self.require(needed, fault);
+            known = needed;
+        }
+        let goal = Goal { register: 1, aside: 0, fault: places.failed };
+        self.number(&dispatch.on, goal);
+        let other = places.lead(dispatch.other, known);
+        let cases: Vec<_> = dispatch.cases.iter().map(|(value, node)| (*value, places.lead(*node, known))).collect();
+        self.switch(&cases, other);
+    }
+
+    /// Goes to where the number in r1 leads; the cases ascend.
+    fn switch(&mut self, cases: &[(u32, Label)], other: Label) {
+        const FEW: usize = 4;
+        if cases.len() <= FEW {
+            cases.iter().for_each(|(value, label)| self.asm.jump32_imm(If::Eq, 1, *value, *label));
+            self.asm.goto(other);
+            return;
+        }
+        let (low, high) = cases.split_at(cases.len() / 2);
+        let upper = self.asm.label();
+        self.asm.jump32_imm(If::Ge, 1, high[0].0, upper);
+        self.switch(low, other);
+        self.asm.bind(upper);
+        self.switch(high, other);
+    }
+
+    fn list(&mut self, list: &List, at: usize, places: &mut Places) {
+        let mut known = places.known[at];
+        for step in &list.steps {
+            let next = self.asm.label();
+            known = match step {
+                Step::Rule { rule, cond } => self.rule(*rule, cond, known, next, places),
+                Step::Table(table) => self.table(table, known, next, places),
+            };
+            self.asm.bind(next);
+            if known == u32::MAX {
+                return;
+            }
+        }
+        let end = list.end.map_or(places.default, |node| {
+            // Behind the rewriting of a packet nothing is known of it.
+            places.lead(node, 0)
+        });
+        self.asm.goto(end);
+    }
+
+    /// Tries one rule; goes on to `next`. Returns how many bytes a packet is known to have there.
+    fn rule(&mut self, rule: usize, cond: &Cond, known: u32, next: Label, places: &mut Places) -> u32 {
+        self.asm.line(rule);
+        let matched = self.asm.label();
+        let branch = Branch { yes: (matched, 0), no: (next, u32::MAX), fault: next, yes_follows: true };
+        let known = self.test(cond, branch, known);
+        self.asm.bind(matched);
+        let action = &self.rules.rules[rule].action;
+        if let Action::Verdict(verdict) = action {
+            let label = self.verdict(verdict, places);
+            self.asm.mov32_imm(9, rule as u32);
+            self.asm.goto(label);
+            return known.no.min(known.fault);
+        }
+        self.count(rule);
+        self.act(rule, places);
+        known.no.min(known.fault).min(known.yes)
+    }
+
+    /// Where the verdict is given.
+    pub(super) fn verdict(&mut self, verdict: &Verdict, places: &mut Places) -> Label {
+        if let Some((_, label)) = places.verdicts.iter().find(|(known, _)| known == verdict) {
+            return *label;
+        }
+        let label = self.asm.label();
+        places.verdicts.push((verdict.clone(), label));
+        label
+    }
+
+    /// The default and all verdicts.
+    fn ends(&mut self, places: &mut Places) {
+        let rules = self.rules;
+        let default = self.verdict(&rules.default, places);
+        self.asm.bind(places.default);
+        self.asm.line(rules.rules.len());
+        self.asm.mov32_imm(9, rules.rules.len() as u32);
+        // The default's own verdict comes first: no jump is needed.
+        self.asm.goto(default);
+        let mut verdicts: Vec<_> = std::mem::take(&mut places.verdicts);
+        verdicts.sort_by_key(|(verdict, _)| *verdict != rules.default);
+        for (verdict, label) in verdicts {
+            self.asm.bind(label);
+            self.count_decided();
+            self.give(&verdict, places);
+        }
+        self.asm.bind(places.excess);
+        self.give(&Verdict::Drop, places);
+        self.asm.bind(places.failed);
+        self.give(&Verdict::Abort, places);
+    }
+
+    /// By the number of the verdict in r1, where several are possible.
+    pub(super) fn by_verdict(&mut self, verdicts: &[Verdict], places: &mut Places) {
+        let cases: Vec<_> = (0..).zip(verdicts).map(|(at, verdict)| (at, self.verdict(verdict, places))).collect();
+        let Some(((_, last), others)) = cases.split_last() else { return };
+        self.switch(others, *last);
+    }
+
+    /// Computes a number that a table looks up, as it is in memory.
+    pub(super) fn key_number(&mut self, value: &Value, goal: Goal) {
+        match value {
+            Value::Load(load) => self.bytes(load, goal),
+            _ => self.number(value, goal),
+        }
+    }
+}
+
+/// The verdicts of rules, each once, with the number of each rule's.
+pub(super) fn verdicts_of<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> (Vec<Verdict>, Vec<u32>) {
+    let mut distinct: Vec<Verdict> = Vec::new();
+    let mut numbers = Vec::new();
+    for verdict in verdicts {
+        let known = distinct.iter().position(|other| other == verdict);
+        numbers.push(known.unwrap_or(distinct.len()) as u32);
+        if known.is_none() {
+            distinct.push(verdict.clone());
+        }
+    }
+    (distinct, numbers)
+}

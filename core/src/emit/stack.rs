@@ -1,0 +1,24 @@
+//! The stack's layout: offsets from r10.
+
+/// Number of a rule, as the key of its counters; 4 bytes.
+pub(super) const RULE: i16 = -4;
+/// Zero, as the key of one-element arrays; 4 bytes.
+pub(super) const ZERO: i16 = -8;
+/// The packet's length at arrival, where it may change; 8 bytes.
+pub(super) const LENGTH: i16 = -16;
+/// Bytes of the packet beyond its first buffer; 8 bytes.
+pub(super) const BYTES: i16 = -24;
+/// What [`super::layers`] found; 8 bytes.
+pub(super) const LAYERS: i16 = -32;
+/// A number while calls are made; 8 bytes.
+pub(super) const SAVED: i16 = -40;
+/// The key of a set or of a limit, or the head of a sample; 96 bytes.
+pub(super) const KEY: i16 = -136;
+/// A value to be stored in a map; 8 bytes.
+pub(super) const VALUE: i16 = -144;
+/// The state of a header chain; 32 bytes.
+pub(super) const CHAIN: i16 = -176;
+/// Registers that a deep expression puts aside; 8 bytes each, downwards to the stack's end.
+pub(super) const SPILL: i16 = -184;
+/// How many registers may be put aside.
+pub(super) const SPILLS: i16 = 40;

@@ -1,0 +1,221 @@
+//! Building the graph.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::fact::Facts;
+use super::need::extent;
+use super::simplify::simplify;
+use super::table::table;
+use super::{Dispatch, List, Node, NodeId, Options, Plan, Step};
+use crate::cond::{Cond, Relation, Value};
+use crate::policy::Action;
+use crate::rules::Rules;
+
+/// The most branches of a dispatch, beside that for all other values.
+const MOST_CASES: usize = 16;
+/// How many times the rules may stand in the graph, on average, and how many more in any case.
+const COPIES: (usize, usize) = (16, 1024);
+
+/// Rules that are left, with what is left of their conditions.
+type Items = Vec<(usize, Cond)>;
+
+/// Plans the rules.
+pub fn plan(rules: &Rules, options: Options) -> Plan {
+    let (per_rule, more) = COPIES;
+    let budget = rules.rules.len() * per_rule + more;
+    let mut builder = Builder { rules, options, nodes: Vec::new(), known: HashMap::new(), budget, end: None };
+    // A rule that rewrites the packet ends a segment: behind it, nothing is known any more.
+    let mut segments = Vec::new();
+    let mut start = 0;
+    for (index, rule) in rules.rules.iter().enumerate() {
+        if matches!(rule.action, Action::Set(_)) {
+            segments.push(start..index + 1);
+            start = index + 1;
+        }
+    }
+    segments.push(start..rules.rules.len());
+    for segment in segments.into_iter().rev() {
+        let items = segment.map(|index| (index, rules.rules[index].cond.clone())).collect();
+        builder.known.clear();
+        builder.end = Some(builder.list(items, &Facts::none()));
+    }
+    let start = builder.end.unwrap_or(NodeId(0));
+    let dead = dead(&builder.nodes, start, rules.rules.len());
+    Plan { nodes: builder.nodes, start, dead }
+}
+
+struct Builder<'a> {
+    rules: &'a Rules,
+    options: Options,
+    nodes: Vec<Node>,
+    /// Nodes by what was left where they were made.
+    known: HashMap<(Items, u32), NodeId>,
+    /// How many more items may stand in lists.
+    budget: usize,
+    /// What comes behind the segment.
+    end: Option<NodeId>,
+}
+
+impl Builder<'_> {
+    /// The node that tries these rules on packets with these facts.
+    fn list(&mut self, items: Items, facts: &Facts) -> NodeId {
+        let items = self.left(items, facts);
+        let key = (items, facts.least());
+        if let Some(node) = self.known.get(&key) {
+            return *node;
+        }
+        let node = self.dispatch(&key.0, facts).unwrap_or_else(|| Node::Rules(self.steps(&key.0)));
+        self.nodes.push(node);
+        let id = NodeId(self.nodes.len() - 1);
+        self.known.insert(key, id);
+        id
+    }
+
+    /// The rules that can still match.
+    fn left(&self, items: Items, facts: &Facts) -> Items {
+        let mut left = Vec::with_capacity(items.len());
+        for (rule, cond) in items {
+            let cond = simplify(&cond, facts);
+            if cond == Cond::Always(false) {
+                continue;
+            }
+            let last = cond == Cond::Always(true) && self.decides(rule);
+            left.push((rule, cond));
+            if last {
+                break;
+            }
+        }
+        left
+    }
+
+    fn decides(&self, rule: usize) -> bool {
+        matches!(self.rules.rules[rule].action, Action::Verdict(_))
+    }
+
+    fn dispatch(&mut self, items: &Items, facts: &Facts) -> Option<Node> {
+        if !self.options.dispatch {
+            return None;
+        }
+        let (on, values) = choose(items)?;
+        let copies = items.len() * (values.len() + 2);
+        self.budget = self.budget.checked_sub(copies)?;
+        let fault = (!facts.has(extent(&on))).then(|| self.list(items.clone(), &facts.too_short_for(&on)));
+        let other = self.list(items.clone(), &facts.without(&on, values.clone()));
+        let cases: Vec<_> =
+            values.into_iter().map(|value| (value, self.list(items.clone(), &facts.with(&on, value)))).collect();
+        let cases = cases.into_iter().filter(|(_, node)| *node != other).collect();
+        Some(Node::Dispatch(Dispatch { on, cases, other, fault }))
+    }
+
+    fn steps(&self, items: &Items) -> List {
+        let mut steps = Vec::new();
+        let mut rest = &items[..];
+        while let [(rule, cond), behind @ ..] = rest {
+            let deciding = rest.iter().take_while(|(rule, _)| self.decides(*rule)).count();
+            match table(&rest[..deciding]).filter(|_| self.options.tables) {
+                Some((table, taken)) => {
+                    steps.push(Step::Table(table));
+                    rest = &rest[taken..];
+                }
+                None => {
+                    steps.push(Step::Rule { rule: *rule, cond: cond.clone() });
+                    rest = behind;
+                }
+            }
+        }
+        let ends = matches!(steps.last(), Some(Step::Rule { rule, cond: Cond::Always(true) }) if self.decides(*rule));
+        List { steps, end: self.end.filter(|_| !ends) }
+    }
+}
+
+/// The number that most rules ask for first, and the values they ask for; none where those are too many.
+fn choose(items: &Items) -> Option<(Value, Vec<u32>)> {
+    let mut votes: Vec<(Value, usize)> = Vec::new();
+    for number in items.iter().filter_map(|(_, cond)| first(cond)) {
+        match votes.iter().position(|(known, _)| known == number) {
+            Some(at) => votes[at].1 += 1,
+            None if votes.len() < MOST_CASES => votes.push((number.clone(), 1)),
+            None => {}
+        }
+    }
+    votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    votes.into_iter().find_map(|(number, _)| {
+        let mut values = BTreeSet::new();
+        for (_, cond) in items {
+            values_asked(cond, &number, &mut values);
+            if values.len() > MOST_CASES {
+                return None;
+            }
+        }
+        Some((number, values.into_iter().collect()))
+    })
+}
+
+/// The number at fixed offsets that the condition compares with a constant first.
+fn first(cond: &Cond) -> Option<&Value> {
+    match cond {
+        Cond::Compare(number, Relation::Equal, Value::Const(_)) if is_fixed(number) && extent(number) > 0 => {
+            Some(number)
+        }
+        Cond::Not(inner) => first(inner),
+        Cond::And(left, _) | Cond::Or(left, _) => first(left),
+        _ => None,
+    }
+}
+
+/// Whether reading the number can only fault for want of bytes at fixed offsets, fewer than any packet may have.
+fn is_fixed(number: &Value) -> bool {
+    use crate::cond::Operator::{Divide, Modulo};
+    match number {
+        Value::Const(_) => true,
+        Value::Load(load) => load.at.base.is_none() && load.at.offset < 1024,
+        Value::Arithmetic(left, operator, right) => {
+            !matches!(operator, Divide | Modulo) && is_fixed(left) && is_fixed(right)
+        }
+        Value::Negative(inner) => is_fixed(inner),
+        Value::Length | Value::Ifindex => false,
+    }
+}
+
+/// Adds the constants that the condition compares the number with.
+fn values_asked(cond: &Cond, number: &Value, values: &mut BTreeSet<u32>) {
+    match cond {
+        Cond::Compare(known, Relation::Equal, Value::Const(value)) if known == number => {
+            values.insert(*value);
+        }
+        Cond::Not(inner) => values_asked(inner, number, values),
+        Cond::And(left, right) | Cond::Or(left, right) => {
+            values_asked(left, number, values);
+            values_asked(right, number, values);
+        }
+        _ => {}
+    }
+}
+
+/// The rules that stand nowhere in the part of the graph that packets reach.
+fn dead(nodes: &[Node], start: NodeId, count: usize) -> Vec<usize> {
+    let mut alive = vec![false; count];
+    let mut reached = vec![false; nodes.len()];
+    reached[start.0] = true;
+    for at in (0..nodes.len()).rev() {
+        if !reached[at] {
+            continue;
+        }
+        match &nodes[at] {
+            Node::Dispatch(dispatch) => {
+                let leads = dispatch.cases.iter().map(|(_, node)| *node).chain([dispatch.other]).chain(dispatch.fault);
+                leads.for_each(|node| reached[node.0] = true);
+            }
+            Node::Rules(list) => {
+                for step in &list.steps {
+                    match step {
+                        Step::Rule { rule, .. } => alive[*rule] = true,
+                        Step::Table(table) => table.rows.iter().for_each(|row| alive[row.rule] = true),
+                    }
+                }
+                list.end.iter().for_each(|node| reached[node.0] = true);
+            }
+        }
+    }
+    (0..count).filter(|rule| !alive[*rule]).collect()
+}
