@@ -127,6 +127,12 @@ pub enum Part {
 }
 
 /// The header chain of `ip protochain` and `ip6 protochain`.
+///
+/// It begins with the protocol field of the header at [`Chain::at`], and goes on as long as that protocol is not
+/// [`Chain::protocol`] and the header that follows is one of these (first byte: its next protocol; second byte: `n`):
+/// in IPv6, 0, 43, 44 and 60, which take `8 * (n + 1)` bytes; 51 in both, behind which the next header begins at
+/// `4 * (n + 2)` bytes from [`Chain::at`], as libpcap's code has it, wherever this one is. (So headers may be walked in
+/// a circle, where libpcap's filter never ends.) 59 ends the chain. A byte beyond the packet is a fault.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chain {
     /// IPv6 (next headers) or IPv4 (only authentication headers are walked).
@@ -135,6 +141,11 @@ pub struct Chain {
     pub at: Place,
     /// The protocol that is looked for.
     pub protocol: u8,
+}
+
+impl Chain {
+    /// After so many headers the chain has ended, and the protocol is not in it.
+    pub const HEADERS: u32 = 256;
 }
 
 impl Part {

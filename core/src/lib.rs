@@ -9,6 +9,7 @@ pub mod btf;
 pub mod cond;
 pub mod diagnose;
 pub mod elf;
+pub mod emit;
 pub mod error;
 pub mod eval;
 pub mod filter;

@@ -106,6 +106,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
     let btf = object.btf.get_or_insert_default();
     describe(&mut object.functions[0], btf, rules, &code.lines, options.direction);
     (object.functions[0].code, object.functions[0].references) = (code.code, code.references);
+    table::describe(&mut object);
     Ok(object)
 }
 

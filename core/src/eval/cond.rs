@@ -76,28 +76,23 @@ impl View<'_> {
 
     /// Walks the headers as libpcap's `gen_protochain` does.
     fn chain(self, chain: &Chain) -> Result<bool, Fault> {
+        const NO_NEXT_HEADER: u32 = 59;
+        const AUTHENTICATION: u32 = 51;
         let start = self.place(&chain.at)?;
-        let byte = |at: usize| self.number(at, Width::One);
-        let (mut protocol, mut at) = if chain.v6 {
-            (byte(start + 6)?, start + 40)
-        } else {
-            (byte(start + 9)?, start + 4 * (byte(start)? & 0xf) as usize)
-        };
-        loop {
-            const NO_NEXT_HEADER: u32 = 59;
-            const AUTHENTICATION: u32 = 51;
-            if protocol == u32::from(chain.protocol) {
-                return Ok(true);
-            }
+        let byte = |offset: u32| self.number(start + offset as usize, Width::One);
+        let (mut protocol, mut offset) = if chain.v6 { (byte(6)?, 40) } else { (byte(9)?, 4 * (byte(0)? & 0xf)) };
+        for _ in 0..Chain::HEADERS {
             match protocol {
+                found if found == u32::from(chain.protocol) => return Ok(true),
                 NO_NEXT_HEADER => return Ok(false),
                 0 | 43 | 44 | 60 if chain.v6 => {
-                    (protocol, at) = (byte(at)?, at + 8 * (byte(at + 1)? as usize + 1));
+                    (protocol, offset) = (byte(offset)?, offset + 8 * (byte(offset + 1)? + 1));
                 }
-                AUTHENTICATION => (protocol, at) = (byte(at)?, at + 4 * (byte(at + 1)? as usize + 2)),
+                AUTHENTICATION => (protocol, offset) = (byte(offset)?, 4 * (byte(offset + 1)? + 2)),
                 _ => return Ok(false),
             }
         }
+        Ok(false)
     }
 }
 

@@ -143,7 +143,7 @@ fn ipv6(packet: &[u8], at: usize) -> Option<Ip> {
     Some(with_transport(packet, true, at, end, later_fragment && end.is_some()))
 }
 
-fn is_extension(next: u8) -> bool {
+pub(super) fn is_extension(next: u8) -> bool {
     use protocol::{AUTHENTICATION, DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION)
 }

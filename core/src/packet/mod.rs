@@ -2,9 +2,19 @@
 //!
 //! A packet begins with its Ethernet header; there is no preamble and no frame check sequence.
 
+mod build;
+mod checksum;
+mod describe;
+mod icmp;
 mod layers;
+mod lex;
+#[cfg(test)]
+mod tests;
+mod words;
 
+pub use describe::describe;
 pub use layers::{Ip, Layers, layers};
+pub use words::{parse, spaced};
 
 /// Ethertypes.
 pub mod ethertype {

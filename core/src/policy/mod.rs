@@ -1,5 +1,17 @@
 //! A policy file as it was written: sets, policies, tests.
 
+mod element;
+mod layout;
+mod parse;
+mod print;
+pub(crate) mod scan;
+
+pub use element::{element, elements};
+pub(crate) use element::{mac, mac_text};
+pub(crate) use parse::cursor::quote;
+pub use parse::{UNNAMED, parse};
+pub(crate) use scan::string_end;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 

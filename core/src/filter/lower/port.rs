@@ -1,0 +1,80 @@
+//! Ports.
+
+use std::ops::RangeInclusive;
+
+use crate::cond::{Cond, Place, Value, Width};
+use crate::problem::Problem;
+
+use super::super::ast::{Direction, Transport};
+use super::layers::{self, load};
+use super::{Lowering, simple};
+
+/// Offsets of the source's and the destination's port.
+const PORTS: [u32; 2] = [0, 2];
+
+impl Lowering<'_> {
+    pub(super) fn port(
+        &self,
+        transport: Option<Transport>,
+        direction: Direction,
+        range: &RangeInclusive<u16>,
+    ) -> Result<Cond, Problem> {
+        let v6 = self.port6(transport, direction, |place, offset| self.port_at(place, offset, range))?;
+        let v4 = self.port4(transport, direction, |place, offset| self.port_at(place, offset, range))?;
+        Ok(self.any([v6, v4]))
+    }
+
+    /// Whether the port at an offset behind a place is in the range.
+    pub(super) fn port_at(&self, place: &Place, offset: u32, range: &RangeInclusive<u16>) -> Cond {
+        let port = || load(place, offset, Width::Two);
+        let (low, high) = (u32::from(*range.start()), u32::from(*range.end()));
+        if low == high {
+            return simple::equal(port(), Value::Const(low));
+        }
+        let above = simple::at_least(port(), Value::Const(low));
+        self.all([above, simple::not(simple::greater(port(), Value::Const(high)))])
+    }
+
+    /// A test of the ports in IPv4 packets that are not a later fragment.
+    pub(super) fn port4(
+        &self,
+        transport: Option<Transport>,
+        direction: Direction,
+        test: impl Fn(&Place, u32) -> Cond,
+    ) -> Result<Cond, Problem> {
+        let place = self.behind_ipv4();
+        let ports = self.directed(direction, PORTS, |offset| test(&place, offset));
+        Ok(self.all([
+            self.link_type(layers::IPV4)?,
+            self.transports(self.network(9, Width::One), transport),
+            self.first_fragment(),
+            ports,
+        ]))
+    }
+
+    /// A test of the ports in IPv6 packets without extension headers.
+    pub(super) fn port6(
+        &self,
+        transport: Option<Transport>,
+        direction: Direction,
+        test: impl Fn(&Place, u32) -> Cond,
+    ) -> Result<Cond, Problem> {
+        let place = self.behind_ipv6();
+        let ports = self.directed(direction, PORTS, |offset| test(&place, offset));
+        Ok(self.all([self.link_type(layers::IPV6)?, self.transports(self.network(6, Width::One), transport), ports]))
+    }
+
+    /// Whether a protocol number is that of a protocol with ports.
+    fn transports(&self, number: Value, transport: Option<Transport>) -> Cond {
+        let is = |transport: Transport| simple::equal(number.clone(), Value::Const(transport.number().into()));
+        match transport {
+            Some(transport) => is(transport),
+            None => self.any([Transport::Sctp, Transport::Tcp, Transport::Udp].map(is)),
+        }
+    }
+
+    /// Whether an IPv4 packet is no fragment, or the first one.
+    pub(super) fn first_fragment(&self) -> Cond {
+        self.masked(self.network(6, Width::Two), 0x1fff, 0)
+    }
+}
