@@ -184,6 +184,15 @@ impl Map {
         Ok(sums)
     }
 
+    /// Sets the element `index` of a per-CPU array of `u64` counters so that its sums are these.
+    pub fn set_per_cpu(&self, index: u32, sums: &[u64]) -> Result<()> {
+        let mut value = vec![0u8; self.value_bytes];
+        for (bytes, sum) in value.chunks_exact_mut(8).zip(sums) {
+            bytes.copy_from_slice(&sum.to_ne_bytes());
+        }
+        self.update(&index.to_ne_bytes(), &value)
+    }
+
     /// The key behind `key`, in the kernel's order; the first one where `key` is none or not there (any more).
     /// None at the end.
     pub fn next_key(&self, key: Option<&[u8]>) -> Result<Option<Vec<u8>>> {

@@ -14,7 +14,8 @@ use xdpilot_kernel::{pins, tcx};
 /// A classifier that returns this.
 fn classifier(verdict: i32) -> Loaded {
     let elf = compile(&format!("{HEAD} SEC(\"tc\") int out(struct __sk_buff *skb) {{ return {verdict}; }}"));
-    load(&Request { elf: &elf, name: "out", entry: "out", kind: ProgramKind::Classifier, ..Request::default() }).expect("load")
+    load(&Request { elf: &elf, name: "out", entry: "out", kind: ProgramKind::Classifier, ..Request::default() })
+        .expect("load")
 }
 
 #[test]

@@ -43,10 +43,8 @@ pub struct Removed {
 /// The kernel refuses it.
 pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
     let Standing { hook, program, link, ours } = standing;
-    let mut notes = match Record::of(program)? {
-        Some(record) => remove_pins(&record, program)?,
-        None => Vec::new(),
-    };
+    let record = Record::of(program)?.unwrap_or_default();
+    let mut notes = remove_pins(&record, program)?;
     match link {
         Some(link) => detach_link(link, *ours, &mut notes)?,
         None => detach_netlink(place, standing)?,
@@ -60,6 +58,8 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
     }
     if hook.direction() == Direction::Ingress {
         notes.extend(settle_peer(place)?);
+        let released = companion::release(&record.receivers)?;
+        notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
     }
     state::remove_folder();
     Ok(Removed { program: program.name.clone(), id: program.id, mode: hook.to_string(), notes })

@@ -14,10 +14,10 @@ use xdpilot_kernel::program;
 use crate::attach::{self, Standing, Wish};
 use crate::detach;
 use crate::direction::Direction;
-use crate::load::{self, Order};
+use crate::put::{self, Order};
 use crate::place::{self, Place, Traffic};
 use crate::record::Record;
-use crate::source;
+use crate::source::{self, Input};
 use crate::state;
 use words::Action;
 
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
         let notes = match &command.action {
             Action::Object { file, section, program, verbose } => {
                 let choice = choice(section, program.as_deref());
-                object(place, file, Order { choice, wish, bare: false, verbose: *verbose })?
+                object(place, file, Order { choice, wish, bare: false, verbose: *verbose, carry: false })?
             }
             Action::Pinned(path) => change(place, wish, Some(path))?,
             Action::Off => change(place, wish, None)?,
@@ -81,7 +81,7 @@ fn object(place: &Place, file: &Path, order: Order) -> Result<Vec<String>> {
                 .mend(format!("add   sec {}", sections.first().unwrap_or(&"SECTION"))));
         }
     }
-    let outcomes = load::load(&source, std::slice::from_ref(place), &order)?;
+    let outcomes = put::load(&Input::Object(source), std::slice::from_ref(place), &order)?;
     Ok(outcomes.into_iter().flat_map(|outcome| outcome.notes).collect())
 }
 

@@ -1,5 +1,6 @@
 //! Elements of sets as the maps of a loaded policy hold them (`xdpilot_core::emit` tells the forms).
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use xdpilot_core::cond::Part;
@@ -11,6 +12,9 @@ use xdpilot_kernel::map::Map;
 const THERE: [u8; 4] = 1u32.to_ne_bytes();
 /// The only key of a map of ports.
 const PORTS: [u8; 4] = 0u32.to_ne_bytes();
+
+/// Bytes of a bitmap of all ports.
+const PORT_BYTES: usize = 8192;
 
 /// The kind of an element.
 pub fn part(element: &Element) -> Part {
@@ -75,6 +79,23 @@ pub fn remove(map: &Map, kind: Part, elements: &[Element]) -> Result<usize> {
     }
     let keys: Vec<Vec<u8>> = fitting.map(key).collect();
     map.delete_all(keys.iter().map(Vec::as_slice))
+}
+
+/// Makes of a map that holds `old` one that holds `new`, and leaves what else is in it; how many elements were added
+/// and removed. What stays is there all the time.
+///
+/// # Errors
+/// As [`fill`].
+pub fn apply(map: &Map, kind: Part, old: &[Element], new: &[Element]) -> Result<(usize, usize)> {
+    if kind == Part::Port {
+        return apply_ports(map, &bits(old), &bits(new));
+    }
+    let only = |these: &[Element], those: &[Element]| -> Vec<Element> {
+        let those: HashSet<&Element> = those.iter().collect();
+        these.iter().filter(|element| !those.contains(element)).cloned().collect()
+    };
+    let added = add(map, kind, &only(new, old))?;
+    Ok((added, remove(map, kind, &only(old, new))?))
 }
 
 /// Whether an address is in the set all the same, by a wider prefix.
@@ -165,6 +186,32 @@ fn change_ports<'a>(map: &Map, elements: impl Iterator<Item = &'a Element>, ther
         map.update(&PORTS, &bits)?;
     }
     Ok(changed)
+}
+
+fn apply_ports(map: &Map, old: &[u8], new: &[u8]) -> Result<(usize, usize)> {
+    let mut now = map.first()?;
+    let (mut added, mut removed) = (0, 0);
+    for (now, (old, new)) in now.iter_mut().zip(old.iter().zip(new)) {
+        let (more, fewer) = (new & !old & !*now, old & !new & *now);
+        added += more.count_ones() as usize;
+        removed += fewer.count_ones() as usize;
+        *now = (*now | more) & !fewer;
+    }
+    if added + removed > 0 {
+        map.update(&PORTS, &now)?;
+    }
+    Ok((added, removed))
+}
+
+/// The bits of the ports among these.
+fn bits(elements: &[Element]) -> Vec<u8> {
+    let mut bits = vec![0; PORT_BYTES];
+    for element in elements {
+        if let Element::Ports(range) = element {
+            range.clone().for_each(|port| bits[usize::from(port / 8)] |= 1 << (port % 8));
+        }
+    }
+    bits
 }
 
 /// The ranges of the bits that are set.

@@ -13,10 +13,11 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::stats::Stats;
 use xdpilot_kernel::terminal;
 
+use crate::pause::Pause;
 use crate::place::{self, Traffic};
 use crate::table::Style;
 use crate::target::Target;
-use watch::{Frames, Pause};
+use watch::Frames;
 
 pub use sample::{Key, Look, sample};
 pub use screen::draw;
