@@ -55,8 +55,7 @@ impl Emitter<'_> {
                 Known { yes, no, fault: never }
             }
             Cond::Not(inner) => {
-                let turned =
-                    Branch { yes: branch.no, no: branch.yes, yes_follows: !branch.yes_follows, ..branch };
+                let turned = Branch { yes: branch.no, no: branch.yes, yes_follows: !branch.yes_follows, ..branch };
                 let Known { yes, no, fault } = self.test(inner, turned, known);
                 Known { yes: no, no: yes, fault }
             }

@@ -284,13 +284,8 @@ impl Finder {
     }
 }
 
-const EXTENSIONS: [u8; 5] = [
-    protocol::HOP_BY_HOP,
-    protocol::ROUTING,
-    protocol::FRAGMENT,
-    protocol::AUTHENTICATION,
-    protocol::DESTINATION,
-];
+const EXTENSIONS: [u8; 5] =
+    [protocol::HOP_BY_HOP, protocol::ROUTING, protocol::FRAGMENT, protocol::AUTHENTICATION, protocol::DESTINATION];
 
 impl super::Emitter<'_> {
     /// Calls the finder: the result in r0 and at [`stack::LAYERS`].

@@ -3,10 +3,10 @@
 //! The rows lie in read-only data, at places given by a multiplication that was chosen so that no two meet
 //! (multiplicative hashing: Dietzfelbinger et al., 1997), so that one comparison decides.
 
+use super::Emitter;
 use super::cond::Branch;
 use super::node::{Places, verdicts_of};
 use super::value::Goal;
-use super::Emitter;
 use crate::asm::build::{Alu, If, Label, Size};
 use crate::btf::{Btf, SectionVariable, kind};
 use crate::cond::{Value, Width};

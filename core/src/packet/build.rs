@@ -29,11 +29,32 @@ pub(super) struct Parts {
 
 /// What stands behind the Ethernet header.
 pub(super) enum Body {
-    Transport { protocol: u8, src: IpAddr, dst: IpAddr, ports: (u16, u16), flags: u8 },
-    Icmp { src: IpAddr, dst: IpAddr, kind: u8, code: u8 },
-    Ip { protocol: u8, src: IpAddr, dst: IpAddr },
-    Arp { sender: Ipv4Addr, target: Ipv4Addr, answer: Option<[u8; 6]> },
-    Ether { ethertype: u16 },
+    Transport {
+        protocol: u8,
+        src: IpAddr,
+        dst: IpAddr,
+        ports: (u16, u16),
+        flags: u8,
+    },
+    Icmp {
+        src: IpAddr,
+        dst: IpAddr,
+        kind: u8,
+        code: u8,
+    },
+    Ip {
+        protocol: u8,
+        src: IpAddr,
+        dst: IpAddr,
+    },
+    Arp {
+        sender: Ipv4Addr,
+        target: Ipv4Addr,
+        answer: Option<[u8; 6]>,
+    },
+    Ether {
+        ethertype: u16,
+    },
     /// The whole frame.
     Raw(Vec<u8>),
 }
@@ -41,7 +62,9 @@ pub(super) enum Body {
 impl Body {
     fn addresses(&self) -> Option<(IpAddr, IpAddr)> {
         match self {
-            Body::Transport { src, dst, .. } | Body::Icmp { src, dst, .. } | Body::Ip { src, dst, .. } => Some((*src, *dst)),
+            Body::Transport { src, dst, .. } | Body::Icmp { src, dst, .. } | Body::Ip { src, dst, .. } => {
+                Some((*src, *dst))
+            }
             Body::Arp { .. } | Body::Ether { .. } | Body::Raw(_) => None,
         }
     }

@@ -72,7 +72,8 @@ fn ip_words(packet: &[u8], ip: &Ip) -> String {
     let words = match (protocol, ip.ports, ip.transport) {
         (_, Some(at), _) => {
             let port = |at| number(packet, at).unwrap_or_default();
-            let end = |address: &str, port| if ip.v6 { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
+            let end =
+                |address: &str, port| if ip.v6 { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
             let (name, flags) = match protocol {
                 protocol::TCP => ("tcp", tcp_flags(packet, at)),
                 protocol::UDP => ("udp", String::new()),
@@ -91,7 +92,8 @@ fn tcp_flags(packet: &[u8], at: usize) -> String {
     let Some(flags) = packet.get(at + 13) else {
         return String::new();
     };
-    let set: Vec<&str> = (0..8).filter(|bit| flags & (1 << bit) != 0).filter_map(|bit| FLAGS.get(bit).copied()).collect();
+    let set: Vec<&str> =
+        (0..8).filter(|bit| flags & (1 << bit) != 0).filter_map(|bit| FLAGS.get(bit).copied()).collect();
     format!(" {}", if set.is_empty() { "none".into() } else { set.join(",") })
 }
 

@@ -33,8 +33,7 @@ fn descriptions_are_read_again() {
 fn a_whole_frame_as_others_make_it() {
     // Scapy: Ether(dst='02:00:00:00:00:02', src='02:00:00:00:00:01')/IP(src='10.0.0.1', dst='10.0.0.2', id=0)
     // /UDP(sport=1, dport=53)/b'abc'
-    let expected = made(
-        "hex \"020000000002 020000000001 0800 4500001f00000000401166cc0a0000010a000002 00010035000b2501616263\"",
-    );
+    let expected =
+        made("hex \"020000000002 020000000001 0800 4500001f00000000401166cc0a0000010a000002 00010035000b2501616263\"");
     assert_eq!(made("udp 10.0.0.1:1 > 10.0.0.2:53 payload \"abc\""), expected);
 }

@@ -225,7 +225,10 @@ fn ip(tokens: &mut Tokens<'_>) -> Result<Body, Problem> {
     }
     let token = tokens.next();
     let protocol = token.as_ref().and_then(|token| token.number()).and_then(|number| u8::try_from(number).ok());
-    let named = token.as_ref().and_then(|token| crate::filter::names::protocol(token.text));
+    let named = token
+        .as_ref()
+        .and_then(|token| crate::filter::names::protocol(token.text))
+        .and_then(|number| u8::try_from(number).ok());
     let Some(protocol) = protocol.or(named) else {
         return Err(unexpected(token, tokens, "a protocol: a number from 0 to 255, or a name"));
     };

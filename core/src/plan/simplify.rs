@@ -150,9 +150,7 @@ fn cannot_fault(cond: &Cond, facts: &Facts) -> bool {
     match cond {
         Cond::Always(_) => true,
         Cond::Compare(left, _, right) => safe(left, facts) && safe(right, facts),
-        Cond::In(member) => {
-            member.at.base.is_none() && facts.has(member.at.offset.saturating_add(member.part.size()))
-        }
+        Cond::In(member) => member.at.base.is_none() && facts.has(member.at.offset.saturating_add(member.part.size())),
         Cond::Chain(_) => false,
         Cond::Not(inner) => cannot_fault(inner, facts),
         Cond::And(left, right) | Cond::Or(left, right) => cannot_fault(left, facts) && cannot_fault(right, facts),

@@ -56,16 +56,13 @@ pub(super) fn table(items: &[(usize, Cond)]) -> Option<(Table, usize)> {
     if varying.is_empty() || varying.len() > MOST_KEYS {
         return None;
     }
-    let same = |at: usize| {
-        Cond::Compare(first.keys[at].clone(), Relation::Equal, Value::Const(first.constants[at]))
-    };
+    let same = |at: usize| Cond::Compare(first.keys[at].clone(), Relation::Equal, Value::Const(first.constants[at]));
     let guards = fixed.into_iter().map(same).chain(first.others.iter().cloned()).collect();
     let keys = varying.iter().map(|at| first.keys[*at].clone()).collect();
     let mut seen = HashSet::new();
-    let rows = rows.into_iter().map(|(rule, constants)| Row {
-        constants: varying.iter().map(|at| constants[*at]).collect(),
-        rule,
-    });
+    let rows = rows
+        .into_iter()
+        .map(|(rule, constants)| Row { constants: varying.iter().map(|at| constants[*at]).collect(), rule });
     let rows = rows.filter(|row| seen.insert(row.constants.clone())).collect();
     Some((Table { guards, keys, rows }, taken))
 }

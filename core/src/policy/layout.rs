@@ -41,7 +41,9 @@ impl Line {
 /// The text of these lines.
 pub(super) fn render(lines: &[Line]) -> String {
     let mut out = String::new();
-    for run in lines.chunk_by(|a, b| a.is_entry() && b.is_entry() && !b.gap && (a.indent == b.indent || b.continues || a.continues)) {
+    for run in lines
+        .chunk_by(|a, b| a.is_entry() && b.is_entry() && !b.gap && (a.indent == b.indent || b.continues || a.continues))
+    {
         let column = run.iter().filter_map(Line::width).max().unwrap_or(0);
         for line in run {
             write_line(&mut out, line, column);

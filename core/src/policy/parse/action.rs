@@ -9,8 +9,7 @@ use crate::policy::{Action, Assignment, Key, Limit, Unit, Verdict};
 use crate::problem::Problem;
 
 const ACTIONS: &str = "expected an action: pass, drop, reflect, tx, abort, redirect, count, sample, limit or set";
-const FIELDS: &str =
-    "a field: src, dst, src port, dst port, ether src, ether dst, ttl, dscp, vlan push or vlan pop";
+const FIELDS: &str = "a field: src, dst, src port, dst port, ether src, ether dst, ttl, dscp, vlan push or vlan pop";
 const RATES: &str = "expected packets (100/s, 5k/s) or bits (500kbit/s, 10mbit/s, 1gbit/s) in a second";
 const KEYS: &str = "src, dst, src port, dst port or proto";
 
@@ -161,7 +160,11 @@ fn keys(cursor: &mut Cursor<'_>) -> Result<Vec<Key>, Problem> {
             "proto" => Key::Protocol,
             _ => {
                 let what = format!("a limit cannot be per {:?}", quote(word));
-                return Err(Problem::new(span, what).hint(near_or(word, ["src", "dst", "proto"], &format!("expected {KEYS}"))));
+                return Err(Problem::new(span, what).hint(near_or(
+                    word,
+                    ["src", "dst", "proto"],
+                    &format!("expected {KEYS}"),
+                )));
             }
         };
         if keys.contains(&key) {

@@ -117,8 +117,10 @@ impl<'a> Cursor<'a> {
         let first = self.rest().chars().next();
         match first {
             None => Problem::new(span, "something is missing here").hint(format!("expected {what}")),
-            Some(sign) if word.is_empty() => Problem::new(self.at..self.at + sign.len_utf8(), format!("unexpected {sign}"))
-                .hint(format!("expected {what}")),
+            Some(sign) if word.is_empty() => {
+                Problem::new(self.at..self.at + sign.len_utf8(), format!("unexpected {sign}"))
+                    .hint(format!("expected {what}"))
+            }
             Some(_) => Problem::new(span, format!("unexpected {}", quote(word))).hint(format!("expected {what}")),
         }
     }

@@ -315,7 +315,9 @@ impl<'a> Parser<'a> {
         let verdict = action::verdict(cursor)?.ok_or_else(|| cursor.expected("a verdict: pass or drop"))?;
         let span = start..cursor.at;
         if !cursor.is_at_end() {
-            return Err(cursor.expected("the end of the line").hint("a default is for all packets that no rule decides"));
+            return Err(cursor
+                .expected("the end of the line")
+                .hint("a default is for all packets that no rule decides"));
         }
         if let Some(line) = policy.default_line {
             return Err(Problem::new(span, format!("the default is said twice: line {line} has one")));
@@ -379,10 +381,8 @@ impl<'a> Parser<'a> {
             return Err(Problem::new(span, format!("no => after {}", quote(words))).hint("expected PACKET => VERDICT"));
         };
         let words = self.text.get(start..arrow).unwrap_or_default().trim_end();
-        let shift = |problem: Problem| Problem {
-            span: start + problem.span.start..start + problem.span.end,
-            ..problem
-        };
+        let shift =
+            |problem: Problem| Problem { span: start + problem.span.start..start + problem.span.end, ..problem };
         packet::parse(words).map_err(shift)?;
         let mut cursor = Cursor::new(self.text, arrow + 2..end);
         let verdict = match action::verdict(&mut cursor)? {
