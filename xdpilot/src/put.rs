@@ -12,7 +12,7 @@ use xdpilot_kernel::pins;
 use crate::attach::{self, Attached, Old, Wish};
 use crate::companion;
 use crate::detach;
-use crate::direction::{Direction, Hook};
+use crate::direction::Hook;
 use crate::place::Place;
 use crate::policy::redirect::{self, Exit};
 use crate::policy::{counters, fill};
