@@ -21,10 +21,12 @@ pub mod near;
 pub mod object;
 pub mod packet;
 pub mod pass;
+pub mod pcap;
 pub mod plan;
 pub mod policy;
 pub mod problem;
 pub mod rules;
+pub mod trampoline;
 pub mod transmit;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attach;
+pub mod bench;
 pub mod cli;
 pub mod companion;
 pub mod demo;

@@ -70,11 +70,20 @@ impl<'a> Machine<'a> {
     /// Counters and limits go by the packet's length at arrival, whatever was pushed or popped since; conditions and
     /// samples see the packet as it is when their turn comes.
     pub fn run(&mut self, packet: &mut Vec<u8>, now: u64, ifindex: Option<u32>) -> Outcome {
-        let length = packet.len() as u64;
+        let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        self.run_captured(packet, length, now, ifindex)
+    }
+
+    /// Like [`Machine::run`] for a packet of which perhaps not all was captured; `wire` is its length on the wire, which
+    /// is its length wherever that is asked for. The bytes that are missing are beyond its end, as they are for tcpdump.
+    pub fn run_captured(&mut self, packet: &mut Vec<u8>, wire: u32, now: u64, ifindex: Option<u32>) -> Outcome {
+        let (length, captured) = (u64::from(wire), packet.len());
         let mut samples = Vec::new();
         let rules = self.rules;
         for (index, rule) in rules.rules.iter().enumerate() {
-            if !cond::holds(&rule.cond, View { packet, ifindex, sets: &self.sets }) {
+            let length_now = wire.wrapping_add((packet.len() as u32).wrapping_sub(captured as u32));
+            let view = View { packet, length: length_now, ifindex, sets: &self.sets };
+            if !cond::holds(&rule.cond, view) {
                 continue;
             }
             self.hit(index, length);
