@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::near;
 
-use crate::policy::Compiled;
+use crate::direction::Direction;
+use crate::policy::{self, Compiled, Text};
 
 /// What the user gave to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,18 @@ pub enum Input {
 }
 
 impl Input {
+    /// Reads an object, compiles a C file, or compiles the only policy of a file for these packets.
+    ///
+    /// # Errors
+    /// As [`read`], and all that may be wrong with a policy.
+    pub fn read(path: &Path, direction: Direction) -> Result<Self> {
+        if !is_policy(path) {
+            return read(path).map(Input::Object);
+        }
+        let policy = policy::read(&Text::of_file(path)?, None, direction)?;
+        Ok(Input::Policy(Box::new(policy.compile()?)))
+    }
+
     /// Its name, without folder and extension.
     pub fn name(&self) -> &str {
         match self {
