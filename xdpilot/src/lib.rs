@@ -5,6 +5,7 @@ pub mod attach;
 pub mod bench;
 pub mod cli;
 pub mod companion;
+pub mod compile;
 pub mod demo;
 pub mod detach;
 pub mod direction;

@@ -92,7 +92,9 @@ fn elements(path: &Path) -> Result<Vec<Element>> {
     let bytes = match source::contents(path) {
         Ok(bytes) => bytes,
         // A set may be empty, a program not.
-        Err(_) if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) => return Ok(Vec::new()),
+        Err(_) if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) => {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error),
     };
     let content = text(path, bytes)?;
