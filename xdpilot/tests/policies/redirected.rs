@@ -6,13 +6,18 @@ use std::time::Duration;
 use xdpilot_kernel::configure;
 use xdpilot_kernel::veth::{self, End, Settings};
 
-use crate::command::{done, ends, load_words, unload};
+use crate::command::{done, ends, load_words, tool, unload};
 use crate::net::{FAR, LOST, NEAR, Net, PATIENCE, Pair, socket};
 use crate::traffic::udp_within;
 
 /// A third namespace whose `eth0` has the receiver's address; `out0` beside the receiver's `eth0` leads to it.
+///
+/// The sender computes its checksums: those that it leaves to its interface are not there yet when XDP sees the packet.
 fn third(pair: &Pair) -> Net {
     let third = Net::new();
+    for (net, interface) in [(&pair.near, "near0"), (&pair.far, "eth0")] {
+        tool(&format!("ip netns exec {} ethtool -K {interface} tx off", net.name));
+    }
     let out = End { namespace: &pair.far.namespace, name: "out0", mac: None };
     let end = End { namespace: &third.namespace, name: "eth0", mac: Some([2, 0, 0, 0, 0, 3]) };
     let (out, end) = veth::create(out, end, Settings::default()).unwrap();
@@ -58,7 +63,7 @@ fn root_a_target_that_is_not_there_is_told_before_anything_is_attached() {
     assert!(ran.err.contains("out0"), "the nearest name: {ran:?}");
     assert_eq!((pair.xdp(), pair.near.xdp("near0")), (None, None));
     let target = third.target("eth0");
-    let ran = ends(2, &["load", "-e", &policy(&target), "--on", &pair.target(), "--direction", "egress"]);
+    let ran = ends(2, &["load", "-e", &policy(&target), "--on", &pair.near.target("near0"), "--direction", "egress"]);
     assert!(ran.err.contains("can only go to an interface beside"), "{ran:?}");
 }
 
