@@ -11,7 +11,7 @@ use super::harness::Harness;
 use super::trace::Trace;
 
 /// Every program has so many turns, each beside one of the empty program.
-pub(super) const ROUNDS: usize = 400;
+pub(super) const ROUNDS: usize = 200;
 /// A turn takes about so long, in nanoseconds, or once the trace. Short ones are alike: what disturbs one disturbs the
 /// other.
 const TURN: f64 = 2e6;
