@@ -129,7 +129,7 @@ fn report(trace: &Trace, subjects: &[Subject]) -> Result<Report> {
         }
     }
     let mut notes = trace.notes.clone();
-    let first = results.first().map_or(f64::NAN, |result| Spread::of(&result.over).mean);
+    let first = results.first().map_or(f64::NAN, |result| Spread::of(&result.over).median);
     let programs = subjects.iter().zip(results).map(|(subject, result)| figures(subject, result, first, &mut notes));
     let programs = programs.collect();
     let (packets, cpu) = (trace.packets.len(), pinned.cpu());
@@ -150,7 +150,7 @@ fn figures(subject: &Subject, result: Results, first: f64, notes: &mut Vec<Strin
         source: subject.source.clone(),
         program: result.name,
         ns,
-        ratio: ns.mean / first,
+        ratio: ns.median / first,
         empty_ns: Spread::of(&result.empty),
         verdicts: named.map(|(name, count)| ((*name).to_owned(), count.into())).collect(),
     }
@@ -166,11 +166,11 @@ fn print(json: bool, report: &Report, out: &mut impl Write) -> std::io::Result<(
         let verdicts: Vec<String> = verdicts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let interval = format!("{:.2} to {:.2}", ns.low, ns.high);
         let cells =
-            vec![source.clone(), format!("{:.2}", ns.mean), interval, format!("{ratio:.2}"), verdicts.join(", ")];
+            vec![source.clone(), format!("{:.2}", ns.median), interval, format!("{ratio:.2}"), verdicts.join(", ")];
         table.push(Row { cells, details: Vec::new() });
     }
     write!(out, "{}", table.draw(Style::default()))?;
-    let empty = report.programs.first().map_or(f64::NAN, |program| program.empty_ns.mean);
+    let empty = report.programs.first().map_or(f64::NAN, |program| program.empty_ns.median);
     writeln!(
         out,
         "over an empty program (which takes {empty:.1} ns with its trampoline); {}, {} packets, {} loads on CPU {}",
