@@ -44,7 +44,8 @@ impl Lowering<'_> {
     ) -> Result<Cond, Problem> {
         let place = self.behind_ipv4();
         let ports = || self.directed(direction, PORTS, |offset| test(&place, offset));
-        let inside = self.transports(&self.network(9, Width::One), transport, || self.all([self.first_fragment(), ports()]));
+        let inside =
+            self.transports(&self.network(9, Width::One), transport, || self.all([self.first_fragment(), ports()]));
         Ok(self.all([self.link_type(layers::IPV4)?, inside]))
     }
 

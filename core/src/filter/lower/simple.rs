@@ -68,6 +68,22 @@ fn join(parts: impl IntoIterator<Item = Cond>, and: bool) -> Cond {
     balanced(kept, and).unwrap_or(Cond::Always(and))
 }
 
+/// A filter whose only test always has the same outcome does not look at the packet.
+pub(super) fn constant(cond: Cond) -> Cond {
+    let known = |cond: &Cond| match cond {
+        Cond::And(touched, constant) => match (&**touched, &**constant) {
+            (Cond::Compare(_, Relation::GreaterEqual, Value::Const(0)), Cond::Always(constant)) => Some(*constant),
+            _ => None,
+        },
+        _ => None,
+    };
+    let found = match &cond {
+        Cond::Not(inner) => known(inner).map(|constant| !constant),
+        other => known(other),
+    };
+    found.map_or(cond, Cond::Always)
+}
+
 /// A tree of little depth: the order of the leaves is what matters.
 fn balanced(mut parts: Vec<Cond>, and: bool) -> Option<Cond> {
     if parts.len() < 2 {
