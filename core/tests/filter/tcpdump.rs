@@ -23,7 +23,7 @@ pub fn capture(packets: &[&[u8]]) -> Vec<u8> {
 
 /// The numbers of the packets of a capture for which an expression holds.
 pub fn matching(expression: &str, capture: &[u8]) -> Result<BTreeSet<usize>, String> {
-    let arguments = ["-n", "-r", "-", "-w", "-", expression];
+    let arguments = ["-n", "-r", "-", "-w", "-", "--", expression];
     let (output, error) = run(&arguments, capture);
     match error {
         Some(error) if error.contains(NEVER) => Ok(BTreeSet::new()),
@@ -34,7 +34,7 @@ pub fn matching(expression: &str, capture: &[u8]) -> Result<BTreeSet<usize>, Str
 
 /// Whether an expression is taken for Ethernet.
 pub fn accepts(expression: &str) -> Result<(), String> {
-    match run(&["-n", "-d", "-y", "EN10MB", expression], &[]).1 {
+    match run(&["-n", "-d", "-y", "EN10MB", "--", expression], &[]).1 {
         Some(error) if !error.contains(NEVER) => Err(error),
         _ => Ok(()),
     }
