@@ -5,8 +5,9 @@ use xdpilot_core::problem::Problem;
 
 /// Takes a text through everything that reads policies; whether it is one.
 pub(crate) fn pipeline(text: &str) -> bool {
-    if let Err(problems) = policy::elements(text) {
-        told(text, &problems);
+    let line = text.lines().next().unwrap_or_default();
+    if let Err(problems) = policy::elements(line) {
+        told(line, &problems);
     }
     let document = match policy::parse(text) {
         Ok(document) => document,

@@ -12,9 +12,9 @@ use crate::policy::Action;
 use crate::rules::Rules;
 
 /// How many tests are looked at for one policy.
-const STEPS: u32 = 400_000;
+const STEPS: u32 = 100_000;
 /// How many of them for one rule.
-const STEPS_OF_RULE: u32 = 20_000;
+const STEPS_OF_RULE: u32 = 4_000;
 
 /// A rule that never acts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use crate::policy::{Action, Assignment, Policy, Verdict};
 use crate::problem::{Problem, Span};
 use crate::rules::Rules;
 
-const STEPS: u32 = 100_000;
+/// How many tests are looked at for one rule.
+const STEPS: u32 = 1_000;
 /// More than any header before a port has.
 const LONG: u64 = 200;
 const ETHERTYPE: u32 = 12;
