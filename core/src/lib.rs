@@ -9,6 +9,7 @@ pub mod btf;
 pub mod cond;
 pub mod diagnose;
 pub mod elf;
+pub mod emit;
 pub mod error;
 pub mod eval;
 pub mod filter;
@@ -20,10 +21,12 @@ pub mod near;
 pub mod object;
 pub mod packet;
 pub mod pass;
+pub mod pcap;
 pub mod plan;
 pub mod policy;
 pub mod problem;
 pub mod rules;
+pub mod trampoline;
 pub mod transmit;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{demo, doctor, inspect, ip, load, status, unload};
+use crate::{bench, compile, demo, doctor, inspect, ip, load, set, status, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -21,10 +21,13 @@ enum Verb {
     Load(load::Args),
     Unload(unload::Args),
     Status(status::Args),
+    Set(set::Args),
+    Compile(compile::Args),
     Inspect(inspect::Args),
     Demo(demo::Args),
     Ip(ip::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
 }
 
 impl Cli {
@@ -48,10 +51,13 @@ impl Verb {
             Verb::Load(args) => load::run(&args, out),
             Verb::Unload(args) => unload::run(&args, out),
             Verb::Status(args) => status::run(&args, out),
+            Verb::Compile(args) => compile::run(&args, out),
+            Verb::Set(args) => set::run(&args, out),
             Verb::Inspect(args) => inspect::run(&args, out),
             Verb::Demo(args) => demo::run(&args),
             Verb::Ip(args) => ip::run(&args),
             Verb::Doctor(args) => doctor::run(&args, out),
+            Verb::Bench(args) => bench::run(&args, out),
         }
     }
 }

@@ -78,13 +78,8 @@ pub fn set_map_name(rules: &Rules, set: usize, part: Part) -> String {
 /// Adds the maps that the rules need.
 pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps {
     let mut maps = Maps::default();
-    let shape = |kind, key_size, value_size, max_entries| Shape {
-        kind,
-        key_size,
-        value_size,
-        max_entries,
-        ..Shape::default()
-    };
+    let shape =
+        |kind, key_size, value_size, max_entries| Shape { kind, key_size, value_size, max_entries, ..Shape::default() };
     let mut add = |name: String, shape| {
         object.maps.push(Map {
             name,
@@ -123,7 +118,10 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
                 };
                 maps.limits.insert(index, add(limit_map_name(index), shape));
                 if options.clock == Clock::Given && maps.clock.is_none() {
-                    maps.clock = Some(add(CLOCK.into(), Shape { kind: map_type::ARRAY, key_size: 4, value_size: 8, max_entries: 1, ..Shape::default() }));
+                    maps.clock = Some(add(
+                        CLOCK.into(),
+                        Shape { kind: map_type::ARRAY, key_size: 4, value_size: 8, max_entries: 1, ..Shape::default() },
+                    ));
                 }
             }
             Action::Sample { .. } => {

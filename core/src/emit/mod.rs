@@ -106,6 +106,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
     let btf = object.btf.get_or_insert_default();
     describe(&mut object.functions[0], btf, rules, &code.lines, options.direction);
     (object.functions[0].code, object.functions[0].references) = (code.code, code.references);
+    table::describe(&mut object);
     Ok(object)
 }
 
@@ -136,10 +137,7 @@ fn function(name: &str, section: &str) -> Function {
 
 /// The program's type, and the rules as its source lines.
 fn describe(function: &mut Function, btf: &mut Btf, rules: &Rules, lines: &[(usize, usize)], direction: Direction) {
-    let context = match direction {
-        Direction::Ingress => crate::modernize::context_pointer(btf),
-        Direction::Egress => layers::skb_pointer(btf),
-    };
+    let context = layers::context_pointer(btf, direction);
     function.func_type = Some(btf.add_function(&function.name, &[("ctx", context)]));
     let file = btf.add_text(&rules.file);
     let default = format!("default {}", rules.default);

@@ -8,6 +8,8 @@ use crate::policy::Element;
 pub struct View<'a> {
     /// The packet from its Ethernet header on.
     pub packet: &'a [u8],
+    /// Its length on the wire; where a capture has cut the packet, more than its bytes here.
+    pub length: u32,
     /// The interface on which it arrived, where that is known.
     pub ifindex: Option<u32>,
     /// The elements of the sets.
@@ -16,7 +18,7 @@ pub struct View<'a> {
 
 /// A load beyond the packet, or a division by zero: the whole condition does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fault;
+pub(super) struct Fault;
 
 /// Whether the condition holds; a fault says no.
 pub fn holds(cond: &Cond, view: View<'_>) -> bool {
@@ -24,7 +26,8 @@ pub fn holds(cond: &Cond, view: View<'_>) -> bool {
 }
 
 impl View<'_> {
-    fn test(self, cond: &Cond) -> Result<bool, Fault> {
+    /// Whether a condition holds.
+    pub(super) fn test(self, cond: &Cond) -> Result<bool, Fault> {
         Ok(match cond {
             Cond::Always(constant) => *constant,
             Cond::Compare(left, relation, right) => {
@@ -43,10 +46,10 @@ impl View<'_> {
         })
     }
 
-    fn value(self, value: &Value) -> Result<u32, Fault> {
+    pub(super) fn value(self, value: &Value) -> Result<u32, Fault> {
         match value {
             Value::Const(constant) => Ok(*constant),
-            Value::Length => Ok(u32::try_from(self.packet.len()).unwrap_or(u32::MAX)),
+            Value::Length => Ok(self.length),
             Value::Ifindex => self.ifindex.ok_or(Fault),
             Value::Load(Load { at, width }) => self.number(self.place(at)?, *width),
             Value::Negative(inner) => Ok(self.value(inner)?.wrapping_neg()),
@@ -57,12 +60,12 @@ impl View<'_> {
     }
 
     /// An offset into the packet.
-    fn place(self, place: &Place) -> Result<usize, Fault> {
+    pub(super) fn place(self, place: &Place) -> Result<usize, Fault> {
         let base = place.base.as_ref().map_or(Ok(0), |base| self.value(base))?;
         Ok(base as usize + place.offset as usize)
     }
 
-    fn number(self, at: usize, width: Width) -> Result<u32, Fault> {
+    pub(super) fn number(self, at: usize, width: Width) -> Result<u32, Fault> {
         let bytes = self.packet.get(at..at + width as usize).ok_or(Fault)?;
         Ok(bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
     }
@@ -113,7 +116,7 @@ pub(crate) fn compute(left: u32, operator: Operator, right: u32) -> Option<u32> 
 }
 
 /// Whether a key is (within) an element; elements of other kinds contain no such key.
-fn contains(element: &Element, key: &[u8]) -> bool {
+pub(super) fn contains(element: &Element, key: &[u8]) -> bool {
     match element {
         Element::V4(address, length) => key.len() == 4 && same_bits(&address.octets(), key, *length),
         Element::V6(address, length) => key.len() == 16 && same_bits(&address.octets(), key, *length),
@@ -124,6 +127,22 @@ fn contains(element: &Element, key: &[u8]) -> bool {
 
 /// Whether the first `length` bits are the same.
 fn same_bits(left: &[u8], right: &[u8], length: u8) -> bool {
-    let bit = |bytes: &[u8], at: usize| bytes.get(at / 8).is_some_and(|byte| byte & (0x80 >> (at % 8)) != 0);
-    (0..usize::from(length)).all(|at| bit(left, at) == bit(right, at))
+    let (whole, rest) = (usize::from(length / 8), length % 8);
+    let mask = !(0xff >> rest);
+    let at_end = |bytes: &[u8]| bytes.get(whole).map(|byte| byte & mask);
+    left.get(..whole) == right.get(..whole) && (rest == 0 || at_end(left) == at_end(right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_as_many_bits() {
+        let (left, right) = ([10, 0b1010_0000, 3], [10, 0b1011_1111, 4]);
+        for (length, same) in [(0, true), (8, true), (11, true), (12, false), (16, false), (24, false)] {
+            assert_eq!(same_bits(&left, &right, length), same, "{length}");
+        }
+        assert!(same_bits(&left, &left, 24));
+    }
 }

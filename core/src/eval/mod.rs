@@ -4,12 +4,15 @@
 
 pub mod checksum;
 pub mod cond;
+mod explain;
+mod field;
 pub mod limit;
 mod rewrite;
 mod set;
 
 use std::collections::HashMap;
 
+pub use explain::{Explanation, Step, Visit};
 pub use rewrite::{assign, reflect};
 
 use crate::policy::{Action, Element, Verdict};
@@ -52,6 +55,14 @@ pub struct Sample {
     pub bytes: Vec<u8>,
 }
 
+/// How a packet came.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    wire: u32,
+    now: u64,
+    ifindex: Option<u32>,
+}
+
 impl<'a> Machine<'a> {
     /// The policy before its first packet.
     pub fn new(rules: &'a Rules) -> Self {
@@ -70,11 +81,42 @@ impl<'a> Machine<'a> {
     /// Counters and limits go by the packet's length at arrival, whatever was pushed or popped since; conditions and
     /// samples see the packet as it is when their turn comes.
     pub fn run(&mut self, packet: &mut Vec<u8>, now: u64, ifindex: Option<u32>) -> Outcome {
-        let length = packet.len() as u64;
+        let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        self.run_captured(packet, length, now, ifindex)
+    }
+
+    /// Like [`Machine::run`] for a packet of which perhaps not all was captured; `wire` is its length on the wire, which
+    /// is its length wherever that is asked for. The bytes that are missing are beyond its end, as they are for tcpdump.
+    pub fn run_captured(&mut self, packet: &mut Vec<u8>, wire: u32, now: u64, ifindex: Option<u32>) -> Outcome {
+        self.run_watched(packet, Arrival { wire, now, ifindex }, |_, _| {})
+    }
+
+    /// Like [`Machine::run_captured`], and tells what each rule saw.
+    pub fn explain(&mut self, packet: &mut Vec<u8>, wire: u32, now: u64, ifindex: Option<u32>) -> Explanation {
+        let (rules, mut visits) = (self.rules, Vec::new());
+        let outcome = self.run_watched(packet, Arrival { wire, now, ifindex }, |index, view| {
+            let cond = rules.rules.get(index).map(|rule| &rule.cond);
+            visits.extend(cond.map(|cond| explain::visit(rules, index, cond, view)));
+        });
+        Explanation { visits, outcome }
+    }
+
+    /// Calls `watch` with each rule before its condition is looked at.
+    fn run_watched(
+        &mut self,
+        packet: &mut Vec<u8>,
+        arrival: Arrival,
+        mut watch: impl FnMut(usize, View<'_>),
+    ) -> Outcome {
+        let Arrival { wire, now, ifindex } = arrival;
+        let (length, captured) = (u64::from(wire), packet.len());
         let mut samples = Vec::new();
         let rules = self.rules;
         for (index, rule) in rules.rules.iter().enumerate() {
-            if !cond::holds(&rule.cond, View { packet, ifindex, sets: &self.sets }) {
+            let length_now = wire.wrapping_add((packet.len() as u32).wrapping_sub(captured as u32));
+            let view = View { packet, length: length_now, ifindex, sets: &self.sets };
+            watch(index, view);
+            if !cond::holds(&rule.cond, view) {
                 continue;
             }
             self.hit(index, length);
