@@ -26,6 +26,7 @@ pub mod plan;
 pub mod policy;
 pub mod problem;
 pub mod rules;
+pub mod trampoline;
 pub mod transmit;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod configure;
+pub mod cpu;
 pub mod headers;
 pub mod interface;
 pub mod link;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{demo, doctor, inspect, ip, load, status, unload};
+use crate::{bench, demo, doctor, inspect, ip, load, status, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ enum Verb {
     Demo(demo::Args),
     Ip(ip::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
 }
 
 impl Cli {
@@ -52,6 +53,7 @@ impl Verb {
             Verb::Demo(args) => demo::run(&args),
             Verb::Ip(args) => ip::run(&args),
             Verb::Doctor(args) => doctor::run(&args, out),
+            Verb::Bench(args) => bench::run(&args, out),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod capture;
+pub mod bench;
 pub mod cli;
 pub mod companion;
 pub mod demo;

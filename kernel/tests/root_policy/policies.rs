@@ -1,0 +1,252 @@
+//! Random policies.
+
+use xdpilot_core::cond::{Chain, Cond, Load, Member, Operator, Part, Place, Relation, Value, Width};
+use xdpilot_core::policy::{Action, Assignment, Element, Key, Limit, Unit, Verdict};
+use xdpilot_core::rules::{Rule, Rules, Set};
+
+use crate::packets::{ADDRESSES, PORTS};
+use crate::random::Random;
+
+/// The set that conditions ask for.
+const SET: usize = 0;
+
+/// A policy of at most `most` rules, and a few more where rules of one form follow each other.
+pub(crate) fn policy(random: &mut Random, most: usize) -> Rules {
+    let mut rules = Vec::new();
+    for _ in 0..1 + random.below(most) {
+        if random.once_in(20) {
+            rules.extend(family(random));
+        } else {
+            rules.push(rule(cond(random, 3), action(random)));
+        }
+    }
+    let elements = elements(random);
+    let set = Set { name: "some".into(), parts: vec![Part::V4, Part::V6, Part::Port, Part::Mac], elements };
+    let uses_set = rules.iter().any(|rule| mentions(&rule.cond));
+    Rules {
+        name: "random".into(),
+        file: "random.xdp".into(),
+        rules,
+        default: verdict(random),
+        default_line: 0,
+        sets: if uses_set { vec![set] } else { Vec::new() },
+    }
+}
+
+fn mentions(cond: &Cond) -> bool {
+    match cond {
+        Cond::In(_) => true,
+        Cond::Not(inner) => mentions(inner),
+        Cond::And(left, right) | Cond::Or(left, right) => mentions(left) || mentions(right),
+        _ => false,
+    }
+}
+
+fn rule(cond: Cond, action: Action) -> Rule {
+    Rule { text: format!("{action:?} when {cond:?}").chars().take(200).collect(), cond, action, line: 1 }
+}
+
+fn elements(random: &mut Random) -> Vec<Element> {
+    let mut elements = Vec::new();
+    for _ in 0..random.below(4) {
+        let length = *random.pick(&[0, 8, 15, 24, 31, 32]);
+        let address = *random.pick(&ADDRESSES) & (u64::from(u32::MAX) << (32 - length)) as u32;
+        elements.push(Element::V4(address.into(), length));
+    }
+    for _ in 0..random.below(3) {
+        let length = *random.pick(&[0u8, 32, 100, 127, 128]);
+        let address = 0x2001_0db8u128 << 96 | u128::from(*random.pick(&ADDRESSES));
+        let mask = if length == 0 { 0 } else { u128::MAX << (128 - length) };
+        elements.push(Element::V6((address & mask).into(), length));
+    }
+    for _ in 0..random.below(3) {
+        let start = *random.pick(&PORTS);
+        elements.push(Element::Ports(start..=start.saturating_add(random.below(400) as u16)));
+    }
+    if random.once_in(2) {
+        elements.push(Element::Mac([2, 0, 0, 0, 0, random.below(4) as u8]));
+    }
+    elements
+}
+
+/// Rules that ask for the same numbers.
+fn family(random: &mut Random) -> Vec<Rule> {
+    let (guard, port) = (cond(random, 1), random.once_in(2));
+    (0..8 + random.below(30))
+        .map(|at| {
+            let address = if random.once_in(2) { *random.pick(&ADDRESSES) } else { 0x0a00_0000 + at as u32 };
+            let mut all = ether(0x0800).and(Cond::equals(26, Width::Four, address));
+            if port {
+                all = all.and(equals(port_of_v4(2), (*random.pick(&PORTS)).into()));
+            }
+            if at % 7 != 6 {
+                all = all.and(guard.clone());
+            }
+            rule(all, Action::Verdict(verdict(random)))
+        })
+        .collect()
+}
+
+fn ether(kind: u32) -> Cond {
+    Cond::equals(12, Width::Two, kind)
+}
+
+fn equals(value: Value, constant: u32) -> Cond {
+    Cond::Compare(value, Relation::Equal, Value::Const(constant))
+}
+
+fn load(base: Value, offset: u32, width: Width) -> Value {
+    Value::Load(Load { at: Place { base: Some(Box::new(base)), offset }, width })
+}
+
+/// The port at 0 or 2 of the header behind an IPv4 header.
+fn port_of_v4(offset: u32) -> Value {
+    let length = Value::load(14, Width::One).with(Operator::And, Value::Const(0xf));
+    load(length.with(Operator::ShiftLeft, Value::Const(2)), 14 + offset, Width::Two)
+}
+
+fn cond(random: &mut Random, depth: usize) -> Cond {
+    if depth == 0 || random.once_in(3) {
+        return atom(random);
+    }
+    match random.below(8) {
+        0 => cond(random, depth - 1).negate(),
+        1..=4 => cond(random, depth - 1).and(cond(random, depth - 1)),
+        _ => cond(random, depth - 1).or(cond(random, depth - 1)),
+    }
+}
+
+fn atom(random: &mut Random) -> Cond {
+    let address = *random.pick(&ADDRESSES);
+    match random.below(17) {
+        0 | 1 => ether(*random.pick(&[0x800, 0x800, 0x86dd, 0x806, 0x8100, 0x10800])),
+        2 => Cond::equals(23, Width::One, *random.pick(&[6, 17, 1, 300])),
+        3 => ether(0x86dd).and(Cond::equals(20, Width::One, *random.pick(&[6, 17, 58, 44]))),
+        4 => equals(Value::load(20, Width::Two).with(Operator::And, Value::Const(0x1fff)), 0),
+        5 => Cond::equals(*random.pick(&[26, 30, 28, 38]), Width::Four, address),
+        6 => {
+            let mask = (u64::from(u32::MAX) << random.below(33)) as u32;
+            equals(Value::load(26, Width::Four).with(Operator::And, Value::Const(mask)), address & mask)
+        }
+        7 | 8 => {
+            let relation = *random.pick(&[Relation::Equal, Relation::Greater, Relation::GreaterEqual]);
+            let port = Value::Const((*random.pick(&PORTS)).into());
+            Cond::Compare(port_of_v4(*random.pick(&[0, 2])), relation, port)
+        }
+        9 => Cond::Compare(Value::Length, Relation::Greater, Value::Const(random.below(120) as u32)),
+        10 => member(random),
+        11 => {
+            let at = match random.below(3) {
+                0 => Place { base: Some(Box::new(value(random, 1))), offset: 14 },
+                _ => Place::fixed(14 + 4 * random.below(2) as u32),
+            };
+            Cond::Chain(Chain { v6: random.once_in(2), at, protocol: *random.pick(&[6, 17, 58, 44, 51, 59, 0]) })
+        }
+        12 => Cond::Always(random.once_in(2)),
+        _ => {
+            let relation = *random.pick(&[Relation::Equal, Relation::Greater, Relation::GreaterEqual]);
+            Cond::Compare(value(random, 3), relation, value(random, 2))
+        }
+    }
+}
+
+fn member(random: &mut Random) -> Cond {
+    let (part, offset) = *random.pick(&[
+        (Part::V4, 26),
+        (Part::V4, 30),
+        (Part::V6, 22),
+        (Part::V6, 38),
+        (Part::Mac, 0),
+        (Part::Mac, 6),
+        (Part::Port, 36),
+    ]);
+    let at = match random.below(4) {
+        0 => Place { base: Some(Box::new(value(random, 1))), offset },
+        _ => Place::fixed(offset),
+    };
+    Cond::In(Member { set: SET, part, at })
+}
+
+fn value(random: &mut Random, depth: usize) -> Value {
+    use Operator::{Add, And, Divide, Modulo, Multiply, Or, ShiftLeft, ShiftRight, Subtract, Xor};
+    if depth == 0 || random.once_in(3) {
+        let width = *random.pick(&[Width::One, Width::Two, Width::Four]);
+        return match random.below(9) {
+            0 => Value::Length,
+            1 | 2 => Value::Const(*random.pick(&[0, 1, 2, 4, 31, 32, 33, 255, 0x800, 0xffff, u32::MAX])),
+            3 => Value::load(*random.pick(&[1100, 1151, 1152, 2000, 4000, 70_000, u32::MAX]), width),
+            _ => Value::load(random.below(80) as u32, width),
+        };
+    }
+    match random.below(8) {
+        0 => Value::Negative(Box::new(value(random, depth - 1))),
+        1 => {
+            let width = *random.pick(&[Width::One, Width::Two, Width::Four]);
+            load(value(random, depth - 1), *random.pick(&[0, 1, 14, 40, 1150, 3000, u32::MAX]), width)
+        }
+        _ => {
+            let all = [Add, Subtract, Multiply, Divide, Modulo, And, Or, Xor, ShiftLeft, ShiftRight];
+            value(random, depth - 1).with(*random.pick(&all), value(random, depth - 1))
+        }
+    }
+}
+
+fn verdict(random: &mut Random) -> Verdict {
+    match random.below(12) {
+        0..=4 => Verdict::Drop,
+        5..=7 => Verdict::Pass,
+        8 => Verdict::Tx,
+        9 => Verdict::Reflect,
+        10 => Verdict::Abort,
+        _ => Verdict::Redirect((*random.pick(&["one", "two"])).into()),
+    }
+}
+
+fn action(random: &mut Random) -> Action {
+    match random.below(10) {
+        0 => Action::Count("some".into()),
+        1 => Action::Sample {
+            one_in: 1 + random.below(5) as u32,
+            snap: random.once_in(2).then_some(random.below(99) as u32),
+        },
+        2 => Action::Limit(limit(random)),
+        3 | 4 => Action::Set(assignment(random)),
+        _ => Action::Verdict(verdict(random)),
+    }
+}
+
+fn limit(random: &mut Random) -> Limit {
+    let all = [Key::Src, Key::Dst, Key::SrcPort, Key::DstPort, Key::Protocol];
+    let mut per = Vec::new();
+    for key in all {
+        if random.once_in(3) {
+            per.push(key);
+        }
+    }
+    if random.once_in(2) {
+        per.reverse();
+    }
+    let unit = if random.once_in(2) { Unit::Packets } else { Unit::Bits };
+    let rate = *random.pick(&[1, 3, 1000, 8000, 1_000_000, 10_000_000_000]);
+    Limit { rate, unit, burst: 1 + random.below(if unit == Unit::Bits { 20_000 } else { 10 }) as u64, per }
+}
+
+fn assignment(random: &mut Random) -> Assignment {
+    let v4 = *random.pick(&ADDRESSES);
+    let v6 = (0x2001_0db8u128 << 96 | u128::from(v4)).into();
+    let port = *random.pick(&PORTS);
+    match random.below(12) {
+        0 => Assignment::EtherSrc([2, 1, 2, 3, 4, v4 as u8]),
+        1 => Assignment::EtherDst([2, 0xff, 2, 3, 4, v4 as u8]),
+        2 => Assignment::SrcV4(v4.into()),
+        3 => Assignment::DstV4(v4.into()),
+        4 => Assignment::SrcV6(v6),
+        5 => Assignment::DstV6(v6),
+        6 => Assignment::SrcPort(port),
+        7 => Assignment::DstPort(port),
+        8 => Assignment::Ttl(random.next() as u8),
+        9 => Assignment::Dscp(random.below(64) as u8),
+        10 => Assignment::VlanPush(random.below(4096) as u16),
+        _ => Assignment::VlanPop,
+    }
+}

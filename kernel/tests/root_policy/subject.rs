@@ -1,0 +1,111 @@
+//! One policy, in the kernel and in the evaluator.
+
+use std::os::fd::AsFd;
+
+use xdpilot_core::cond::Part;
+use xdpilot_core::emit::{self, Options};
+use xdpilot_core::eval::Machine;
+use xdpilot_core::policy::{Element, Verdict};
+use xdpilot_core::rules::Rules;
+use xdpilot_core::{elf, listing};
+use xdpilot_kernel::load::{Loaded, Request, load};
+use xdpilot_kernel::map::Map;
+use xdpilot_kernel::test_run::{self, TestRun};
+
+/// A policy in both forms, and the time that both are told.
+pub(crate) struct Subject<'a> {
+    rules: &'a Rules,
+    loaded: Loaded,
+    clock: Option<Map>,
+    machine: Machine<'a>,
+    now: u64,
+    seed: u64,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn new(rules: &'a Rules, options: &Options, seed: u64) -> Self {
+        let object = emit::compile(rules, options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let bytes = elf::write(&object);
+        let entry = &object.functions[0].name;
+        let request = Request { elf: &bytes, name: "random", entry, ..Request::default() };
+        let loaded = load(&request).unwrap_or_else(|error| {
+            let listed = listing::list(&object, &object.functions[0]);
+            let text: Vec<_> = listed.iter().map(|insn| format!("{:5}: {}", insn.index, insn.text)).collect();
+            panic!("seed {seed}: {}\n{}\n{rules:#?}\n{}", error.error, error.log, text.join("\n"))
+        });
+        fill_sets(rules, &loaded);
+        if let Ok(targets) = loaded.map(emit::TARGETS) {
+            (0..rules.targets().len() as u32)
+                .for_each(|at| targets.update(&at.to_ne_bytes(), &1u32.to_ne_bytes()).unwrap());
+        }
+        let clock = loaded.map(emit::CLOCK).ok();
+        Subject { rules, loaded, clock, machine: Machine::new(rules), now: 1_000_000_000, seed }
+    }
+
+    /// Runs one packet in both; `passed` nanoseconds have gone by.
+    pub(crate) fn compare(&mut self, packet: &[u8], passed: u64) {
+        self.now += passed;
+        if let Some(clock) = &self.clock {
+            clock.update(&0u32.to_ne_bytes(), &self.now.to_ne_bytes()).unwrap();
+        }
+        let test = TestRun { packet, ingress_ifindex: 0, rx_queue: 0, repeat: 1 };
+        let kernel = test_run::run(self.loaded.entry().as_fd(), &test).unwrap();
+        let mut bytes = packet.to_vec();
+        let outcome = self.machine.run(&mut bytes, self.now, Some(1));
+        let expected = match outcome.verdict {
+            Verdict::Abort => 0,
+            Verdict::Drop => 1,
+            Verdict::Pass => 2,
+            Verdict::Tx | Verdict::Reflect => 3,
+            Verdict::Redirect(_) => 4,
+        };
+        assert!(
+            kernel.verdict == expected && kernel.packet == bytes,
+            "seed {}: {outcome:?}, the kernel says {}\npacket {}\nkernel {}\nours   {}\n{:#?}",
+            self.seed,
+            kernel.verdict,
+            hex(packet),
+            hex(&kernel.packet),
+            hex(&bytes),
+            self.rules
+        );
+    }
+
+    pub(crate) fn compare_counters(&self) {
+        let map = self.loaded.map(emit::RULES).unwrap();
+        for rule in 0..=self.rules.rules.len() {
+            let (packets, bytes) = self.machine.hits(rule);
+            let kernel = map.sum_per_cpu(rule as u32).unwrap();
+            assert_eq!(kernel, [packets, bytes], "seed {}: hits of rule {rule}\n{:#?}", self.seed, self.rules);
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn fill_sets(rules: &Rules, loaded: &Loaded) {
+    for (index, set) in rules.sets.iter().enumerate() {
+        let map = |part| loaded.map(&emit::set_map_name(rules, index, part)).unwrap();
+        let one = 1u32.to_ne_bytes();
+        let mut ports = vec![0u8; 8192];
+        for element in &set.elements {
+            match element {
+                Element::V4(address, length) => {
+                    let key = [&u32::from(*length).to_ne_bytes()[..], &address.octets()].concat();
+                    map(Part::V4).update(&key, &one).unwrap();
+                }
+                Element::V6(address, length) => {
+                    let key = [&u32::from(*length).to_ne_bytes()[..], &address.octets()].concat();
+                    map(Part::V6).update(&key, &one).unwrap();
+                }
+                Element::Mac(address) => map(Part::Mac).update(address, &one).unwrap(),
+                Element::Ports(range) => {
+                    range.clone().for_each(|port| ports[usize::from(port / 8)] |= 1 << (port % 8));
+                }
+            }
+        }
+        map(Part::Port).update(&0u32.to_ne_bytes(), &ports).unwrap();
+    }
+}
