@@ -77,7 +77,8 @@ pub fn packet(head: &[u8], length: usize) -> Vec<u8> {
 /// Never: its labels are bound.
 pub fn object(packets: u32, frags: bool) -> Result<Object> {
     let mut object = Object { license: Some("Dual MIT/GPL".into()), ..Object::default() };
-    let array = |kind, value_size, max_entries| Shape { kind, key_size: 4, value_size, max_entries, ..Shape::default() };
+    let array =
+        |kind, value_size, max_entries| Shape { kind, key_size: 4, value_size, max_entries, ..Shape::default() };
     let maps = [
         (STATE, array(map_type::ARRAY, STATE_SIZE as u32, 1)),
         (PACKETS, array(map_type::ARRAY, BYTES as u32 + HEAD as u32, packets.max(1))),

@@ -9,7 +9,7 @@ use nix::libc;
 use xdpilot_core::error::{Error, Kind, Result};
 
 /// The kernel's internal "not supported" (`include/linux/errno.h`), which leaks to user space from BPF.
-const ENOTSUPP: i32 = 524;
+pub(crate) const ENOTSUPP: i32 = 524;
 
 /// The words for an error number.
 pub(crate) fn errno_text(errno: i32) -> String {

@@ -16,12 +16,15 @@ pub mod netns_directory;
 pub mod object;
 pub mod offload;
 pub mod owners;
+pub mod perf_buffer;
 pub mod pins;
 pub mod program;
 pub mod stats;
+pub mod tcx;
 pub mod terminal;
 pub mod test_run;
 pub mod veth;
+pub mod watch;
 pub mod xdp_features;
 pub mod xdp_netlink;
 

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use libbpf_sys::{bpf_link_create_opts, bpf_link_info, bpf_link_update_opts};
+use nix::libc;
 use xdpilot_core::error::Result;
 
 use crate::bpf;
@@ -24,6 +25,13 @@ pub enum LinkKind {
         target_obj_id: u32,
         /// The BTF id of the function in it.
         target_btf_id: u32,
+    },
+    /// A program in the traffic control of an interface (TCX).
+    Tcx {
+        /// The interface, as for XDP.
+        ifindex: u32,
+        /// Whether it sees packets that leave rather than those that come.
+        egress: bool,
     },
     /// Any other: `enum bpf_link_type`.
     Other(u32),
@@ -54,6 +62,11 @@ impl LinkInfo {
                 let tracing = unsafe { info.__bindgen_anon_1.tracing };
                 LinkKind::Tracing { target_obj_id: tracing.target_obj_id, target_btf_id: tracing.target_btf_id }
             }
+            libbpf_sys::BPF_LINK_TYPE_TCX => {
+                // SAFETY: all members of the union are integers and it was zeroed before.
+                let tcx = unsafe { info.__bindgen_anon_1.tcx };
+                LinkKind::Tcx { ifindex: tcx.ifindex, egress: tcx.attach_type == libbpf_sys::BPF_TCX_EGRESS }
+            }
             other => LinkKind::Other(other),
         };
         Ok(LinkInfo { id: info.id, program_id: info.prog_id, kind })
@@ -66,9 +79,22 @@ impl LinkInfo {
             _ => None,
         }
     }
+
+    /// Whether it stands on an interface: none does any more where the interface is gone, or it was detached.
+    pub fn is_alive(&self) -> bool {
+        self.xdp_ifindex().or(self.egress_ifindex()).is_some()
+    }
+
+    /// The interface of a living link to packets that leave, an index in the interface's own namespace.
+    pub fn egress_ifindex(&self) -> Option<u32> {
+        match self.kind {
+            LinkKind::Tcx { ifindex, egress: true } if ifindex != 0 => Some(ifindex),
+            _ => None,
+        }
+    }
 }
 
-/// An open link. An XDP link that is not pinned detaches when its last descriptor closes.
+/// An open link. A link to an interface that is not pinned detaches when its last descriptor closes.
 #[derive(Debug)]
 pub struct Link {
     fd: OwnedFd,
@@ -90,6 +116,26 @@ impl Link {
         // SAFETY: the options are valid for the call.
         let ret = unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), interface, libbpf_sys::BPF_XDP, &options) };
         Ok(Link { fd: bpf::owned_fd(ret, || format!("attach to interface {ifindex} by a link"))? })
+    }
+
+    /// Attaches a classifier (`sched_cls`) to the packets that leave an interface of this thread's network namespace,
+    /// behind those that stand there (TCX, Linux 6.6).
+    ///
+    /// A verdict of -1 goes on to the next one there, 0 lets the packet out, 2 drops it (`enum tcx_action_base`).
+    pub fn attach_egress(program: BorrowedFd<'_>, ifindex: u32) -> Result<Self> {
+        let options =
+            bpf_link_create_opts { sz: size_of::<bpf_link_create_opts>() as u64, ..bpf_link_create_opts::default() };
+        let interface = i32::try_from(ifindex).unwrap_or(-1);
+        // SAFETY: the options are valid for the call.
+        let ret = unsafe {
+            libbpf_sys::bpf_link_create(program.as_raw_fd(), interface, libbpf_sys::BPF_TCX_EGRESS, &options)
+        };
+        let fd = bpf::owned_fd(ret, || format!("attach to the packets that leave interface {ifindex}"));
+        let fd = fd.map_err(|error| match error.errno_value() {
+            Some(libc::EINVAL) => error.cause("programs for packets that leave (TCX) need Linux 6.6"),
+            _ => error,
+        })?;
+        Ok(Link { fd })
     }
 
     /// Opens the link of this id; `None` where there is none (any more). Needs `CAP_SYS_ADMIN`.

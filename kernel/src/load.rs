@@ -30,6 +30,16 @@ pub enum Device {
     Offload(u32),
 }
 
+/// What kind of program the entry is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProgramKind {
+    /// An XDP program: it sees packets that arrive.
+    #[default]
+    Xdp,
+    /// A classifier (`sched_cls`), for [`crate::link::Link::attach_egress`]: it sees packets that leave.
+    Classifier,
+}
+
 /// What to load.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
@@ -39,6 +49,8 @@ pub struct Request<'a> {
     pub name: &'a str,
     /// The name of the entry program.
     pub entry: &'a str,
+    /// What kind of program that is.
+    pub kind: ProgramKind,
     /// Names of further programs to load: members of prog arrays. Those of no known section are loaded as XDP.
     pub also: &'a [&'a str],
     /// The interface that the programs are tied to.
@@ -167,7 +179,10 @@ fn choose_programs(object: &mut OpenObject, request: &Request<'_>) -> Result<()>
         }
         missing.retain(|other| *other != name);
         if request.entry == name || program.prog_type() == ProgramType::Unspec {
-            program.set_prog_type(ProgramType::Xdp);
+            program.set_prog_type(match request.kind {
+                ProgramKind::Xdp => ProgramType::Xdp,
+                ProgramKind::Classifier => ProgramType::SchedCls,
+            });
         }
         if request.verbose {
             program.set_log_level(1);

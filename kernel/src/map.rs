@@ -129,18 +129,25 @@ impl Map {
     /// Sets the value of `key`, whether it was there or not. Sizes as in [`Map::lookup`]; for prog arrays and
     /// maps of maps the value is a descriptor's number.
     pub fn update(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let ret = self.set(key, value, libbpf_sys::BPF_ANY)?;
+        bpf::check(ret, || self.doing("set an element of")).map(drop)
+    }
+
+    /// Sets the value of `key` where it is not there yet; false where it is.
+    pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        match self.set(key, value, libbpf_sys::BPF_NOEXIST)? {
+            ret if ret == -libc::EEXIST => Ok(false),
+            ret => bpf::check(ret, || self.doing("add an element to")).map(|_| true),
+        }
+    }
+
+    fn set(&self, key: &[u8], value: &[u8], flags: u32) -> Result<i32> {
         self.check_size("key", key, self.info.key_size as usize)?;
         self.check_size("value", value, self.value_bytes)?;
         // SAFETY: key and value have the sizes that the kernel takes for this map.
-        let ret = unsafe {
-            libbpf_sys::bpf_map_update_elem(
-                self.fd.as_raw_fd(),
-                pointer(key),
-                pointer(value),
-                u64::from(libbpf_sys::BPF_ANY),
-            )
-        };
-        bpf::check(ret, || self.doing("set an element of")).map(drop)
+        Ok(unsafe {
+            libbpf_sys::bpf_map_update_elem(self.fd.as_raw_fd(), pointer(key), pointer(value), u64::from(flags))
+        })
     }
 
     /// Removes `key`; false where it was not there. Array maps refuse it (EINVAL).
@@ -177,6 +184,96 @@ impl Map {
         Ok(sums)
     }
 
+    /// Sets the element `index` of a per-CPU array of `u64` counters so that its sums are these.
+    pub fn set_per_cpu(&self, index: u32, sums: &[u64]) -> Result<()> {
+        let mut value = vec![0u8; self.value_bytes];
+        for (bytes, sum) in value.chunks_exact_mut(8).zip(sums) {
+            bytes.copy_from_slice(&sum.to_ne_bytes());
+        }
+        self.update(&index.to_ne_bytes(), &value)
+    }
+
+    /// The key behind `key`, in the kernel's order; the first one where `key` is none or not there (any more).
+    /// None at the end.
+    pub fn next_key(&self, key: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        if let Some(key) = key {
+            self.check_size("key", key, self.info.key_size as usize)?;
+        }
+        let mut next = vec![0u8; self.info.key_size as usize];
+        // SAFETY: both keys have the size that the kernel takes for this map; null asks for the first.
+        let ret = unsafe {
+            libbpf_sys::bpf_map_get_next_key(
+                self.fd.as_raw_fd(),
+                key.map_or(std::ptr::null(), pointer),
+                next.as_mut_ptr().cast::<c_void>(),
+            )
+        };
+        match ret {
+            ret if ret == -libc::ENOENT => Ok(None),
+            ret => bpf::check(ret, || self.doing("list the keys of")).map(|_| Some(next)),
+        }
+    }
+
+    /// All keys, in the kernel's order. Those that are added meanwhile may be left out.
+    pub fn keys(&self) -> Result<Vec<Vec<u8>>> {
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        // A hash that changes meanwhile may begin anew: more keys than it holds are some of them twice.
+        while keys.len() <= self.info.max_entries as usize
+            && let Some(key) = self.next_key(keys.last().map(Vec::as_slice))?
+        {
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    /// Sets elements, each a key and its value: with one system call for all where the kernel can
+    /// (`BPF_MAP_UPDATE_BATCH`), else one by one.
+    ///
+    /// # Errors
+    /// The map is full, or refuses an element; those before it are set.
+    pub fn update_all<'a>(&self, elements: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Result<()> {
+        let (mut keys, mut values, mut count) = (Vec::new(), Vec::new(), 0);
+        for (key, value) in elements {
+            self.check_size("key", key, self.info.key_size as usize)?;
+            self.check_size("value", value, self.value_bytes)?;
+            keys.extend_from_slice(key);
+            values.extend_from_slice(value);
+            count += 1;
+        }
+        let mut done: u32 = count;
+        if count > 1 {
+            let options = batch_options();
+            // SAFETY: `count` keys and values of the sizes that the kernel takes for this map.
+            let ret = unsafe {
+                libbpf_sys::bpf_map_update_batch(
+                    self.fd.as_raw_fd(),
+                    pointer(&keys),
+                    pointer(&values),
+                    &mut done,
+                    &options,
+                )
+            };
+            if ret >= 0 || !without_batches(ret) {
+                return bpf::check(ret, || self.doing("set elements of")).map(drop);
+            }
+        }
+        let values = values.chunks_exact(self.value_bytes.max(1));
+        keys.chunks_exact(self.info.key_size.max(1) as usize)
+            .zip(values)
+            .try_for_each(|(key, value)| self.update(key, value))
+    }
+
+    /// Removes keys; how many of them were there.
+    pub fn delete_all<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<usize> {
+        // The kernel's batch ends at the first key that is not there, so they are removed one by one: each takes
+        // less than a microsecond.
+        let mut removed = 0;
+        for key in keys {
+            removed += usize::from(self.delete(key)?);
+        }
+        Ok(removed)
+    }
+
     fn doing(&self, action: &str) -> String {
         format!("{action} map {} (id {})", self.info.name, self.info.id)
     }
@@ -199,6 +296,19 @@ impl AsFd for Map {
 /// The ids of all maps, ascending. Needs `CAP_SYS_ADMIN`.
 pub fn ids() -> Result<Vec<u32>> {
     bpf::ids(libbpf_sys::bpf_map_get_next_id, "maps")
+}
+
+fn batch_options() -> libbpf_sys::bpf_map_batch_opts {
+    libbpf_sys::bpf_map_batch_opts {
+        sz: size_of::<libbpf_sys::bpf_map_batch_opts>() as u64,
+        ..libbpf_sys::bpf_map_batch_opts::default()
+    }
+}
+
+/// Whether an error of a batch says that this kernel, or this type of map, has none (`generic_map_update_batch`,
+/// `kernel/bpf/syscall.c`).
+fn without_batches(ret: i32) -> bool {
+    matches!(-ret, libc::EINVAL | bpf::ENOTSUPP | libc::EOPNOTSUPP)
 }
 
 fn pointer(bytes: &[u8]) -> *const c_void {

@@ -14,6 +14,7 @@ use xdpilot_kernel::program::{self, ProgramInfo};
 use xdpilot_kernel::xdp_netlink::{Attachment, Expected};
 use xdpilot_kernel::{machine, pins};
 
+use crate::direction::{Direction, Hook};
 use crate::place::Place;
 use crate::prepare::Program;
 use crate::record::Record;
@@ -28,13 +29,15 @@ pub struct Wish {
     pub replace: bool,
     /// Attach by one netlink request, as ip(8) does, also where the kernel has links.
     pub netlink: bool,
+    /// Which packets the program is to see.
+    pub direction: Direction,
 }
 
 /// How a program was attached.
 #[derive(Clone, Debug)]
 pub struct Attached {
-    /// The mode.
-    pub mode: Mode,
+    /// How it stands there.
+    pub hook: Hook,
     /// Where its link is pinned; none for an attachment by netlink.
     pub link: Option<PathBuf>,
     /// What the user should know, a sentence each.
@@ -44,8 +47,8 @@ pub struct Attached {
 /// The program that stands on an interface.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Its mode.
-    pub mode: Mode,
+    /// How it stands there.
+    pub hook: Hook,
     /// Its facts.
     pub program: ProgramInfo,
     /// Its link; none if it was attached by netlink.
@@ -75,21 +78,40 @@ impl Standing {
     }
 }
 
-/// All programs that stand at a place.
+/// The programs that stand at a place: all XDP programs, and on packets that leave, where others do not stand in each
+/// other's way, xdpilot's own.
 ///
 /// # Errors
 /// The kernel does not let this user see them.
-pub fn standing(place: &Place) -> Result<Vec<Standing>> {
+pub fn standing(place: &Place, direction: Direction) -> Result<Vec<Standing>> {
+    match direction {
+        Direction::Ingress => standing_xdp(place),
+        Direction::Egress => Ok(standing_egress(place)?.into_iter().collect()),
+    }
+}
+
+/// xdpilot's program on the packets that leave.
+fn standing_egress(place: &Place) -> Result<Option<Standing>> {
+    let Ok(pinned) = Link::open_pinned(&place.link_path(Direction::Egress)) else { return Ok(None) };
+    let link = pinned.info()?;
+    if link.egress_ifindex() != Some(place.interface.index) {
+        return Ok(None);
+    }
+    let program = ProgramInfo::of_id(link.program_id)?;
+    Ok(program.map(|program| Standing { hook: Hook::Egress, program, link: Some(link), ours: true }))
+}
+
+fn standing_xdp(place: &Place) -> Result<Vec<Standing>> {
     let interface = place.namespace.run(|| Interface::by_index(place.interface.index))?;
     let links = if interface.xdp.is_empty() { Vec::new() } else { link::all()? };
-    let pinned = Link::open_pinned(&place.link_path()).and_then(|link| link.info()).ok();
+    let pinned = Link::open_pinned(&place.link_path(Direction::Ingress)).and_then(|link| link.info()).ok();
     let mut out = Vec::new();
     for (mode, id) in interface.xdp.programs() {
         let Some(program) = ProgramInfo::of_id(id)? else { continue };
         let held = |link: &LinkInfo| link.program_id == id && link.xdp_ifindex() == Some(interface.index);
         let ours = pinned.filter(|link| held(link));
         let link = ours.or_else(|| links.iter().copied().find(|link| held(link)));
-        out.push(Standing { mode, program, link, ours: ours.is_some() });
+        out.push(Standing { hook: Hook::Xdp(mode), program, link, ours: ours.is_some() });
     }
     Ok(out)
 }
@@ -103,12 +125,12 @@ pub fn free(place: &Place, wish: Wish) -> Result<Option<Old>> {
         // The kernel is asked at once, and says itself what stands in the way.
         return Ok(None);
     }
-    let mut standing = standing(place)?;
+    let mut standing = standing(place, wish.direction)?;
     match &standing[..] {
         [] => Ok(None),
         [one, ..] if one.is_held_by_others() || !(wish.replace || one.is_companion()) => Err(occupied(place, one)),
         [one] => {
-            if let Some(mode) = wish.mode.filter(|mode| *mode != one.mode) {
+            if let Some(mode) = wish.mode.filter(|mode| one.hook != Hook::Xdp(*mode)) {
                 return Err(other_mode(place, one, mode));
             }
             let held = program::open(one.program.id)?;
@@ -122,7 +144,7 @@ pub fn free(place: &Place, wish: Wish) -> Result<Option<Old>> {
 
 fn other_mode(place: &Place, old: &Standing, mode: Mode) -> Error {
     Error::usage(format!("replace {} on {} in {mode} mode", old.program.name, place.label))
-        .cause(format!("it stands there in {} mode, and changing the mode would leave a gap", old.mode))
+        .cause(format!("it stands there in {} mode, and changing the mode would leave a gap", old.hook))
         .mend(format!("xdpilot unload {} first, or leave --mode out", place.options()))
 }
 
@@ -134,9 +156,10 @@ pub fn attach(place: &Place, program: &Program, wish: Wish, old: Option<&Old>) -
     if wish.netlink {
         ask(place, wish, Some(program.loaded.entry()), &program.source)?;
         let mode = mode_of(place, program.loaded.info().id)?;
-        return Ok(Attached { mode, link: None, notes: Vec::new() });
+        return Ok(Attached { hook: Hook::Xdp(mode), link: None, notes: Vec::new() });
     }
     match old {
+        None if wish.direction == Direction::Egress => attach_egress(place, program),
         None => attach_first(place, program, wish),
         Some(old) => replace(place, program, old),
     }
@@ -168,6 +191,21 @@ fn mode_of(place: &Place, id: u32) -> Result<Mode> {
     })
 }
 
+fn attach_egress(place: &Place, program: &Program) -> Result<Attached> {
+    pins::ensure_mounted().and_then(|()| state::make_folder(&state::folder()))?;
+    let link = place.namespace.run(|| Link::attach_egress(program.loaded.entry(), place.interface.index));
+    let link = link.map_err(|error| explained(place, Stage::Attach, None, &program.source, error))?;
+    Ok(Attached { hook: Hook::Egress, link: Some(pin(place, &link, Direction::Egress)?), notes: Vec::new() })
+}
+
+/// Pins the link of a program at its place, where a dead one may still be.
+fn pin(place: &Place, link: &Link, direction: Direction) -> Result<PathBuf> {
+    let path = place.link_path(direction);
+    pins::remove(&path)?;
+    link.pin(&path)?;
+    Ok(path)
+}
+
 fn attach_first(place: &Place, program: &Program, wish: Wish) -> Result<Attached> {
     let mode = wish.mode.unwrap_or(Mode::Native);
     let error = match attach_in_mode(place, program, mode) {
@@ -187,9 +225,9 @@ fn attach_first(place: &Place, program: &Program, wish: Wish) -> Result<Attached
 
 fn attach_in_mode(place: &Place, program: &Program, mode: Mode) -> Result<Attached> {
     let by_netlink = || -> Result<Attached> {
-        let wish = Wish { mode: Some(mode), replace: false, netlink: true };
+        let wish = Wish { mode: Some(mode), replace: false, netlink: true, direction: Direction::Ingress };
         ask(place, wish, Some(program.loaded.entry()), &program.source)?;
-        Ok(Attached { mode, link: None, notes: Vec::new() })
+        Ok(Attached { hook: Hook::Xdp(mode), link: None, notes: Vec::new() })
     };
     if mode == Mode::Offload || !machine::has_xdp_link() {
         return by_netlink();
@@ -205,10 +243,8 @@ fn attach_in_mode(place: &Place, program: &Program, mode: Mode) -> Result<Attach
     let link = place.namespace.run(|| Link::attach_xdp(program.loaded.entry(), place.interface.index, mode.flag()));
     match link {
         Ok(link) => {
-            let path = place.link_path();
-            pins::remove(&path)?;
-            link.pin(&path)?;
-            Ok(Attached { mode, link: Some(path), notes: Vec::new() })
+            let link = Some(pin(place, &link, Direction::Ingress)?);
+            Ok(Attached { hook: Hook::Xdp(mode), link, notes: Vec::new() })
         }
         // A link is refused without words; netlink says why, or takes the program.
         Err(_) => by_netlink(),
@@ -216,12 +252,12 @@ fn attach_in_mode(place: &Place, program: &Program, mode: Mode) -> Result<Attach
 }
 
 fn replace(place: &Place, program: &Program, old: &Old) -> Result<Attached> {
-    let mode = old.standing.mode;
-    let link = old.standing.link.is_some().then(|| place.link_path());
-    let attached = Attached { mode, link, notes: Vec::new() };
+    let hook = old.standing.hook;
+    let link = old.standing.link.is_some().then(|| place.link_path(hook.direction()));
+    let attached = Attached { hook, link, notes: Vec::new() };
     exchange(place, &attached, program.loaded.entry(), old.held.as_fd()).map_err(|error| match attached.link {
         Some(_) => error,
-        None => explained(place, Stage::Attach, Some(mode), &program.source, error),
+        None => explained(place, Stage::Attach, hook.mode(), &program.source, error),
     })?;
     let note = "attached by netlink, as the program before it was: only so the replacement is atomic";
     let notes = if attached.link.is_none() { vec![note.to_string()] } else { Vec::new() };
@@ -244,7 +280,7 @@ fn exchange(place: &Place, attached: &Attached, program: BorrowedFd<'_>, expecte
     let attachment = Attachment {
         index: place.interface.index,
         name: &place.interface.name,
-        mode: Some(attached.mode),
+        mode: attached.hook.mode(),
         program: Some(program),
         expected: Expected::Program(expected),
     };
@@ -253,9 +289,9 @@ fn exchange(place: &Place, attached: &Attached, program: BorrowedFd<'_>, expecte
 
 /// The error for a place that is taken: by what, by whom, and how to get it.
 pub fn occupied(place: &Place, standing: &Standing) -> Error {
-    let Standing { mode, program, link, ours } = standing;
+    let Standing { hook, program, link, ours } = standing;
     let error = Error::failed(format!("attach to {}", place.label)).errno(16);
-    let what = format!("program {} (id {}) stands there in {mode} mode", program.name, program.id);
+    let what = format!("program {} (id {}) stands there in {hook} mode", program.name, program.id);
     match link {
         Some(link) if !ours => error
             .cause(format!("{what}, held by link {} of {}", link.id, holders(ObjectRef::link(link.id))))

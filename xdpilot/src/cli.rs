@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{bench, demo, doctor, inspect, ip, load, status, unload};
+use crate::{bench, demo, doctor, inspect, ip, load, set, status, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ enum Verb {
     Load(load::Args),
     Unload(unload::Args),
     Status(status::Args),
+    Set(set::Args),
     Inspect(inspect::Args),
     Demo(demo::Args),
     Ip(ip::Args),
@@ -49,6 +50,7 @@ impl Verb {
             Verb::Load(args) => load::run(&args, out),
             Verb::Unload(args) => unload::run(&args, out),
             Verb::Status(args) => status::run(&args, out),
+            Verb::Set(args) => set::run(&args, out),
             Verb::Inspect(args) => inspect::run(&args, out),
             Verb::Demo(args) => demo::run(&args),
             Verb::Ip(args) => ip::run(&args),

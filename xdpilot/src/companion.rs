@@ -3,7 +3,8 @@
 //!
 //! It is there as long as the other end has a program that may send.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use xdpilot_core::error::Result;
 use xdpilot_core::{elf, pass};
@@ -15,7 +16,9 @@ use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::program::ProgramInfo;
 use xdpilot_kernel::{pins, veth};
 
+use crate::direction::Direction;
 use crate::place::Place;
+use crate::policy::redirect::Exit;
 use crate::record::Record;
 use crate::state;
 
@@ -28,6 +31,55 @@ pub fn accompany(place: &Place) -> Result<bool> {
         Some((namespace, peer)) if peer.xdp.is_empty() => put(&namespace, &peer, &place.target).map(|()| true),
         _ => Ok(false),
     }
+}
+
+/// Puts the companion where redirected frames arrive, if nothing stands there; returns where its link is pinned.
+///
+/// # Errors
+/// The kernel refuses a program there.
+pub fn let_in(exit: &Exit, target: &str) -> Result<Option<PathBuf>> {
+    match &exit.receiver {
+        Some((namespace, receiver)) if receiver.xdp.is_empty() => {
+            put(namespace, receiver, target)?;
+            Ok(Some(state::link_path(Direction::Ingress, namespace.inode(), receiver.index)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Takes the companions off that let in what a program redirected that is gone, where no other needs them; returns
+/// how many they were.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn release(receivers: &BTreeSet<(u64, u32)>) -> Result<usize> {
+    let mut released = 0;
+    for (namespace, ifindex) in receivers {
+        let path = state::link_path(Direction::Ingress, *namespace, *ifindex);
+        let Ok(link) = Link::open_pinned(&path) else { continue };
+        let program = ProgramInfo::of_id(link.info()?.program_id)?;
+        let record = program.as_ref().map(Record::of).transpose()?.flatten();
+        if record.is_some_and(|record| record.companion) {
+            dismiss_orphan(&path, *namespace, *ifindex)?;
+            released += usize::from(!path.exists());
+        }
+    }
+    Ok(released)
+}
+
+/// Whether a program of xdpilot's redirects frames that arrive at this interface.
+fn is_receiver(namespace: u64, ifindex: u32) -> Result<bool> {
+    for pinned in state::links().iter().filter(|link| link.direction == Direction::Ingress) {
+        let Ok(link) = Link::open_pinned(&pinned.path) else { continue };
+        let info = link.info()?;
+        if info.is_alive()
+            && let Some(program) = ProgramInfo::of_id(info.program_id)?
+            && Record::of(&program)?.is_some_and(|record| record.receivers.contains(&(namespace, ifindex)))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts the companion on a place that was left, if the far end has a program that may send; returns whether it did.
@@ -50,9 +102,10 @@ pub fn succeed(place: &Place) -> Result<bool> {
 /// The kernel refuses it.
 pub fn dismiss(place: &Place) -> Result<bool> {
     let Some((namespace, peer)) = place.peer() else { return Ok(false) };
-    let there = record_on(&peer)?.is_some_and(|record| record.companion);
+    let there = record_on(&peer)?.is_some_and(|record| record.companion)
+        && !is_receiver(namespace.inode(), peer.index)?;
     if there {
-        take_off(&state::link_path(namespace.inode(), peer.index))?;
+        take_off(&state::link_path(Direction::Ingress, namespace.inode(), peer.index))?;
     }
     Ok(there)
 }
@@ -66,7 +119,7 @@ pub fn dismiss_orphan(path: &Path, namespace: u64, ifindex: u32) -> Result<()> {
         return Ok(());
     };
     let (_, peer) = found.namespace.run(|| veth::peer(&Interface::by_index(ifindex)?))?;
-    if peer.xdp.is_empty() { take_off(path) } else { Ok(()) }
+    if peer.xdp.is_empty() && !is_receiver(namespace, ifindex)? { take_off(path) } else { Ok(()) }
 }
 
 fn put(namespace: &Namespace, interface: &Interface, target: &str) -> Result<()> {
@@ -75,13 +128,17 @@ fn put(namespace: &Namespace, interface: &Interface, target: &str) -> Result<()>
     record.attach_to(&mut object);
     let elf = elf::write(&object);
     let loaded = load(&Request { elf: &elf, name: "xdpilot", entry: pass::NAME, ..Request::default() })?;
-    let path = state::link_path(namespace.inode(), interface.index);
+    let path = state::link_path(Direction::Ingress, namespace.inode(), interface.index);
     state::make_folder(&state::folder())?;
     pins::remove(&path)?;
     namespace.run(|| Link::attach_xdp(loaded.entry(), interface.index, Mode::Native.flag()))?.pin(&path)
 }
 
-fn take_off(path: &Path) -> Result<()> {
+/// Takes a companion off.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn take_off(path: &Path) -> Result<()> {
     Link::open_pinned(path)?.detach()?;
     pins::remove(path)?;
     state::remove_folder();

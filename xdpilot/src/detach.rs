@@ -16,6 +16,7 @@ use xdpilot_kernel::xdp_netlink::{Attachment, Expected};
 use xdpilot_kernel::{pins, program as programs};
 
 use crate::attach::{self, Standing, holders};
+use crate::direction::Direction;
 use crate::place::Place;
 use crate::record::Record;
 use crate::state;
@@ -41,25 +42,27 @@ pub struct Removed {
 /// # Errors
 /// The kernel refuses it.
 pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
-    let Standing { mode, program, link, ours } = standing;
-    let mut notes = match Record::of(program)? {
-        Some(record) => remove_pins(&record, program)?,
-        None => Vec::new(),
-    };
+    let Standing { hook, program, link, ours } = standing;
+    let record = Record::of(program)?.unwrap_or_default();
+    let mut notes = remove_pins(&record, program)?;
     match link {
         Some(link) => detach_link(link, *ours, &mut notes)?,
         None => detach_netlink(place, standing)?,
     }
     if *ours {
-        pins::remove(&place.link_path())?;
+        pins::remove(&place.link_path(hook.direction()))?;
     }
     state::remove_maps(program.id);
     if program.name == dispatcher::NAME {
         notes.extend(dispatcher::remove_pins(place.interface.index, program.id)?);
     }
-    notes.extend(settle_peer(place)?);
+    if hook.direction() == Direction::Ingress {
+        notes.extend(settle_peer(place)?);
+        let released = companion::release(&record.receivers)?;
+        notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
+    }
     state::remove_folder();
-    Ok(Removed { program: program.name.clone(), id: program.id, mode: mode.to_string(), notes })
+    Ok(Removed { program: program.name.clone(), id: program.id, mode: hook.to_string(), notes })
 }
 
 /// Takes off the companion of a program that is gone, or puts one in its place for the program at the far end; returns
@@ -147,10 +150,10 @@ fn detach_netlink(place: &Place, standing: &Standing) -> Result<()> {
     let attachment = Attachment {
         index: place.interface.index,
         name: &place.interface.name,
-        mode: Some(standing.mode),
+        mode: standing.hook.mode(),
         program: None,
         expected: held.as_ref().map_or(Expected::Anything, |fd| Expected::Program(fd.as_fd())),
     };
-    let explained = |error| attach::explained(place, Stage::Detach, Some(standing.mode), "", error);
+    let explained = |error| attach::explained(place, Stage::Detach, standing.hook.mode(), "", error);
     place.namespace.run(|| attachment.apply()).map_err(explained)
 }

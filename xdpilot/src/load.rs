@@ -1,38 +1,45 @@
 //! `xdpilot load`: puts a program on interfaces and containers.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::modernize::Choice;
-use xdpilot_core::pass;
 use xdpilot_kernel::mode::Mode;
-use xdpilot_kernel::pins;
 
-use crate::attach::{self, Attached, Old, Wish};
-use crate::companion;
-use crate::detach;
+use crate::attach::Wish;
+use crate::direction::Direction;
+use crate::keep::{self, Kept};
 use crate::place::{self, Place, Traffic};
-use crate::prepare::{self, Program, Wanted};
-use crate::record::Record;
-use crate::source::{self, Source};
-use crate::state;
-use crate::sweep;
+use crate::policy::{self, Policy, Text};
+use crate::put::{self, Order, Outcome};
+use crate::source::{self, Input};
 use crate::target::Target;
 
 /// Put a program on interfaces and containers.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
+  xdpilot load -e 'drop when udp and not src port 53' --on docker:web
+  xdpilot load edge.xdp --on eth0 --keep
+  xdpilot load edge.xdp --on eth0 --direction egress
   xdpilot load dropper.c --on docker:web
   xdpilot load xdp_prog.o --on eth0 --program xdp_filter --mode native
   xdpilot load filter.o --on netns:blue/veth0 --on eth1 --replace")]
 pub struct Args {
-    /// An ELF object (prog.o) or a C file (prog.c), which is compiled with clang
-    source: PathBuf,
-    /// Where: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE, pid:N[/IFACE], all; may be given several times
-    #[arg(long = "on", value_name = "TARGET", required = true)]
+    /// A policy (edge.xdp), an ELF object (prog.o) or a C file (prog.c), which is compiled with clang
+    #[arg(required_unless_present = "expression", conflicts_with = "expression")]
+    source: Option<PathBuf>,
+    /// A policy in words: 'drop when udp'; rules are separated by ; or lines
+    #[arg(long = "expression", short = 'e', value_name = "POLICY")]
+    expression: Option<String>,
+    /// The policy of that name, where the file has several
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// Where: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE, pid:N[/IFACE], all; may be given several times.
+    /// A policy that says `on TARGET` itself needs none
+    #[arg(long = "on", value_name = "TARGET")]
     targets: Vec<Target>,
     /// The program's function, where the object has several
     #[arg(long, value_name = "NAME")]
@@ -43,12 +50,18 @@ pub struct Args {
     /// How the program runs; auto tries native and falls back to generic
     #[arg(long, value_enum, default_value_t)]
     mode: ModeWish,
-    /// Packets going to a container, or coming from it
+    /// Packets going to a container (the default), or coming from it
+    #[arg(long, value_enum)]
+    traffic: Option<Traffic>,
+    /// The packets that the program sees: those that arrive, or (policies only) those that leave
     #[arg(long, value_enum, default_value_t)]
-    traffic: Traffic,
+    direction: Direction,
     /// Take the place of the program that stands there, with no packet unfiltered in between
     #[arg(long)]
     replace: bool,
+    /// Stay, follow changes of the policy's file and of the files of its sets, show samples, and take all off at the end
+    #[arg(long, conflicts_with = "json")]
+    keep: bool,
     /// Leave the program as it is: no counting of its verdicts
     #[arg(long)]
     bare: bool,
@@ -85,47 +98,6 @@ impl ModeWish {
     }
 }
 
-/// What is to be done, apart from how it was asked for.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// Which program.
-    pub choice: Choice,
-    /// How it is attached.
-    pub wish: Wish,
-    /// Leave it as it is.
-    pub bare: bool,
-    /// Show all that libbpf and the verifier say.
-    pub verbose: bool,
-}
-
-/// What was done at one place.
-#[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
-    /// The target as it was named.
-    pub target: String,
-    /// The target and the interface, for people.
-    #[serde(skip)]
-    pub label: String,
-    /// The interface.
-    pub interface: String,
-    /// The program's name.
-    pub program: String,
-    /// Its id.
-    pub id: u32,
-    /// Its tag.
-    pub tag: String,
-    /// The mode: native, generic or offload.
-    pub mode: String,
-    /// Where its link is pinned; none for an attachment by netlink.
-    pub link: Option<PathBuf>,
-    /// Whether its verdicts are counted.
-    pub counted: bool,
-    /// The id of the program that it took the place of.
-    pub replaced: Option<u32>,
-    /// What the user should know.
-    pub notes: Vec<String>,
-}
-
 #[derive(Serialize)]
 struct Document<'a> {
     version: u32,
@@ -137,16 +109,79 @@ struct Document<'a> {
 /// # Errors
 /// Nothing is attached then that was not before.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
-    let source = source::read(&args.source)?;
-    let places = place::resolve_all(&args.targets, args.traffic)?;
     let order = Order {
         choice: Choice { program: args.program.clone(), section: args.section.clone(), first: false },
-        wish: Wish { mode: args.mode.mode(), replace: args.replace, netlink: false },
+        wish: Wish { mode: args.mode.mode(), replace: args.replace, netlink: false, direction: args.direction },
         bare: args.bare,
         verbose: args.verbose,
+        carry: false,
     };
-    let outcomes = load(&source, &places, &order)?;
-    print(args.json, &outcomes, out).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+    match text(args)? {
+        Some(text) => {
+            let policy = policy::read(&text, args.policy.as_deref(), args.direction)?;
+            let places = places(args, Some(&policy))?;
+            if args.keep {
+                let kept = Kept { text, name: args.policy.clone(), policy, places, order };
+                return keep::run(kept, out, |outcomes, out| print(false, outcomes, out));
+            }
+            let input = Input::Policy(Box::new(policy.compile()?));
+            report(args, &put::load(&input, &places, &order)?, out)
+        }
+        None => {
+            let input = Input::Object(source::read(&object(args)?)?);
+            report(args, &put::load(&input, &places(args, None)?, &order)?, out)
+        }
+    }
+}
+
+/// The policy's text, where the source is one.
+fn text(args: &Args) -> Result<Option<Text>> {
+    match (&args.expression, &args.source) {
+        (Some(words), _) => Ok(Some(Text::of_words(words))),
+        (None, Some(path)) if source::is_policy(path) => Text::of_file(path).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The object's path; what only policies have is refused.
+fn object(args: &Args) -> Result<PathBuf> {
+    let path = args.source.clone().unwrap_or_default();
+    let only = [
+        (args.keep, "--keep"),
+        (args.policy.is_some(), "--policy"),
+        (args.direction == Direction::Egress, "--direction egress"),
+    ];
+    match only.into_iter().find(|(given, _)| *given) {
+        None => Ok(path),
+        Some((_, option)) => Err(Error::usage(format!("{option} with {}", path.display()))
+            .cause("it is for policies (F.xdp, or -e); this is a program")),
+    }
+}
+
+/// Where it goes: as the command says, else as the policy does.
+fn places(args: &Args, policy: Option<&Policy>) -> Result<Vec<Place>> {
+    let said = policy.and_then(|policy| policy.place.as_ref());
+    let traffic = |from: bool| if from { Traffic::From } else { Traffic::To };
+    match said {
+        Some(place) if args.targets.is_empty() => {
+            let target: Target = place.target.parse()?;
+            place::resolve_all(&[target], args.traffic.unwrap_or(traffic(place.from)))
+        }
+        _ if args.targets.is_empty() => Err(Error::usage("load it where?")
+            .cause("--on TARGET is missing, and nothing else says where")
+            .mend(format!("xdpilot load {} --on eth0", words(args)))),
+        _ => place::resolve_all(&args.targets, args.traffic.unwrap_or_default()),
+    }
+}
+
+/// The source as it was typed.
+fn words(args: &Args) -> String {
+    let file = args.source.as_deref().map(Path::display).map(|path| path.to_string());
+    args.expression.as_ref().map(|text| format!("-e '{text}'")).or(file).unwrap_or_default()
+}
+
+fn report(args: &Args, outcomes: &[Outcome], out: &mut impl Write) -> Result<()> {
+    print(args.json, outcomes, out).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
 }
 
 fn print(json: bool, outcomes: &[Outcome], out: &mut impl Write) -> std::io::Result<()> {
@@ -165,165 +200,3 @@ fn print(json: bool, outcomes: &[Outcome], out: &mut impl Write) -> std::io::Res
     Ok(())
 }
 
-/// One place with the program that was put there.
-struct Done<'a> {
-    place: &'a Place,
-    old: Option<Old>,
-    program: Program,
-    attached: Attached,
-    /// Whether it brought its companion to the other end of the veth pair.
-    accompanied: bool,
-}
-
-/// Puts the program on every place, or on none.
-///
-/// # Errors
-/// All places are as before.
-pub fn load(source: &Source, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
-    let _lock = pins::ensure_mounted().ok().and_then(|()| state::lock());
-    sweep::sweep();
-    // All places are looked at before anything is done to one.
-    let standing: Vec<_> = places.iter().map(|place| attach::free(place, order.wish)).collect::<Result<_>>()?;
-    let mut done: Vec<Done<'_>> = Vec::new();
-    for (place, old) in places.iter().zip(standing) {
-        match put(source, place, old, order) {
-            Ok(one) => done.push(one),
-            Err(error) => {
-                done.iter().rev().for_each(undo);
-                return Err(error);
-            }
-        }
-    }
-    Ok(done.into_iter().map(finish).collect())
-}
-
-/// Loads the program for one place, attaches it there, and does what must be done around it.
-fn put<'a>(source: &Source, place: &'a Place, old: Option<Old>, order: &Order) -> Result<Done<'a>> {
-    let program = prepare_one(source, place, old.as_ref(), order)?;
-    let id = program.loaded.info().id;
-    let attached = keep_maps(&program).and_then(|()| attach::attach(place, &program, order.wish, old.as_ref()));
-    let attached = attached.inspect_err(|_| state::remove_maps(id))?;
-    let mut done = Done { place, old, program, attached, accompanied: false };
-    match settle(&mut done) {
-        Ok(()) => Ok(done),
-        Err(error) => {
-            undo(&done);
-            Err(error)
-        }
-    }
-}
-
-fn prepare_one(source: &Source, place: &Place, old: Option<&Old>, order: &Order) -> Result<Program> {
-    let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
-    let record = Record { source: source.path.display().to_string(), target: place.target.clone(), ..before };
-    let wanted = Wanted {
-        elf: &source.elf,
-        name: &source.name,
-        choice: &order.choice,
-        bare: order.bare,
-        ifindex: place.interface.index,
-        offload: order.wish.mode == Some(Mode::Offload),
-        verbose: order.verbose,
-    };
-    // Programs that are bound to a device are loaded where the device is.
-    let loaded = place.namespace.run(|| Ok(prepare::load(&wanted, &record)))?;
-    if order.verbose {
-        let log = loaded.as_ref().map_or_else(|failure| failure.log.as_str(), |program| program.loaded.log());
-        eprintln!("{}", log.trim_end());
-    }
-    loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &record.source)))
-}
-
-/// Pins what the kernel would forget when this process ends.
-fn keep_maps(program: &Program) -> Result<()> {
-    if program.keep.is_empty() {
-        return Ok(());
-    }
-    let folder = state::maps_folder(program.loaded.info().id);
-    pins::ensure_mounted()?;
-    state::make_folder(&folder)?;
-    for name in &program.keep {
-        program.loaded.map(name)?.pin(&folder.join(name))?;
-    }
-    Ok(())
-}
-
-/// Pins what the object asks for, and prepares the veth peer.
-fn settle(done: &mut Done<'_>) -> Result<()> {
-    let Done { place, program, attached, accompanied, .. } = done;
-    for (name, path) in &program.pins {
-        let path = state::reachable(path);
-        if let Some(folder) = path.parent() {
-            state::make_folder(folder)?;
-        }
-        program.loaded.map(name)?.pin(&path)?;
-    }
-    if program.sends && attached.mode == Mode::Native {
-        match companion::accompany(place) {
-            Ok(false) => {}
-            Ok(true) => {
-                *accompanied = true;
-                attached.notes.push(format!(
-                    "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
-                    pass::NAME
-                ));
-            }
-            Err(error) => attached.notes.push(format!("frames that it sends back will be lost: {error}")),
-        }
-    }
-    Ok(())
-}
-
-/// Takes back what was done at one place, since another failed.
-fn undo(done: &Done<'_>) {
-    let Done { place, old, program, attached, .. } = done;
-    let undone = match old {
-        Some(old) => {
-            unsettle(done);
-            attach::restore(place, attached, program, old)
-        }
-        None => {
-            attach::standing(place).and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
-        }
-    };
-    state::remove_maps(program.loaded.info().id);
-    if let Err(error) = undone {
-        eprintln!("note: {} could not be put back: {error}", place.label);
-    }
-}
-
-/// The reverse of [`settle`], as far as that came.
-fn unsettle(done: &Done<'_>) {
-    let Done { place, program, accompanied, .. } = done;
-    let made = Record { pins: program.pins.iter().map(|(_, path)| path.clone()).collect(), ..Record::default() };
-    let unpinned = detach::remove_pins(&made, program.loaded.info()).map(drop);
-    let dismissed = if *accompanied { companion::dismiss(place).map(drop) } else { Ok(()) };
-    for error in [unpinned, dismissed].into_iter().filter_map(Result::err) {
-        eprintln!("note: {error}");
-    }
-}
-
-/// Removes what the program before left, and says what was done.
-fn finish(done: Done<'_>) -> Outcome {
-    let Done { place, old, program, attached, .. } = done;
-    let replaced = old.map(|old| old.standing.program.id);
-    if let Some(id) = replaced {
-        state::remove_maps(id);
-    }
-    let mut notes = program.notes;
-    notes.extend(attached.notes);
-    let info = program.loaded.info();
-    Outcome {
-        target: place.target.clone(),
-        label: place.label.clone(),
-        interface: place.interface.name.clone(),
-        program: info.name.clone(),
-        id: info.id,
-        tag: info.tag.clone(),
-        mode: attached.mode.to_string(),
-        link: attached.link,
-        counted: program.wrapped,
-        replaced,
-        notes,
-    }
-}

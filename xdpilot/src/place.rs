@@ -11,6 +11,7 @@ use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::{machine, veth};
 
+use crate::direction::Direction;
 use crate::engine;
 use crate::state;
 use crate::target::{IfName, Target};
@@ -44,8 +45,8 @@ pub struct Place {
 
 impl Place {
     /// Where xdpilot pins the link of this interface's program.
-    pub fn link_path(&self) -> PathBuf {
-        state::link_path(self.namespace.inode(), self.interface.index)
+    pub fn link_path(&self, direction: Direction) -> PathBuf {
+        state::link_path(direction, self.namespace.inode(), self.interface.index)
     }
 
     /// The other end of a veth pair, and its namespace; none for other interfaces and where it cannot be reached.

@@ -8,22 +8,22 @@ use xdpilot_core::btf::{Btf, kind};
 use xdpilot_core::diagnose::{Facts, Stage, explain, explain_by, telling};
 use xdpilot_core::error::Error;
 use xdpilot_core::modernize::{Choice, Machine, Modern, Options, fill_program_arrays, map_type, modernize, pin_path};
-use xdpilot_core::object::{Map, Object, Pinning};
+use xdpilot_core::object::{FunctionId, Map, Object, Pinning};
 use xdpilot_core::transmit::may_transmit;
 use xdpilot_core::{elf, link};
-use xdpilot_kernel::load::{self, Device, LoadError, Loaded, Request};
+use xdpilot_kernel::load::{self, Device, LoadError, Loaded, ProgramKind, Request};
 use xdpilot_kernel::machine;
 
+use crate::direction::Direction;
 use crate::record::{self, Record};
+use crate::source::Input;
 use crate::state;
 
 /// What to load and how.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
-    /// The object's bytes.
-    pub elf: &'a [u8],
-    /// Its name, for messages.
-    pub name: &'a str,
+    /// The object or policy.
+    pub input: &'a Input,
     /// Which program.
     pub choice: &'a Choice,
     /// Leave the program as it is: no counting.
@@ -34,6 +34,23 @@ pub struct Wanted<'a> {
     pub offload: bool,
     /// Log all that libbpf and the verifier say.
     pub verbose: bool,
+}
+
+impl Wanted<'_> {
+    /// The object's bytes; none where it was made here.
+    fn elf(&self) -> &[u8] {
+        match self.input {
+            Input::Object(source) => &source.elf,
+            Input::Policy(_) => &[],
+        }
+    }
+
+    fn kind(&self) -> ProgramKind {
+        match self.input {
+            Input::Policy(policy) if policy.direction == Direction::Egress => ProgramKind::Classifier,
+            _ => ProgramKind::Xdp,
+        }
+    }
 }
 
 /// A program in the kernel, not attached yet.
@@ -72,17 +89,25 @@ const SMALL_INTERFACE_MAP: u32 = 65_536;
 /// # Errors
 /// The object has no such program, or the kernel refuses it in every form.
 pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program, LoadError> {
-    let (object, mut notes) = elf::read(wanted.elf).map_err(|e| e.context(&record.source))?;
+    let (object, mut notes) = match wanted.input {
+        Input::Object(source) => elf::read(&source.elf).map_err(|e| e.context(&record.source))?,
+        Input::Policy(policy) => (policy.object.clone(), Vec::new()),
+    };
     let possible_cpus = u32::try_from(machine::possible_cpus()?).unwrap_or(u32::MAX);
     let machine = Machine { possible_cpus, ..Machine::default() };
     let mut trial = Trial {
         options: Options { choice: wanted.choice.clone(), machine, ..Options::default() },
-        wrap: !wanted.bare && !wanted.offload,
+        // What leaves has other verdicts, and a card has no room for them.
+        wrap: !wanted.bare && !wanted.offload && wanted.kind() == ProgramKind::Xdp,
         device: if wanted.offload { Device::Offload(wanted.ifindex) } else { Device::None },
         notes: Vec::new(),
     };
     loop {
-        let mut modern = modernize(object.clone(), &trial.options).map_err(|e| e.context(&record.source))?;
+        let mut modern = match wanted.input {
+            Input::Object(_) => modernize(object.clone(), &trial.options).map_err(|e| e.context(&record.source))?,
+            // The code generator makes what libbpf takes; its first function is the program.
+            Input::Policy(_) => Modern { object: object.clone(), entry: FunctionId(0), notes: Vec::new() },
+        };
         if trial.device == Device::None && asks_for_metadata(&modern.object) {
             trial.device = Device::Bound(wanted.ifindex);
         }
@@ -105,14 +130,17 @@ pub fn load(wanted: &Wanted<'_>, record: &Record) -> Result<Program, LoadError> 
 }
 
 fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Modern) -> Result<Program, LoadError> {
-    let pins = take_pins(&mut modern.object, wanted.elf);
+    let pins = take_pins(&mut modern.object, wanted.elf());
     let (shared, pins): (Vec<_>, Vec<_>) = pins.into_iter().partition(|(_, path)| state::reachable(path).exists());
     // A pin that was there before xdpilot stays when its last user goes.
     let ours = if shared.is_empty() { BTreeSet::new() } else { record::all_pins()? };
     let keep = modern.object.maps.iter().filter(|map| needs_holder(map, modern.object.btf.as_ref()));
     let keep =
         keep.filter(|map| !shared.iter().any(|(pinned, _)| *pinned == map.name)).map(|m| m.name.clone()).collect();
-    let sends = may_transmit(&modern.object);
+    let sends = match wanted.input {
+        Input::Object(_) => may_transmit(&modern.object),
+        Input::Policy(policy) => policy.sends(),
+    };
     let entry = modern.object.function(modern.entry).name.clone();
     let also: Vec<String> = modern
         .object
@@ -136,11 +164,12 @@ fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Mod
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
     let shared: Vec<_> = shared.into_iter().map(|(name, path)| (name, state::reachable(&path))).collect();
     let pinned_maps: Vec<(&str, &Path)> = shared.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
-    let name = object_name(wanted.name);
+    let name = object_name(wanted.input.name());
     let request = Request {
         elf: &elf,
         name: &name,
         entry: &entry,
+        kind: wanted.kind(),
         also: &also,
         device: trial.device,
         pinned_maps: &pinned_maps,

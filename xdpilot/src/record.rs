@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use xdpilot_core::cond::Part;
 use xdpilot_core::error::Result;
 use xdpilot_core::link;
 use xdpilot_kernel::map::Map;
@@ -27,6 +28,74 @@ pub struct Record {
     /// removes them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pins: BTreeSet<PathBuf>,
+    /// Where the frames arrive that it redirects into veth pairs: namespaces (inodes) and interfaces there, which need
+    /// a program to let them in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub receivers: BTreeSet<(u64, u32)>,
+    /// The policy that it was compiled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRecord>,
+}
+
+/// What must be known of a policy to name what its maps hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// Its rules, in the order of the counters.
+    pub rules: Vec<RuleRecord>,
+    /// What it does with packets that no rule decides; it has the last counter.
+    pub default: RuleRecord,
+    /// The sets that its rules use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetRecord>,
+}
+
+/// A rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRecord {
+    /// Its line in the policy's file, from 1; 0 where it stands in none.
+    pub line: u32,
+    /// The rule as it is printed.
+    pub text: String,
+    /// The name under which it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<String>,
+}
+
+/// A set, and the names of the maps that hold its elements: one for each kind that rules ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetRecord {
+    /// Its name.
+    pub name: String,
+    /// IPv4 prefixes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v4: Option<String>,
+    /// IPv6 prefixes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v6: Option<String>,
+    /// Ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<String>,
+    /// Ethernet addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macs: Option<String>,
+}
+
+impl SetRecord {
+    /// Where the map's name stands that holds elements of this kind.
+    pub fn map_mut(&mut self, part: Part) -> &mut Option<String> {
+        match part {
+            Part::V4 => &mut self.v4,
+            Part::V6 => &mut self.v6,
+            Part::Port => &mut self.ports,
+            Part::Mac => &mut self.macs,
+        }
+    }
+
+    /// The kinds of elements that rules ask for, with the names of their maps.
+    pub fn maps(&self) -> impl Iterator<Item = (Part, &str)> {
+        let all = [(Part::V4, &self.v4), (Part::V6, &self.v6), (Part::Port, &self.ports), (Part::Mac, &self.macs)];
+        all.into_iter().filter_map(|(part, map)| Some((part, map.as_deref()?)))
+    }
 }
 
 /// The name of the variable that holds the record.
@@ -95,7 +164,11 @@ pub fn counts(program: &ProgramInfo) -> Result<Option<Counts>> {
     Ok(Some(counts))
 }
 
-fn map_named(program: &ProgramInfo, name: &str) -> Result<Option<Map>> {
+/// A map of a program by its name; none where it has none of this name.
+///
+/// # Errors
+/// The kernel does not let this user read the program's maps.
+pub fn map_named(program: &ProgramInfo, name: &str) -> Result<Option<Map>> {
     for id in &program.map_ids {
         if let Some(map) = Map::open(*id)?
             && map.info().name == name

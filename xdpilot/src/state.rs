@@ -1,7 +1,7 @@
 //! What xdpilot leaves in the kernel between two commands: pins below `/sys/fs/bpf/xdpilot`.
 //!
 //! `link-NAMESPACE-IFINDEX` is the link of the program on that interface (NAMESPACE is the inode of the
-//! network namespace), `maps-PROGRAM/NAME` a map that must outlive the command: a program array is
+//! network namespace), `egress-NAMESPACE-IFINDEX` that of the one on packets that leave there, `maps-PROGRAM/NAME` a map that must outlive the command: a program array is
 //! emptied, and timers stop, when nothing of user space holds their map. The rest of what xdpilot knows is
 //! in the program's [`Record`](crate::record::Record).
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use xdpilot_core::error::Result;
 use xdpilot_kernel::pins::{self, BPFFS, Lock};
+
+use crate::direction::Direction;
 
 /// Takes the lock under which interfaces and pins change; says so where another command has it for long.
 ///
@@ -42,8 +44,47 @@ pub fn reachable(path: &Path) -> PathBuf {
 }
 
 /// Where the link of an interface's program is pinned.
-pub fn link_path(namespace: u64, ifindex: u32) -> PathBuf {
-    folder().join(format!("link-{namespace}-{ifindex}"))
+pub fn link_path(direction: Direction, namespace: u64, ifindex: u32) -> PathBuf {
+    folder().join(format!("{}{namespace}-{ifindex}", link_prefix(direction)))
+}
+
+/// How the names of the pins of links begin.
+fn link_prefix(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "link-",
+        Direction::Egress => "egress-",
+    }
+}
+
+/// A pinned link that xdpilot left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// Where.
+    pub path: PathBuf,
+    /// Which packets its program sees.
+    pub direction: Direction,
+    /// The inode of its interface's network namespace.
+    pub namespace: u64,
+    /// The interface's index there.
+    pub ifindex: u32,
+}
+
+/// The links that xdpilot left, in the order of their paths.
+pub fn links() -> Vec<Pinned> {
+    let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
+    let mut links: Vec<Pinned> = entries.filter_map(|entry| link_at(entry.path())).collect();
+    links.sort_by(|a, b| a.path.cmp(&b.path));
+    links
+}
+
+/// The link that a path's name tells of; none where it is another.
+fn link_at(path: PathBuf) -> Option<Pinned> {
+    let name = path.file_name()?.to_str()?;
+    let found = Direction::ALL.into_iter().find_map(|direction| Some((direction, name.strip_prefix(link_prefix(direction))?)));
+    let (direction, place) = found?;
+    let (namespace, ifindex) = place.split_once('-')?;
+    let (namespace, ifindex) = (namespace.parse().ok()?, ifindex.parse().ok()?);
+    Some(Pinned { path, direction, namespace, ifindex })
 }
 
 /// The folder of the maps that are kept for a program.

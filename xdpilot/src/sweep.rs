@@ -2,7 +2,6 @@
 //! were killed.
 
 use std::fs;
-use std::path::Path;
 
 use xdpilot_core::error::Result;
 use xdpilot_kernel::interface::Interface;
@@ -12,6 +11,7 @@ use xdpilot_kernel::pins;
 use xdpilot_kernel::program::ProgramInfo;
 
 use crate::record::Record;
+use crate::state::Pinned;
 use crate::{companion, detach, state};
 
 /// Removes pins whose interface or program is gone. What cannot be read stays; a failure is met again by the next sweep.
@@ -23,9 +23,10 @@ pub fn sweep() {
             if is_attached(id).is_ok_and(|attached| !attached) {
                 state::remove_maps(id);
             }
-        } else if let Some(place) = name.strip_prefix("link-") {
-            _ = sweep_link(&path, place);
         }
+    }
+    for link in state::links() {
+        _ = sweep_link(&link);
     }
     state::remove_folder();
 }
@@ -38,7 +39,7 @@ fn is_attached(program: u32) -> Result<bool> {
     if ProgramInfo::of_id(program)?.is_none() {
         return Ok(false);
     }
-    if link::all()?.iter().any(|link| link.program_id == program && link.xdp_ifindex().is_some()) {
+    if link::all()?.iter().any(|link| link.program_id == program && link.is_alive()) {
         return Ok(true);
     }
     for reachable in Namespace::all() {
@@ -52,16 +53,14 @@ fn is_attached(program: u32) -> Result<bool> {
 
 /// Removes the pin of a link that is dead: its interface is gone, or somebody detached it. The link still holds the
 /// program, and so the record of what loading it changed.
-fn sweep_link(path: &Path, place: &str) -> Result<()> {
+fn sweep_link(pinned: &Pinned) -> Result<()> {
+    let Pinned { path, namespace, ifindex, .. } = pinned;
     let info = Link::open_pinned(path)?.info()?;
     let program = ProgramInfo::of_id(info.program_id)?;
     let record = program.as_ref().map(Record::of).transpose()?.flatten();
-    if info.xdp_ifindex().is_some() {
+    if info.is_alive() {
         let companion = record.is_some_and(|record| record.companion);
-        return match place.split_once('-').map(|(namespace, ifindex)| (namespace.parse(), ifindex.parse())) {
-            Some((Ok(namespace), Ok(ifindex))) if companion => companion::dismiss_orphan(path, namespace, ifindex),
-            _ => Ok(()),
-        };
+        return if companion { companion::dismiss_orphan(path, *namespace, *ifindex) } else { Ok(()) };
     }
     if let (Some(program), Some(record)) = (program, record) {
         detach::remove_pins(&record, &program)?;

@@ -8,16 +8,19 @@ use xdpilot_core::error::{Error, Result};
 
 use crate::attach::{self, Standing};
 use crate::detach::{self, Removed};
+use crate::direction::Direction;
 use crate::place::{self, Place, Traffic};
 use crate::state;
 use crate::sweep;
 use crate::target::Target;
 
-/// Take programs off interfaces and containers, whoever put them there.
+/// Take programs off interfaces and containers: XDP programs whoever put them there, and those of xdpilot on packets that
+/// leave.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   xdpilot unload --on docker:web
-  xdpilot unload --on eth0 --id 42")]
+  xdpilot unload --on eth0 --id 42
+  xdpilot unload --on eth0 --direction egress")]
 pub struct Args {
     /// Where: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE, pid:N[/IFACE], all; may be given several times
     #[arg(long = "on", value_name = "TARGET", required = true)]
@@ -31,6 +34,9 @@ pub struct Args {
     /// Packets going to a container, or coming from it
     #[arg(long, value_enum, default_value_t)]
     traffic: Traffic,
+    /// Only the program on packets that arrive, or that leave
+    #[arg(long, value_enum)]
+    direction: Option<Direction>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -59,7 +65,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     // What a killed command left may use the maps whose pins are to go.
     sweep::sweep();
     let wanted = |standing: &Standing| {
-        args.id.is_none_or(|id| standing.program.id == id)
+        args.direction.is_none_or(|direction| standing.hook.direction() == direction)
+            && args.id.is_none_or(|id| standing.program.id == id)
             && args.program.as_ref().is_none_or(|name| standing.program.name == *name)
     };
     let mut unloaded = Vec::new();
@@ -80,7 +87,10 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
 /// # Errors
 /// The kernel refuses to let one go.
 pub fn unload(place: &Place, wanted: impl Fn(&Standing) -> bool) -> Result<Vec<Removed>> {
-    let standing = attach::standing(place)?;
+    let mut standing = Vec::new();
+    for direction in Direction::ALL {
+        standing.extend(attach::standing(place, direction)?);
+    }
     standing.iter().filter(|one| wanted(one)).map(|one| detach::detach(place, one)).collect()
 }
 

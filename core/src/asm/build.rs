@@ -281,6 +281,7 @@ impl Asm {
     /// # Errors
     /// A label is jumped to but not bound.
     pub fn finish(mut self) -> Result<Code> {
+        self.drop_unreachable()?;
         while let Some(far) = self.far_jumps()? {
             self.lengthen(&far);
         }
@@ -294,6 +295,43 @@ impl Asm {
             }
         }
         Ok(Code { code: self.code, references: self.references, lines: self.lines })
+    }
+
+    /// Takes out what is never executed, which the verifier refuses.
+    fn drop_unreachable(&mut self) -> Result<()> {
+        let mut targets = vec![None; self.code.len()];
+        for (at, label) in &self.jumps {
+            targets[*at] = usize::try_from(*at as i64 + 1 + self.distance(*at, *label)?).ok();
+        }
+        let mut reached = vec![false; self.code.len()];
+        let mut open = vec![0];
+        while let Some(at) = open.pop() {
+            let Some(insn) = self.code.get(at).filter(|_| !reached[at]) else { continue };
+            reached[at] = true;
+            let mut next = at + 1;
+            if insn.is_wide_load() {
+                reached[next] = true;
+                next += 1;
+            }
+            open.extend(targets[at]);
+            if insn.opcode != JA && insn.opcode != op::EXIT {
+                open.push(next);
+            }
+        }
+        // How many are kept before each.
+        let mut kept = Vec::with_capacity(reached.len() + 1);
+        kept.push(0);
+        reached.iter().for_each(|is| kept.push(kept[kept.len() - 1] + usize::from(*is)));
+        let mut index = 0..;
+        self.code.retain(|_| index.next().is_some_and(|at| reached[at]));
+        self.jumps.retain(|(at, _)| reached[*at]);
+        self.references.retain(|reference| reached[reference.insn]);
+        self.lines.retain(|(at, _)| reached.get(*at) == Some(&true));
+        self.jumps.iter_mut().for_each(|(at, _)| *at = kept[*at]);
+        self.references.iter_mut().for_each(|reference| reference.insn = kept[reference.insn]);
+        self.lines.iter_mut().for_each(|(at, _)| *at = kept[*at]);
+        self.labels.iter_mut().flatten().for_each(|at| *at = kept[*at]);
+        Ok(())
     }
 
     fn distance(&self, at: usize, label: Label) -> Result<i64> {

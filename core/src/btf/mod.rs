@@ -36,6 +36,8 @@ pub mod kind {
 
 /// `BTF_FUNC_STATIC`.
 pub const FUNC_STATIC: u16 = 0;
+/// `BTF_FUNC_GLOBAL`.
+pub const FUNC_GLOBAL: u16 = 1;
 /// `BTF_VAR_GLOBAL_ALLOCATED`.
 pub const VAR_GLOBAL: u32 = 1;
 

@@ -2,7 +2,7 @@
 
 use super::{Direction, Options, function, stack};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
-use crate::btf::{Btf, kind};
+use crate::btf::{Btf, FUNC_GLOBAL, FUNC_STATIC, kind};
 use crate::error::Result;
 use crate::object::{FunctionId, Line, Object, TEXT};
 use crate::packet::{ethertype, protocol};
@@ -29,7 +29,7 @@ pub(super) const FARTHEST: i32 = 0x7ff;
 pub(super) struct Functions {
     /// Finds the headers.
     pub(super) layers: Option<FunctionId>,
-    /// A step along a chain of headers.
+    /// Walks a chain of headers.
     pub(super) chain: Option<FunctionId>,
 }
 
@@ -38,32 +38,65 @@ impl Functions {
     pub(super) fn add(&mut self, object: &mut Object, rules: &Rules, options: &Options) -> Result<()> {
         if rules.rules.iter().map(|rule| &rule.action).any(needs_layers) || rules.default == Verdict::Reflect {
             let name = "xdpilot_layers";
-            self.layers = Some(add(object, name, "finds the headers of the packet", code(options), options, true)?);
+            self.layers = Some(add(
+                object,
+                name,
+                "finds the headers of the packet",
+                code(options),
+                options,
+                Takes::Context(&[]),
+            )?);
         }
         if rules.rules.iter().any(|rule| super::chain::occurs(&rule.cond)) {
             let code = super::chain::step(options);
-            self.chain = Some(add(object, "xdpilot_chain", "steps to the next header", code, options, false)?);
+            let step = add(object, "xdpilot_step", "steps to the next header", code, options, Takes::Step)?;
+            let code = super::chain::walk(step);
+            let numbers = ["start", "first", "protocol", "wanted"];
+            self.chain = Some(add(
+                object,
+                "xdpilot_chain",
+                "walks a chain of headers",
+                code,
+                options,
+                Takes::Context(&numbers),
+            )?);
         }
         Ok(())
     }
 }
 
-/// Adds a function to `.text`; its argument is the context, or (callbacks) a number and a pointer.
-fn add(object: &mut Object, name: &str, text: &str, asm: Asm, options: &Options, context: bool) -> Result<FunctionId> {
+/// What a function takes.
+enum Takes<'a> {
+    /// The context, and numbers of these names.
+    Context(&'a [&'a str]),
+    /// A number and a pointer, as the kernel's loop gives them.
+    Step,
+}
+
+/// Adds a function to `.text`. Those that take the context are global: the verifier looks at them once, not at each call.
+fn add(
+    object: &mut Object,
+    name: &str,
+    text: &str,
+    asm: Asm,
+    options: &Options,
+    takes: Takes<'_>,
+) -> Result<FunctionId> {
     let code = asm.finish()?;
     let mut function = function(name, TEXT);
     let btf = object.btf.get_or_insert_default();
-    function.func_type = Some(if context {
-        let pointer = match options.direction {
-            Direction::Ingress => crate::modernize::context_pointer(btf),
-            Direction::Egress => skb_pointer(btf),
-        };
-        btf.add_function(name, &[("ctx", pointer)])
-    } else {
-        let int = btf.add_int("unsigned int", 4, false);
-        let pointer = btf.add(kind::PTR, "", 0, 0, Vec::new());
-        btf.add_function(name, &[("index", int), ("state", pointer)])
-    });
+    let int = btf.add_int("unsigned int", 4, false);
+    function.global = matches!(takes, Takes::Context(_));
+    let parameters: Vec<_> = match takes {
+        Takes::Context(numbers) => {
+            let pointer = context_pointer(btf, options.direction);
+            [("ctx", pointer)].into_iter().chain(numbers.iter().map(|name| (*name, int))).collect()
+        }
+        Takes::Step => vec![("index", int), ("state", btf.add(kind::PTR, "", 0, 0, Vec::new()))],
+    };
+    let prototype = btf.add_prototype(&parameters);
+    let linkage = if function.global { FUNC_GLOBAL } else { FUNC_STATIC };
+    function.func_type = Some(btf.add(kind::FUNC, name, linkage, prototype, Vec::new()));
     let (file, text) = (btf.add_text("xdpilot"), btf.add_text(text));
     function.lines.push(Line { insn: 0, file, text, position: 0 });
     (function.code, function.references) = (code.code, code.references);
@@ -71,10 +104,14 @@ fn add(object: &mut Object, name: &str, text: &str, asm: Asm, options: &Options,
     Ok(FunctionId(object.functions.len() - 1))
 }
 
-/// The id of `struct __sk_buff *`.
-pub(super) fn skb_pointer(btf: &mut Btf) -> u32 {
-    let skb = btf.add(kind::STRUCT, "__sk_buff", 0, 0, Vec::new());
-    btf.add(kind::PTR, "", 0, skb, Vec::new())
+/// The id of the type of contexts: a pointer to a struct whose name tells the verifier what it is.
+pub(super) fn context_pointer(btf: &mut Btf, direction: Direction) -> u32 {
+    let name = match direction {
+        Direction::Ingress => "xdp_md",
+        Direction::Egress => "__sk_buff",
+    };
+    let context = btf.add(kind::STRUCT, name, 0, 0, Vec::new());
+    btf.add(kind::PTR, "", 0, context, Vec::new())
 }
 
 fn needs_layers(action: &Action) -> bool {

@@ -137,10 +137,7 @@ fn function(name: &str, section: &str) -> Function {
 
 /// The program's type, and the rules as its source lines.
 fn describe(function: &mut Function, btf: &mut Btf, rules: &Rules, lines: &[(usize, usize)], direction: Direction) {
-    let context = match direction {
-        Direction::Ingress => crate::modernize::context_pointer(btf),
-        Direction::Egress => layers::skb_pointer(btf),
-    };
+    let context = layers::context_pointer(btf, direction);
     function.func_type = Some(btf.add_function(&function.name, &[("ctx", context)]));
     let file = btf.add_text(&rules.file);
     let default = format!("default {}", rules.default);

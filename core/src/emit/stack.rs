@@ -20,5 +20,3 @@ pub(super) const VALUE: i16 = -144;
 pub(super) const CHAIN: i16 = -176;
 /// Registers that a deep expression puts aside; 8 bytes each, downwards to the stack's end.
 pub(super) const SPILL: i16 = -184;
-/// How many registers may be put aside.
-pub(super) const SPILLS: i16 = 40;

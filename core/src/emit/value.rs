@@ -116,7 +116,7 @@ impl Emitter<'_> {
     pub(super) fn bytes(&mut self, load: &Load, goal: Goal) {
         let (size, width) = (load.width.size(), load.width as u32);
         match &load.at.base {
-            None if load.at.offset + width <= FIRST_BUFFER => {
+            None if load.at.offset.saturating_add(width) <= FIRST_BUFFER => {
                 self.asm.load(size, goal.register, 7, load.at.offset as i16);
             }
             None if load.at.offset >= LONGEST => self.asm.goto(goal.fault),
@@ -141,8 +141,10 @@ impl Emitter<'_> {
             self.asm.load(size(width), into, 0, at.offset as i16);
             return;
         }
+        // The verifier does not see by itself that the result of every 32-bit operation has a clear upper half.
+        self.asm.alu32(Alu::Mov, into, into);
         let (far, done) = (self.asm.label(), self.asm.label());
-        if at.offset + width <= FIRST_BUFFER {
+        if at.offset.saturating_add(width) <= FIRST_BUFFER {
             self.asm.jump32_imm(If::Gt, into, FIRST_BUFFER, far);
             self.at_base(at.offset, width, into, far);
             self.asm.load(size(width), into, 0, at.offset as i16);

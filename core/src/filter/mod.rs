@@ -9,6 +9,7 @@ mod scan;
 mod words;
 
 pub use lower::{Context, Resolve, lower};
+pub(crate) use parse::element;
 pub use parse::parse;
 
 /// A filter expression.

@@ -118,7 +118,8 @@ fn word(rest: &str, at: usize) -> Result<(Kind, usize), Problem> {
     if longest == name
         && let Some(canonical) = words::word(spelling)
     {
-        return Ok((Kind::Word(canonical), longest));
+        let kind = if canonical == "!" { Kind::Symbol("!") } else { Kind::Word(canonical) };
+        return Ok((kind, longest));
     }
     if longest == mac {
         return Ok((Kind::Mac(mac_bytes(spelling)), longest));
@@ -249,7 +250,7 @@ pub(super) fn mac_bytes(spelling: &str) -> [u8; 6] {
     let mut out = [0; 6];
     let groups: Vec<&str> = spelling.split([':', '-', '.']).collect();
     let mut bytes: Vec<u8> = Vec::new();
-    for group in groups.iter().copied() {
+    for group in &groups {
         let step = if groups.len() == 6 { group.len() } else { 2 };
         for start in (0..group.len()).step_by(step.max(1)) {
             bytes.push(group.get(start..start + step).and_then(|b| u8::from_str_radix(b, 16).ok()).unwrap_or(0));

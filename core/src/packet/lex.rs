@@ -104,7 +104,7 @@ impl<'a> Tokens<'a> {
 /// Whether a string that begins with a quote ends with one that is not escaped.
 fn is_closed(text: &str) -> bool {
     let inner = text.get(1..).and_then(|text| text.strip_suffix('"'));
-    inner.is_some_and(|inner| inner.len() - inner.trim_end_matches('\\').len() & 1 == 0)
+    inner.is_some_and(|inner| (inner.len() - inner.trim_end_matches('\\').len()).is_multiple_of(2))
 }
 
 fn unescape(inner: &str) -> Option<Vec<u8>> {

@@ -1,12 +1,11 @@
 //! Elements of sets: from words, and back.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Element;
 use super::parse::cursor::{near_or, quote};
-use crate::filter::names;
+use crate::filter::{self, names};
 use crate::problem::{Problem, Span};
 
 /// What an element may be, for errors.
@@ -33,22 +32,33 @@ pub(crate) fn mac_text(mac: [u8; 6]) -> String {
 
 /// One element; its span is where the word stands.
 pub fn element(word: &str, span: Span) -> Result<Element, Problem> {
-    let first = word.as_bytes().first().copied().unwrap_or_default();
-    if let Some(mac) = mac(word) {
-        Ok(Element::Mac(mac))
-    } else if word.contains(':') || word.contains('/') || word.matches('.').count() == 3 {
-        prefix(word, span)
-    } else if first.is_ascii_digit() {
-        ports(word, span)
-    } else if let Some(service) = names::service(word) {
-        Ok(Element::Ports(service.port..=service.port))
-    } else {
-        Err(no_element(word, span).hint(near_or(word, names::services(), EXPECTED)))
-    }
+    filter::element(word).ok_or_else(|| no_element(word, span))
 }
 
+/// Why a word is no element.
 fn no_element(word: &str, span: Span) -> Problem {
-    Problem::new(span, format!("{} is not an element of a set", quote(word)))
+    let wrong = |what: &str| Problem::new(span, format!("{} {what}", quote(word)));
+    let (address, length) = word.split_once('/').unwrap_or((word, ""));
+    let bits = length.parse::<u32>().ok();
+    let kept = match (address.parse(), bits) {
+        (Ok(IpAddr::V4(address)), Some(bits @ 0..32)) => {
+            Some(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & !(u32::MAX >> bits))))
+        }
+        (Ok(IpAddr::V6(address)), Some(bits @ 0..128)) => {
+            Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> bits))))
+        }
+        _ => None,
+    };
+    if let Some(kept) = kept {
+        return wrong("has bits behind its prefix length").hint(format!("did you mean {kept}/{length} or {address}?"));
+    }
+    let (first, last) = word.split_once('-').unwrap_or((word, word));
+    if let (Ok(low), Ok(high)) = (first.parse::<u16>(), last.parse::<u16>())
+        && low > high
+    {
+        return wrong("is an empty range of ports").hint(format!("did you mean {last}-{first}?"));
+    }
+    wrong("is not an element of a set").hint(near_or(word, names::services(), EXPECTED))
 }
 
 /// The elements in a text, as in a set file: one or more a line, separated by commas or spaces; `#` begins a comment.
@@ -77,45 +87,4 @@ pub(crate) fn mac(word: &str) -> Option<[u8; 6]> {
         *byte = part.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u8::from_str_radix(part, 16).ok())??;
     }
     parts.next().is_none().then_some(mac)
-}
-
-fn prefix(word: &str, span: Span) -> Result<Element, Problem> {
-    let wrong = |what: &str| Problem::new(span.clone(), format!("{} {what}", quote(word)));
-    let (address, length) = word.split_once('/').map_or((word, None), |(address, length)| (address, Some(length)));
-    let bits = |longest: u8| match length {
-        None => Ok(longest),
-        Some(text) => match text.parse() {
-            Ok(bits) if bits <= longest && text.bytes().all(|b| b.is_ascii_digit()) => Ok(bits),
-            _ => Err(wrong("has no such prefix length").hint(format!("expected /0 to /{longest}"))),
-        },
-    };
-    let (given, element) = if let Ok(address) = address.parse::<Ipv4Addr>() {
-        let bits = bits(32)?;
-        let kept = address.to_bits() & u32::MAX.checked_shl(u32::from(32 - bits)).unwrap_or(0);
-        (kept == address.to_bits(), Element::V4(Ipv4Addr::from_bits(kept), bits))
-    } else if let Ok(address) = address.parse::<Ipv6Addr>() {
-        let bits = bits(128)?;
-        let kept = address.to_bits() & u128::MAX.checked_shl(u32::from(128 - bits)).unwrap_or(0);
-        (kept == address.to_bits(), Element::V6(Ipv6Addr::from_bits(kept), bits))
-    } else {
-        return Err(no_element(word, span).hint(EXPECTED));
-    };
-    if given {
-        Ok(element)
-    } else {
-        Err(wrong("has bits behind its prefix length").hint(format!("did you mean {element} or {address}?")))
-    }
-}
-
-fn ports(word: &str, span: Span) -> Result<Element, Problem> {
-    let (first, last) = word.split_once('-').unwrap_or((word, word));
-    let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
-    let range: Option<RangeInclusive<u16>> = number(first).zip(number(last)).map(|(first, last)| first..=last);
-    match range {
-        Some(range) if range.is_empty() => {
-            Err(Problem::new(span, format!("{word} is empty")).hint(format!("did you mean {last}-{first}?")))
-        }
-        Some(range) => Ok(Element::Ports(range)),
-        None => Err(no_element(word, span).hint(EXPECTED)),
-    }
 }

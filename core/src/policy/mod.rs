@@ -1,15 +1,21 @@
 //! A policy file as it was written: sets, policies, tests.
 
 mod element;
+mod format;
 mod layout;
 mod parse;
 mod print;
+mod resolve;
 pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use element::{element, elements};
 pub(crate) use element::{mac, mac_text};
+pub use format::format;
 pub(crate) use parse::cursor::quote;
 pub use parse::{UNNAMED, parse};
+pub use resolve::{ReadSet, Request, choose, resolve};
 pub(crate) use scan::string_end;
 
 use std::net::{Ipv4Addr, Ipv6Addr};

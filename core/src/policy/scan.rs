@@ -45,6 +45,7 @@ impl Source {
             at = comment.end;
         }
         bare.push_str(text.get(at..).unwrap_or_default());
+        let bare = bare.replace("\r\n", " \n");
         Source { text: bare, comments, lines }
     }
 
@@ -89,11 +90,9 @@ pub(crate) fn statement_end(text: &str, start: usize) -> usize {
             b'"' => at = string_end(text, here),
             b'(' | b'[' | b'{' => open.push(byte),
             b'}' if open.last() != Some(&b'{') => return behind_last,
-            b')' | b']' | b'}' => {
-                if open.last().is_some_and(|last| matches!((last, byte), (b'(', b')') | (b'[', b']') | (b'{', b'}'))) {
-                    open.pop();
-                }
-            }
+            b')' if open.last() == Some(&b'(') => _ = open.pop(),
+            b']' if open.last() == Some(&b'[') => _ = open.pop(),
+            b'}' => _ = open.pop(),
             b';' if open.is_empty() => return behind_last,
             b'\n' => {
                 let next = at + leading_space(text.get(at..).unwrap_or_default());
@@ -187,16 +186,17 @@ fn token(text: &str) -> &str {
     let length = match bytes.first() {
         None => 0,
         Some(b'"') => string_end(text, 0),
+        // As libpcap reads a name that would be a word of the language.
+        Some(b'\\') => {
+            1 + text.get(1..).and_then(|name| name.find([' ', '!', '(', ')', '\n', '\t'])).unwrap_or(text.len() - 1)
+        }
         Some(b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',') => 1,
         Some(_) if text.get(..2).is_some_and(is_operator) => 2,
         Some(b'=' | b'<' | b'>' | b'&' | b'|' | b'!') => 1,
         Some(_) => {
-            let mut escaped = false;
-            let end = text.find(|c: char| {
-                let inside = !" \t\r\n".contains(c) && (escaped || !"\"()[]{},=<>&|!".contains(c));
-                escaped = !escaped && c == '\\';
-                !inside
-            });
+            let end = text.find([
+                ' ', '\t', '\r', '\n', '"', '(', ')', '[', ']', '{', '}', ',', '=', '<', '>', '&', '|', '!', '\\',
+            ]);
             end.unwrap_or(text.len())
         }
     };

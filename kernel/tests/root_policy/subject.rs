@@ -71,12 +71,19 @@ impl<'a> Subject<'a> {
         );
     }
 
-    pub(crate) fn compare_counters(&self) {
+    pub(crate) fn compare_counters(&self, packet: &[u8]) {
         let map = self.loaded.map(emit::RULES).unwrap();
         for rule in 0..=self.rules.rules.len() {
             let (packets, bytes) = self.machine.hits(rule);
             let kernel = map.sum_per_cpu(rule as u32).unwrap();
-            assert_eq!(kernel, [packets, bytes], "seed {}: hits of rule {rule}\n{:#?}", self.seed, self.rules);
+            assert_eq!(
+                kernel,
+                [packets, bytes],
+                "seed {}: hits of rule {rule}, packet {}\n{:#?}",
+                self.seed,
+                hex(packet),
+                self.rules
+            );
         }
     }
 }

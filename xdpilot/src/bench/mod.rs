@@ -19,9 +19,10 @@ use xdpilot_core::modernize::Choice;
 use xdpilot_kernel::cpu::Pinned;
 use xdpilot_kernel::program;
 
+use crate::direction::Direction;
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
-use crate::source;
+use crate::source::Input;
 use crate::table::{Row, Style, Table};
 
 use measure::{Lane, ROUNDS, Spread, Verdicts, measure, verdicts};
@@ -114,16 +115,8 @@ impl Subject {
         if let Some(id) = name.strip_prefix("id:") {
             return Self::open(&name, id);
         }
-        let read = source::read(source)?;
-        let wanted = Wanted {
-            elf: &read.elf,
-            name: &read.name,
-            choice,
-            bare: true,
-            ifindex: 0,
-            offload: false,
-            verbose: false,
-        };
+        let input = Input::read(source, Direction::Ingress)?;
+        let wanted = Wanted { input: &input, choice, bare: true, ifindex: 0, offload: false, verbose: false };
         let record = Record { source: name.clone(), ..Record::default() };
         let facts = Facts { source: Some(name.clone()), ..Facts::default() };
         let mut program = prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))?;
@@ -150,8 +143,7 @@ impl Subject {
 
 fn report(trace: &Trace, subjects: &[Subject]) -> Result<Report> {
     let pinned = Pinned::here()?;
-    let counts: Vec<Verdicts> =
-        subjects.iter().map(|subject| verdicts(trace, subject.fd())).collect::<Result<_>>()?;
+    let counts: Vec<Verdicts> = subjects.iter().map(|subject| verdicts(trace, subject.fd())).collect::<Result<_>>()?;
     let mut lanes: Vec<Lane<'_>> =
         subjects.iter().map(|subject| Lane::new(trace, subject.fd())).collect::<Result<_>>()?;
     measure(&mut lanes)?;

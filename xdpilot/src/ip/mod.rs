@@ -13,10 +13,11 @@ use xdpilot_kernel::program;
 
 use crate::attach::{self, Standing, Wish};
 use crate::detach;
-use crate::load::{self, Order};
+use crate::direction::Direction;
+use crate::put::{self, Order};
 use crate::place::{self, Place, Traffic};
 use crate::record::Record;
-use crate::source;
+use crate::source::{self, Input};
 use crate::state;
 use words::Action;
 
@@ -45,12 +46,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let command = words::parse(&args.words)?;
     let places = place::resolve(&command.target, Traffic::To)?;
-    let wish = Wish { mode: command.mode, replace: command.force, netlink: true };
+    let wish = Wish { mode: command.mode, replace: command.force, netlink: true, direction: Direction::Ingress };
     for place in &places {
         let notes = match &command.action {
             Action::Object { file, section, program, verbose } => {
                 let choice = choice(section, program.as_deref());
-                object(place, file, Order { choice, wish, bare: false, verbose: *verbose })?
+                object(place, file, Order { choice, wish, bare: false, verbose: *verbose, carry: false })?
             }
             Action::Pinned(path) => change(place, wish, Some(path))?,
             Action::Off => change(place, wish, None)?,
@@ -80,7 +81,7 @@ fn object(place: &Place, file: &Path, order: Order) -> Result<Vec<String>> {
                 .mend(format!("add   sec {}", sections.first().unwrap_or(&"SECTION"))));
         }
     }
-    let outcomes = load::load(&source, std::slice::from_ref(place), &order)?;
+    let outcomes = put::load(&Input::Object(source), std::slice::from_ref(place), &order)?;
     Ok(outcomes.into_iter().flat_map(|outcome| outcome.notes).collect())
 }
 
@@ -91,7 +92,7 @@ fn change(place: &Place, wish: Wish, pin: Option<&Path>) -> Result<Vec<String>> 
     let pinned = pin.map(program::open_pinned).transpose()?;
     let source = pin.map_or(String::new(), |path| path.display().to_string());
     attach::ask(place, wish, pinned.as_ref().map(|fd| fd.as_fd()), &source)?;
-    let now = attach::standing(place)?;
+    let now = attach::standing(place, Direction::Ingress)?;
     let mut notes = Vec::new();
     for (gone, record) in before.iter().filter(|(old, _)| now.iter().all(|one| one.program.id != old.program.id)) {
         if let Some(record) = record {
@@ -105,6 +106,6 @@ fn change(place: &Place, wish: Wish, pin: Option<&Path>) -> Result<Vec<String>> 
 
 /// What stands at a place, each with its record, which is gone when the program is.
 fn standing_with_records(place: &Place) -> Result<Vec<(Standing, Option<Record>)>> {
-    let standing = attach::standing(place)?;
+    let standing = attach::standing(place, Direction::Ingress)?;
     Ok(standing.into_iter().map(|one| (Record::of(&one.program).ok().flatten(), one)).map(|(r, s)| (s, r)).collect())
 }

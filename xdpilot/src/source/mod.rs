@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::near;
 
+use crate::direction::Direction;
+use crate::policy::{self, Compiled, Text};
+
 /// What the user gave to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -24,6 +27,45 @@ pub struct Source {
     pub path: PathBuf,
 }
 
+/// What is to be loaded.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A BPF object.
+    Object(Source),
+    /// A policy, compiled.
+    Policy(Box<Compiled>),
+}
+
+impl Input {
+    /// Reads an object, compiles a C file, or compiles the only policy of a file for these packets.
+    ///
+    /// # Errors
+    /// As [`read`], and all that may be wrong with a policy.
+    pub fn read(path: &Path, direction: Direction) -> Result<Self> {
+        if !is_policy(path) {
+            return read(path).map(Input::Object);
+        }
+        let policy = policy::read(&Text::of_file(path)?, None, direction)?;
+        Ok(Input::Policy(Box::new(policy.compile()?)))
+    }
+
+    /// Its name, without folder and extension.
+    pub fn name(&self) -> &str {
+        match self {
+            Input::Object(source) => &source.name,
+            Input::Policy(policy) => &policy.rules.name,
+        }
+    }
+
+    /// What it was made of, as the user named it: an absolute path, or the words of `-e`.
+    pub fn origin(&self) -> String {
+        match self {
+            Input::Object(source) => source.path.display().to_string(),
+            Input::Policy(policy) => policy.origin.clone(),
+        }
+    }
+}
+
 /// The largest file that is taken for a program, in bytes. Real objects stay below 10 MiB.
 const LIMIT: u64 = 64 << 20;
 
@@ -31,6 +73,11 @@ const LIMIT: u64 = 64 << 20;
 const ELF: &[u8] = b"\x7fELF";
 /// The first bytes of LLVM's intermediate code, which `clang -emit-llvm` writes.
 const BITCODE: &[u8] = b"BC\xc0\xde";
+
+/// Whether a file's name says that it holds policies.
+pub fn is_policy(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "xdp")
+}
 
 /// Reads an ELF object, whatever the file's extension, or compiles a C file (`.c`).
 ///
@@ -54,7 +101,11 @@ pub fn read(path: &Path) -> Result<Source> {
     Ok(Source { name, elf, path })
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of a file that the user named.
+///
+/// # Errors
+/// It is missing (names like it are listed), unreadable, empty or too large.
+pub fn contents(path: &Path) -> Result<Vec<u8>> {
     let what = || format!("read {}", path.display());
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if metadata.is_dir() {
@@ -87,7 +138,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
     let wrong = path.file_name().unwrap_or_default().to_string_lossy();
     // Of a folder full of strangers only what can be loaded is worth listing.
     if near::near(&wrong, &names).is_empty() {
-        names.retain(|name| name.ends_with(".o") || name.ends_with(".c"));
+        names.retain(|name| [".o", ".c", ".xdp"].iter().any(|extension| name.ends_with(extension)));
         names.sort();
         names.truncate(10);
     }
@@ -110,5 +161,5 @@ fn stranger(path: &Path, bytes: &[u8]) -> Error {
             path.with_extension("o").display()
         ));
     }
-    error.cause("it is neither an ELF object nor a C file (F.c)")
+    error.cause("it is neither an ELF object nor a C file (F.c) nor a policy (F.xdp)")
 }

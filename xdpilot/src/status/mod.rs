@@ -1,5 +1,6 @@
 //! `xdpilot status`: what is attached where, by whom, and what it does.
 
+mod policy;
 mod sample;
 mod screen;
 mod snapshot;
@@ -13,16 +14,18 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::stats::Stats;
 use xdpilot_kernel::terminal;
 
+use crate::pause::Pause;
 use crate::place::{self, Traffic};
 use crate::table::Style;
 use crate::target::Target;
-use watch::{Frames, Pause};
+use watch::Frames;
 
 pub use sample::{Key, Look, sample};
 pub use screen::draw;
-pub use snapshot::{Component, Holder, InterfaceStatus, Owner, ProgramStatus, Runs, Snapshot, VerdictCount};
+pub use snapshot::{Component, CounterStatus, Hits, Holder, InterfaceStatus, Owner, PolicyStatus, ProgramStatus};
+pub use snapshot::{RuleStatus, Runs, SetStatus, Snapshot, VerdictCount};
 
-/// Show the XDP programs on the interfaces of the host and of all containers.
+/// Show the programs on the interfaces of the host and of all containers, and what the rules of policies met.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   xdpilot status

@@ -7,13 +7,15 @@ use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_core::link::VERDICTS;
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::link::{self, Link, LinkInfo, LinkKind};
-use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::namespace::{Namespace, Reachable};
 use xdpilot_kernel::object::ObjectRef;
 use xdpilot_kernel::owners::Owners;
 use xdpilot_kernel::program::ProgramInfo;
+use xdpilot_kernel::tcx::{self, Egress};
 
+use super::policy;
 use super::snapshot::{Component, InterfaceStatus, Owner, ProgramStatus, Runs, Snapshot, VerdictCount};
+use crate::direction::Hook;
 use crate::dispatcher;
 use crate::engine::{self, Engine};
 use crate::record::{self, Counts, Record};
@@ -56,11 +58,11 @@ pub fn sample(look: Look<'_>) -> Result<Snapshot> {
         if look.wanted.is_some_and(|wanted| !wanted.iter().any(|key| key.0 == netns)) {
             continue;
         }
-        match found.namespace.run(Interface::list) {
+        match found.namespace.run(|| seen(sampler.has_egress())) {
             Ok(list) => {
                 read = true;
                 let place = names.of(&found);
-                interfaces.extend(list.iter().filter_map(|interface| sampler.interface(&place, netns, interface)));
+                interfaces.extend(list.iter().filter_map(|seen| sampler.interface(&place, netns, seen)));
             }
             Err(error) => {
                 if error.kind() == Kind::NotPermitted {
@@ -77,6 +79,21 @@ pub fn sample(look: Look<'_>) -> Result<Snapshot> {
     let hidden = sampler.hidden.iter().map(|what| (*what).to_string()).collect();
     let Sampler { taken, interval, .. } = sampler;
     Ok(Snapshot { version: 1, time: SystemTime::now(), taken, interval, interfaces, hidden })
+}
+
+/// An interface, and the programs on packets that leave it.
+struct Seen {
+    interface: Interface,
+    egress: Vec<Egress>,
+}
+
+/// The interfaces of this thread's namespace; programs on packets that leave are asked for only where there are any.
+fn seen(egress: bool) -> Result<Vec<Seen>> {
+    let one = |interface: Interface| {
+        let egress = if egress { tcx::egress(interface.index)? } else { Vec::new() };
+        Ok(Seen { interface, egress })
+    };
+    Interface::list()?.into_iter().map(one).collect()
 }
 
 /// The words for namespaces.
@@ -143,22 +160,26 @@ impl<'a> Sampler<'a> {
     }
 
     /// The interface, where it is to be shown.
-    fn interface(&mut self, place: &[String], netns: u64, interface: &Interface) -> Option<InterfaceStatus> {
+    fn interface(&mut self, place: &[String], netns: u64, seen: &Seen) -> Option<InterfaceStatus> {
+        let Seen { interface, egress } = seen;
         let show = match self.look.wanted {
             Some(wanted) => wanted.contains(&(netns, interface.index)),
-            None => !interface.xdp.is_empty(),
+            None => !interface.xdp.is_empty() || !egress.is_empty(),
         };
+        let xdp = interface.xdp.programs().map(|(mode, id)| (Hook::Xdp(mode), id));
+        let programs = xdp.chain(egress.iter().map(|egress| (Hook::Egress, egress.program)));
         show.then(|| InterfaceStatus {
             interface: interface.name.clone(),
             ifindex: interface.index,
             place: place.to_vec(),
             netns,
-            programs: interface
-                .xdp
-                .programs()
-                .map(|(mode, id)| self.program(netns, interface.index, mode, id))
-                .collect(),
+            programs: programs.map(|(hook, id)| self.program((netns, interface.index), hook, id)).collect(),
         })
+    }
+
+    /// Whether any link holds a program on packets that leave.
+    fn has_egress(&self) -> bool {
+        self.links.iter().flatten().any(|link| link.egress_ifindex().is_some())
     }
 
     /// What the kernel lets this user have.
@@ -172,21 +193,28 @@ impl<'a> Sampler<'a> {
             .ok()
     }
 
-    fn program(&mut self, netns: u64, ifindex: u32, mode: Mode, id: u32) -> ProgramStatus {
+    fn program(&mut self, key: Key, hook: Hook, id: u32) -> ProgramStatus {
+        let (netns, ifindex) = key;
         let info = self.permitted(ProgramInfo::of_id(id)).flatten();
         let before = self.look.before.and_then(|before| before.program(netns, ifindex, id));
         let run_totals = info.as_ref().map_or((0, 0), |info| (info.run_count, info.run_time.as_nanos()));
         let counts = info.as_ref().and_then(|info| self.permitted(record::counts(info)).flatten());
         let record = info.as_ref().and_then(|info| self.permitted(Record::of(info)).flatten());
+        let policy = info.as_ref().zip(record.as_ref().and_then(|record| record.policy.as_ref()));
+        let policy = policy.and_then(|(info, policy)| {
+            let before = before.and_then(|before| before.policy.as_ref());
+            self.permitted(policy::look(info, policy, before, self.interval))
+        });
         let is_dispatcher = info.as_ref().is_some_and(|info| info.name == dispatcher::NAME);
         ProgramStatus {
             name: info.as_ref().map(|info| info.name.clone()),
             id,
             tag: info.as_ref().map(|info| info.tag.clone()),
-            mode: mode.to_string(),
-            owner: self.owner(netns, ifindex, id),
+            mode: hook.to_string(),
+            owner: self.owner(key, hook, id),
             loaded_at: info.as_ref().map(|info| info.loaded_at),
             source: record.map(|record| record.source),
+            policy,
             verdicts: counts.map(|counts| rates(&counts, before, self.interval)),
             runs: before.filter(|_| self.look.runs).map(|before| runs(before.run_totals, run_totals)),
             components: if is_dispatcher { self.components(id) } else { Vec::new() },
@@ -196,14 +224,18 @@ impl<'a> Sampler<'a> {
 
     /// The link that holds the program there. Indexes are counted per namespace: where several links fit,
     /// xdpilot's own pin decides.
-    fn owner(&self, netns: u64, ifindex: u32, id: u32) -> Owner {
+    fn owner(&self, (netns, ifindex): Key, hook: Hook, id: u32) -> Owner {
         let Some(links) = &self.links else { return Owner::Hidden };
-        let held = |link: &LinkInfo| link.program_id == id && link.xdp_ifindex() == Some(ifindex);
+        let stands_on = |link: &LinkInfo| match hook {
+            Hook::Xdp(_) => link.xdp_ifindex(),
+            Hook::Egress => link.egress_ifindex(),
+        };
+        let held = |link: &LinkInfo| link.program_id == id && stands_on(link) == Some(ifindex);
         let fitting: Vec<&LinkInfo> = links.iter().filter(|link| held(link)).collect();
         let link = match fitting[..] {
             [] => return Owner::Netlink,
             [only] => only.id,
-            [first, ..] => Link::open_pinned(&state::link_path(netns, ifindex))
+            [first, ..] => Link::open_pinned(&state::link_path(hook.direction(), netns, ifindex))
                 .and_then(|link| link.info())
                 .ok()
                 .filter(held)

@@ -1,6 +1,8 @@
 //! A snapshot as text for people.
 
-use super::snapshot::{InterfaceStatus, Owner, ProgramStatus, Runs, Snapshot, VerdictCount};
+use super::snapshot::{
+    Hits, InterfaceStatus, Owner, PolicyStatus, ProgramStatus, RuleStatus, Runs, Snapshot, VerdictCount,
+};
 use crate::table::{Row, Style, Table};
 use crate::when;
 
@@ -42,6 +44,7 @@ fn row(interface: &InterfaceStatus, program: &ProgramStatus) -> Row {
         program.source.clone().unwrap_or_else(|| "-".to_string()),
     ];
     let mut details: Vec<String> = program.verdicts.iter().map(|verdicts| counts(verdicts)).collect();
+    details.extend(program.policy.iter().flat_map(policy));
     details.extend(program.runs.map(runs));
     for (at, component) in program.components.iter().enumerate() {
         let name = component.name.as_deref().unwrap_or(HIDDEN);
@@ -69,16 +72,35 @@ fn counts(verdicts: &[VerdictCount]) -> String {
         .iter()
         .filter(|count| count.packets > 0)
         .map(|count| {
-            let total = format!("{} {}, {}B", count.verdict, count.packets, short(count.bytes as f64));
-            match (count.packets_per_second, count.bytes_per_second) {
-                (Some(packets), Some(bytes)) => {
-                    format!("{total} ({}/s, {}B/s)", short(packets).trim_end(), short(bytes))
-                }
-                _ => total,
-            }
+            let VerdictCount { packets, bytes, packets_per_second, bytes_per_second, .. } = *count;
+            format!("{} {}", count.verdict, hits(Hits { packets, bytes, packets_per_second, bytes_per_second }))
         })
         .collect();
     if seen.is_empty() { "verdicts: no packet yet".to_string() } else { format!("verdicts: {}", seen.join("; ")) }
+}
+
+/// A line for each rule, named counter and set of a policy.
+fn policy(policy: &PolicyStatus) -> Vec<String> {
+    let rule = |rule: &RuleStatus| match rule.line {
+        0 => format!("{}: {}", rule.text, hits(rule.hits)),
+        line => format!("line {line}: {}: {}", rule.text, hits(rule.hits)),
+    };
+    let rules = policy.rules.iter().map(rule);
+    let counters = policy.counters.iter().map(|counter| format!("count {}: {}", counter.name, hits(counter.hits)));
+    let sets = policy.sets.iter().map(|set| match set.elements {
+        1 => format!("set {}: 1 element", set.name),
+        more => format!("set {}: {more} elements", set.name),
+    });
+    rules.chain(counters).chain(sets).collect()
+}
+
+/// `12, 1.2 kB (3/s, 300 B/s)`: packets and bytes, and their rates where they are known.
+fn hits(hits: Hits) -> String {
+    let total = format!("{}, {}B", hits.packets, short(hits.bytes as f64));
+    match (hits.packets_per_second, hits.bytes_per_second) {
+        (Some(packets), Some(bytes)) => format!("{total} ({}/s, {}B/s)", short(packets).trim_end(), short(bytes)),
+        _ => total,
+    }
 }
 
 fn runs(runs: Runs) -> String {

@@ -53,7 +53,7 @@ pub struct ProgramStatus {
     pub id: u32,
     /// The hash of its instructions, as bpftool prints it.
     pub tag: Option<String>,
-    /// `native`, `generic` or `offload`.
+    /// `native`, `generic` or `offload`; `egress` for a program on packets that leave.
     pub mode: String,
     /// Who holds it there.
     pub owner: Owner,
@@ -64,6 +64,8 @@ pub struct ProgramStatus {
     pub source: Option<String>,
     /// Packets and bytes by verdict; none where they are not counted.
     pub verdicts: Option<Vec<VerdictCount>>,
+    /// What its rules met; none where it is no policy of xdpilot's.
+    pub policy: Option<PolicyStatus>,
     /// Runs in the interval; none where nobody looked.
     pub runs: Option<Runs>,
     /// The programs that a libxdp dispatcher calls, in order.
@@ -115,6 +117,61 @@ pub struct VerdictCount {
     /// Packets since the program was loaded.
     pub packets: u64,
     /// Bytes since the program was loaded.
+    pub bytes: u64,
+    /// Packets per second over the interval.
+    pub packets_per_second: Option<f64>,
+    /// Bytes per second over the interval.
+    pub bytes_per_second: Option<f64>,
+}
+
+/// What the rules of a policy met.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PolicyStatus {
+    /// Its rules in order, and last its default.
+    pub rules: Vec<RuleStatus>,
+    /// The sums of the rules that count under a name.
+    pub counters: Vec<CounterStatus>,
+    /// Its sets.
+    pub sets: Vec<SetStatus>,
+}
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleStatus {
+    /// Its line in the policy, from 1; 0 for a default that nothing is said of.
+    pub line: u32,
+    /// The rule.
+    pub text: String,
+    /// What it met.
+    #[serde(flatten)]
+    pub hits: Hits,
+}
+
+/// A named counter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CounterStatus {
+    /// Its name.
+    pub name: String,
+    /// What the rules met that count under it.
+    #[serde(flatten)]
+    pub hits: Hits,
+}
+
+/// A set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SetStatus {
+    /// Its name.
+    pub name: String,
+    /// How many elements are in it.
+    pub elements: usize,
+}
+
+/// Packets and bytes that something met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Hits {
+    /// Packets since the policy was loaded.
+    pub packets: u64,
+    /// Bytes since the policy was loaded.
     pub bytes: u64,
     /// Packets per second over the interval.
     pub packets_per_second: Option<f64>,

@@ -114,11 +114,7 @@ impl Lowering<'_> {
 
     fn compute(&self, left: Value, operator: Operator, right: Value) -> Result<Value, Problem> {
         match (&left, operator, &right) {
-            (_, Operator::Divide | Operator::Modulo, Value::Const(0)) => {
-                if self.optimized {
-                    return self.by_zero();
-                }
-            }
+            (_, Operator::Divide | Operator::Modulo, Value::Const(0)) if self.optimized => return self.by_zero(),
             (Value::Const(left), _, Value::Const(right)) => {
                 if let Some(value) = fold(*left, operator, *right) {
                     return Ok(Value::Const(value));

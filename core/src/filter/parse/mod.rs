@@ -9,6 +9,8 @@ mod operand;
 mod primitive;
 mod set;
 
+pub(crate) use set::element;
+
 use crate::problem::{Problem, Span};
 
 use super::Filter;

@@ -34,9 +34,11 @@ pub(crate) fn near_or<'n>(word: &str, names: impl IntoIterator<Item = &'n str>, 
     }
 }
 
-/// A name begins with a letter or `_`, and goes on with letters, digits, `_` and `-`.
+/// A name begins with a letter, goes on with letters, digits, `_` and `-`, and ends with a letter or a digit: then it is
+/// a name in a filter as well.
 pub(crate) fn is_name(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && word.ends_with(|c: char| c.is_ascii_alphanumeric())
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
@@ -133,7 +135,9 @@ impl<'a> Cursor<'a> {
         }
         if !is_name(word) {
             let what = format!("{} is no name", quote(word));
-            return Err(Problem::new(span, what).hint("a name is made of letters, digits, _ and -, a letter first"));
+            return Err(
+                Problem::new(span, what).hint("a name begins with a letter and goes on with letters, digits, _ and -")
+            );
         }
         self.at = span.end;
         Ok((word, span))
@@ -148,7 +152,8 @@ impl<'a> Cursor<'a> {
         let span = self.at..string_end(self.text, self.at).min(self.end);
         let inner = self.text.get(span.start + 1..span.end - 1).filter(|_| span.len() >= 2);
         let closed = self.text.get(..span.end).is_some_and(|text| text.ends_with('"'));
-        let inner = inner.filter(|inner| closed && inner.len() - inner.trim_end_matches('\\').len() & 1 == 0);
+        let inner =
+            inner.filter(|inner| closed && (inner.len() - inner.trim_end_matches('\\').len()).is_multiple_of(2));
         let Some(inner) = inner else {
             return Err(Problem::new(span, "this string has no end").hint("expected a closing \" on this line"));
         };

@@ -149,6 +149,9 @@ impl<'a> Parser<'a> {
         let start = self.cursor.at;
         self.cursor.take("set");
         let (name, span) = self.cursor.name("set")?;
+        if ["and", "or", "not", "mask"].contains(&name) {
+            return Err(Problem::new(span, format!("a set cannot be named {name}")).hint("it has a meaning in filters"));
+        }
         self.cursor.sign('=');
         let (members, open) = if self.cursor.take("file") {
             let (path, span) = self.cursor.string("the path of a file in quotes")?;

@@ -1,0 +1,186 @@
+//! A document's policy with all names resolved.
+
+use std::cell::RefCell;
+
+use super::parse::cursor::near_or;
+use super::{Document, Element, Members, Policy, Set};
+use crate::cond::{Cond, Part};
+use crate::error::Error;
+use crate::filter;
+use crate::problem::{Problem, Span};
+use crate::rules;
+
+/// What a document does not say by itself.
+pub struct Request<'a> {
+    /// Which of its policies; the only one where nothing is said.
+    pub policy: Option<&'a str>,
+    /// The file that it was read from, for people.
+    pub file: &'a str,
+    /// Packets that come in; else those that go out.
+    pub inbound: bool,
+    /// How names of hosts become addresses; errors where it is none.
+    pub resolve: Option<filter::Resolve<'a>>,
+}
+
+/// Reads a set file: the path as the policy says it.
+pub type ReadSet<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<Element>, Error>;
+
+/// The policy's rules, with filters as conditions and sets by index.
+///
+/// # Errors
+/// Everything in the policy that has no meaning: unknown or ambiguous names, filters that cannot be, files of sets that
+/// cannot be read.
+pub fn resolve(document: &Document, request: &Request<'_>, files: ReadSet<'_>) -> Result<rules::Rules, Vec<Problem>> {
+    let mut problems = duplicates(document);
+    let policy = match choose(document, request.policy) {
+        Ok(policy) => policy,
+        Err(problem) => {
+            problems.push(problem);
+            return Err(problems);
+        }
+    };
+    let lowered = lower(document, policy, request.inbound, request.resolve);
+    problems.extend(lowered.problems);
+    let mut sets = Vec::new();
+    for (set, parts) in lowered.sets.iter().zip(parts(&lowered.rules, lowered.sets.len())) {
+        match elements(set, files) {
+            Ok(elements) => sets.push(rules::Set { name: set.name.clone(), parts, elements }),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(rules::Rules {
+        name: policy.name.clone(),
+        file: request.file.to_string(),
+        rules: lowered.rules,
+        default: policy.default.clone(),
+        default_line: policy.default_line.unwrap_or(0),
+        sets,
+    })
+}
+
+/// The policy of this name, or the only one.
+pub fn choose<'d>(document: &'d Document, name: Option<&str>) -> Result<&'d Policy, Problem> {
+    let names = || document.policies.iter().map(|policy| policy.name.as_str());
+    let list = || format!("its policies: {}", names().collect::<Vec<_>>().join(", "));
+    match (name, document.policies.as_slice()) {
+        (_, []) => {
+            Err(Problem::new(0..0, "this policy has no rules").hint("a rule is ACTION when FILTER: drop when udp"))
+        }
+        (Some(name), policies) => policies.iter().find(|policy| policy.name == name).ok_or_else(|| {
+            Problem::new(0..0, format!("no policy {name} in this file")).hint(near_or(name, names(), &list()))
+        }),
+        (None, [policy]) => Ok(policy),
+        (None, [_, second, ..]) => {
+            Err(Problem::new(second.span.clone(), "this file has several policies: say which").hint(list()))
+        }
+    }
+}
+
+/// Names that are given twice.
+fn duplicates(document: &Document) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let sets = document.sets.iter().map(|set| ("set", &set.name, &set.span));
+    let policies = document.policies.iter().map(|policy| ("policy", &policy.name, &policy.span));
+    let mut known = std::collections::HashSet::new();
+    for (kind, name, span) in sets.chain(policies) {
+        if !known.insert((kind, name)) {
+            problems
+                .push(Problem::new(span.clone(), format!("there is a {kind} {name} above")).hint("names are unique"));
+        }
+    }
+    problems
+}
+
+fn elements(set: &Set, files: ReadSet<'_>) -> Result<Vec<Element>, Problem> {
+    match &set.members {
+        Members::Listed(elements) => Ok(elements.clone()),
+        Members::File(path) => files(path).map_err(|error| {
+            let problem = Problem::new(set.span.clone(), format!("set {}: {error}", set.name));
+            problem.hint("this set's file")
+        }),
+    }
+}
+
+/// A policy's rules with conditions, and the sets that they use, in order of first use.
+pub(super) struct Lowered<'d> {
+    pub(super) rules: Vec<rules::Rule>,
+    pub(super) sets: Vec<&'d Set>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// The rules of a policy as conditions. A rule whose filter has no meaning never matches, and is a problem.
+pub(super) fn lower<'d>(
+    document: &'d Document,
+    policy: &Policy,
+    inbound: bool,
+    resolve: Option<filter::Resolve<'_>>,
+) -> Lowered<'d> {
+    let used: RefCell<Vec<&Set>> = RefCell::default();
+    let unknown: RefCell<Option<String>> = RefCell::default();
+    let lookup = |name: &str| {
+        let Some(set) = document.sets.iter().find(|set| set.name == name) else {
+            unknown.replace(Some(name.to_string()));
+            return None;
+        };
+        let mut used = used.borrow_mut();
+        let index = used.iter().position(|known| known.name == name);
+        Some(index.unwrap_or_else(|| {
+            used.push(set);
+            used.len() - 1
+        }))
+    };
+    let context = filter::Context { sets: &lookup, inbound, resolve };
+    let names: Vec<&str> = document.sets.iter().map(|set| set.name.as_str()).collect();
+    let (mut rules, mut problems) = (Vec::new(), Vec::new());
+    for rule in &policy.rules {
+        let cond = match &rule.when {
+            None => Cond::Always(true),
+            Some(filter) => filter::lower(filter, &context).unwrap_or_else(|problem| {
+                problems.push(match unknown.take() {
+                    Some(name) => no_set(&name, &names, problem.span),
+                    None => problem,
+                });
+                Cond::Always(false)
+            }),
+        };
+        rules.push(rules::Rule { cond, action: rule.action.clone(), line: rule.line, text: rule.to_string() });
+    }
+    Lowered { rules, sets: used.into_inner(), problems }
+}
+
+fn no_set(name: &str, names: &[&str], span: Span) -> Problem {
+    let list = if names.is_empty() { "there are no sets".into() } else { format!("sets here: {}", names.join(", ")) };
+    Problem::new(span, format!("no set {name}")).hint(near_or(name, names.iter().copied(), &list))
+}
+
+/// The kinds of elements that rules ask of each set.
+fn parts(rules: &[rules::Rule], sets: usize) -> Vec<Vec<Part>> {
+    let mut parts = vec![Vec::new(); sets];
+    for rule in rules {
+        collect(&rule.cond, &mut parts);
+    }
+    for parts in &mut parts {
+        parts.sort();
+        parts.dedup();
+    }
+    parts
+}
+
+fn collect(cond: &Cond, parts: &mut Vec<Vec<Part>>) {
+    match cond {
+        Cond::In(member) => {
+            if let Some(parts) = parts.get_mut(member.set) {
+                parts.push(member.part);
+            }
+        }
+        Cond::Not(inner) => collect(inner, parts),
+        Cond::And(left, right) | Cond::Or(left, right) => {
+            collect(left, parts);
+            collect(right, parts);
+        }
+        Cond::Always(_) | Cond::Compare(..) | Cond::Chain(_) => {}
+    }
+}

@@ -1,0 +1,133 @@
+//! `xdpilot load --keep`: follows the files of a policy, shows its samples, and takes it off at the end.
+
+mod change;
+mod samples;
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use xdpilot_core::error::{Error, Result};
+use xdpilot_kernel::watch::{Files, readable};
+
+use crate::attach;
+use crate::detach;
+use crate::direction::Direction;
+use crate::pause::Pause;
+use crate::place::Place;
+use crate::policy::{Policy, Text};
+use crate::put::{self, Order, Outcome};
+use crate::source::Input;
+use crate::state;
+
+use samples::Samples;
+
+/// A policy that is to be kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its text.
+    pub text: Text,
+    /// Which policy of the text.
+    pub name: Option<String>,
+    /// What the text means.
+    pub policy: Policy,
+    /// Where it is put.
+    pub places: Vec<Place>,
+    /// How.
+    pub order: Order,
+}
+
+/// Loads the policy and keeps it until a signal comes, or nobody reads what is said. `tell` says what was loaded.
+///
+/// # Errors
+/// It cannot be loaded, or not be taken off.
+pub fn run<W: Write>(
+    mut kept: Kept,
+    out: &mut W,
+    tell: impl Fn(&[Outcome], &mut W) -> io::Result<()>,
+) -> Result<()> {
+    // Before anything is attached: a signal must take it off again, and no change of a file may be missed.
+    let end = Pause::new()?;
+    let files = watched(&kept)?;
+    let input = Input::Policy(Box::new(kept.policy.compile()?));
+    let mut ids = ids(&put::load(&input, &kept.places, &kept.order).and_then(|outcomes| {
+        tell(&outcomes, out).and_then(|()| out.flush()).map(|()| outcomes).map_err(unread)
+    })?);
+    let followed = follow(&mut kept, files, &end, &mut ids, out);
+    take_off(&kept.places, &ids, out)?;
+    followed
+}
+
+/// The ids of programs.
+fn ids(outcomes: &[Outcome]) -> Vec<u32> {
+    outcomes.iter().map(|outcome| outcome.id).collect()
+}
+
+fn unread(error: io::Error) -> Error {
+    Error::failed("print what was done").kernel(error.to_string())
+}
+
+/// Follows the files until the end.
+fn follow(kept: &mut Kept, mut files: Files, end: &Pause, ids: &mut Vec<u32>, out: &mut impl Write) -> Result<()> {
+    let mut samples = Samples::open(&kept.places, kept.order.wish.direction)?;
+    loop {
+        let mut waiting = vec![end.as_fd(), files.as_fd()];
+        waiting.extend(samples.descriptors());
+        let ready = readable(&waiting)?;
+        if ready[0] {
+            return Ok(());
+        }
+        let mut said = samples.take()?;
+        if ready[1] && touches(&files.changed()?, kept) {
+            match change::follow(kept, ids) {
+                Ok(change) => {
+                    said.extend(change.told);
+                    if change.loaded {
+                        samples = Samples::open(&kept.places, kept.order.wish.direction)?;
+                    }
+                    files = watched(kept)?;
+                }
+                // The old program stays; the next change of a file is the next try.
+                Err(error) => eprintln!("error: {error}\n  the policy before it stays in force"),
+            }
+        }
+        for line in said {
+            writeln!(out, "{line}").map_err(unread)?;
+        }
+        out.flush().map_err(unread)?;
+    }
+}
+
+/// The files that a policy is made of.
+fn paths(kept: &Kept) -> impl Iterator<Item = &Path> {
+    kept.text.path.as_deref().into_iter().chain(kept.policy.files.iter().map(|(_, path)| path.as_path()))
+}
+
+fn watched(kept: &Kept) -> Result<Files> {
+    Files::new(&paths(kept).map(Path::to_owned).collect::<Vec<_>>())
+}
+
+/// Whether one of the changed files is one of the policy's, or a link that may lead to one.
+fn touches(changed: &[PathBuf], kept: &Kept) -> bool {
+    let is_ours = |path: &PathBuf| {
+        path.is_symlink() || paths(kept).any(|ours| ours == path || ours.canonicalize().is_ok_and(|real| real == *path))
+    };
+    changed.iter().any(is_ours)
+}
+
+/// Takes off what was put there: not what another command has put in its place.
+fn take_off(places: &[Place], ids: &[u32], out: &mut impl Write) -> Result<()> {
+    let _lock = state::lock();
+    let mut failure = None;
+    for place in places {
+        let standing = Direction::ALL.into_iter().filter_map(|direction| attach::standing(place, direction).ok());
+        for one in standing.flatten().filter(|one| ids.contains(&one.program.id)) {
+            match detach::detach(place, &one) {
+                // Where nobody reads any more it is taken off all the same.
+                Ok(_) => drop(writeln!(out, "{}: {} (id {}) taken off", place.label, one.program.name, one.program.id)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}

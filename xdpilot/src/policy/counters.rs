@@ -1,0 +1,55 @@
+//! Hits of the rules of a loaded policy.
+
+use std::collections::HashMap;
+
+use xdpilot_core::emit::RULES;
+use xdpilot_core::error::Result;
+use xdpilot_kernel::load::Loaded;
+use xdpilot_kernel::map::Map;
+use xdpilot_kernel::program::ProgramInfo;
+
+use super::Compiled;
+use crate::record::{self, Count, PolicyRecord, Record, RuleRecord};
+
+/// The hits of each rule of a loaded policy, and last those of its default; none where they are not counted.
+///
+/// # Errors
+/// The kernel does not let this user read the program's maps.
+pub fn hits(program: &ProgramInfo, policy: &PolicyRecord) -> Result<Option<Vec<Count>>> {
+    let Some(map) = record::map_named(program, RULES)? else { return Ok(None) };
+    (0..=policy.rules.len()).map(|index| one(&map, index)).collect::<Result<_>>().map(Some)
+}
+
+fn one(map: &Map, index: usize) -> Result<Count> {
+    let sums = map.sum_per_cpu(u32::try_from(index).unwrap_or(u32::MAX))?;
+    Ok(match sums[..] {
+        [packets, bytes] => Count { packets, bytes },
+        _ => Count::default(),
+    })
+}
+
+/// Gives a policy that is about to take the place of another the counters of the rules that both have, by their text.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn carry(old: &ProgramInfo, policy: &Compiled, loaded: &Loaded) -> Result<()> {
+    let Some(before) = Record::of(old)?.and_then(|record| record.policy) else { return Ok(()) };
+    let Some(hits) = hits(old, &before)? else { return Ok(()) };
+    let mut by_text: HashMap<&str, Vec<Count>> = HashMap::new();
+    // The last one first, so that `pop` gives them in their order.
+    for (rule, count) in rules(&before).zip(hits).collect::<Vec<_>>().into_iter().rev() {
+        by_text.entry(&rule.text).or_default().push(count);
+    }
+    let map = loaded.map(RULES)?;
+    let now = policy.record();
+    for (index, rule) in (0u32..).zip(rules(&now)) {
+        let Some(count) = by_text.get_mut(rule.text.as_str()).and_then(Vec::pop) else { continue };
+        map.set_per_cpu(index, &[count.packets, count.bytes])?;
+    }
+    Ok(())
+}
+
+/// The rules in the order of the counters.
+fn rules(policy: &PolicyRecord) -> impl Iterator<Item = &RuleRecord> {
+    policy.rules.iter().chain([&policy.default])
+}

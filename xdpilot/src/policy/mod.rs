@@ -1,0 +1,107 @@
+//! Policies as sources: read from a file or the command line, resolved, compiled.
+
+pub mod counters;
+pub mod elements;
+pub mod fill;
+mod read;
+pub mod redirect;
+pub mod sets;
+
+use std::path::{Path, PathBuf};
+
+use xdpilot_core::emit::{self, Options, set_map_name};
+use xdpilot_core::error::Result;
+use xdpilot_core::object::Object;
+use xdpilot_core::policy::{Action, PolicyPlace, Verdict};
+use xdpilot_core::rules::{Rule, Rules};
+
+use crate::direction::Direction;
+use crate::record::{PolicyRecord, RuleRecord, SetRecord};
+
+pub use read::{Text, read};
+
+/// A policy with all that its text names.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its rules and sets.
+    pub rules: Rules,
+    /// Where it says that it lives.
+    pub place: Option<PolicyPlace>,
+    /// The packets that it is for: filters may ask for it.
+    pub direction: Direction,
+    /// What it was read from, as the user named it: an absolute path, or the words of `-e`.
+    pub origin: String,
+    /// Its sets that are read from files, by name.
+    pub files: Vec<(String, PathBuf)>,
+}
+
+/// A policy as a BPF object.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Its rules and sets.
+    pub rules: Rules,
+    /// The object; its first function is the program.
+    pub object: Object,
+    /// The packets that it is for.
+    pub direction: Direction,
+    /// What it was read from, as the user named it.
+    pub origin: String,
+}
+
+impl Policy {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// It needs more code than a program can hold.
+    pub fn compile(&self) -> Result<Compiled> {
+        let direction = self.direction;
+        let options = Options {
+            direction: match direction {
+                Direction::Ingress => emit::Direction::Ingress,
+                Direction::Egress => emit::Direction::Egress,
+            },
+            ..Options::default()
+        };
+        let object = emit::compile(&self.rules, &options).map_err(|error| error.context(&self.origin))?;
+        Ok(Compiled { rules: self.rules.clone(), object, direction, origin: self.origin.clone() })
+    }
+}
+
+impl Compiled {
+    /// Whether it sends packets back out of the interface that they came from.
+    pub fn sends(&self) -> bool {
+        let back = |verdict: &Verdict| matches!(verdict, Verdict::Tx | Verdict::Reflect);
+        let acts = |rule: &Rule| matches!(&rule.action, Action::Verdict(verdict) if back(verdict));
+        self.direction == Direction::Ingress && (back(&self.rules.default) || self.rules.rules.iter().any(acts))
+    }
+
+    /// What must be known of it when it is loaded.
+    pub fn record(&self) -> PolicyRecord {
+        let Rules { rules, default, default_line, sets, .. } = &self.rules;
+        let rule = |rule: &Rule| RuleRecord {
+            line: rule.line,
+            text: rule.text.clone(),
+            counter: match &rule.action {
+                Action::Count(name) => Some(name.clone()),
+                _ => None,
+            },
+        };
+        let set = |index: usize| {
+            let mut record = SetRecord { name: sets[index].name.clone(), ..SetRecord::default() };
+            for part in &sets[index].parts {
+                *record.map_mut(*part) = Some(set_map_name(&self.rules, index, *part));
+            }
+            record
+        };
+        PolicyRecord {
+            rules: rules.iter().map(rule).collect(),
+            default: RuleRecord { line: *default_line, text: format!("default {default}"), counter: None },
+            sets: (0..sets.len()).map(set).collect(),
+        }
+    }
+}
+
+/// A path in a policy: relative to the policy's folder.
+fn beside(policy: Option<&Path>, path: &str) -> PathBuf {
+    policy.and_then(Path::parent).unwrap_or(Path::new("")).join(path)
+}

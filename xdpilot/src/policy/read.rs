@@ -1,0 +1,111 @@
+//! From the text of a policy, and the files of its sets, to what it means.
+
+use std::path::{Path, PathBuf};
+
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::policy::{self, Document, Element, Members, Request};
+use xdpilot_core::problem::Problem;
+
+use super::{Policy, beside};
+use crate::direction::Direction;
+use crate::source;
+
+/// The text of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// Its file, absolute; none where it was written on the command line.
+    pub path: Option<PathBuf>,
+    /// What messages call it.
+    name: String,
+}
+
+impl Text {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no text.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let text = text(path, source::contents(path)?)?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Text { text, path: Some(absolute), name: path.display().to_string() })
+    }
+
+    /// The words of `-e`.
+    pub fn of_words(words: &str) -> Self {
+        Text { text: words.to_string(), path: None, name: "-e".to_string() }
+    }
+
+    /// What it was read from: the file's absolute path, or the words of `-e`.
+    pub fn origin(&self) -> String {
+        match &self.path {
+            Some(path) => path.display().to_string(),
+            None => format!("-e '{}'", self.text),
+        }
+    }
+
+    /// Problems as an error that shows each of them.
+    fn error(&self, problems: &[Problem]) -> Error {
+        let shown: Vec<String> = problems.iter().map(|problem| problem.show(&self.name, &self.text)).collect();
+        Error::usage(shown.join("\n"))
+    }
+}
+
+/// Parses a text, reads the files of its sets, and resolves the named policy, or the only one.
+///
+/// # Errors
+/// Something is wrong with the text or a set file: all of it is told, each with its place.
+pub fn read(text: &Text, name: Option<&str>, direction: Direction) -> Result<Policy> {
+    let document = policy::parse(&text.text).map_err(|problems| text.error(&problems))?;
+    let mut failure = None;
+    let mut of_file = |path: &str| -> Result<Vec<Element>> {
+        elements(&beside(text.path.as_deref(), path)).inspect_err(|error| failure = Some(error.clone()))
+    };
+    let inbound = direction == Direction::Ingress;
+    let request = Request { policy: name, file: &text.name, inbound, resolve: None };
+    let rules = policy::resolve(&document, &request, &mut of_file);
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let rules = rules.map_err(|problems| text.error(&problems))?;
+    let place = policy::choose(&document, name).ok().and_then(|policy| policy.place.clone());
+    let used = |name: &str| rules.sets.iter().any(|set| set.name == name);
+    let files = files(&document, text.path.as_deref()).into_iter().filter(|(set, _)| used(set)).collect();
+    Ok(Policy { rules, place, direction, origin: text.origin(), files })
+}
+
+/// The sets that are read from files.
+fn files(document: &Document, policy: Option<&Path>) -> Vec<(String, PathBuf)> {
+    let file = |set: &policy::Set| match &set.members {
+        Members::File(path) => Some((set.name.clone(), beside(policy, path))),
+        Members::Listed(_) => None,
+    };
+    document.sets.iter().filter_map(file).collect()
+}
+
+/// The elements in a set's file.
+///
+/// # Errors
+/// It cannot be read, or holds what is no element: each is told with its place.
+fn elements(path: &Path) -> Result<Vec<Element>> {
+    let bytes = match source::contents(path) {
+        Ok(bytes) => bytes,
+        // A set may be empty, a program not.
+        Err(_) if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let content = text(path, bytes)?;
+    policy::elements(&content).map_err(|problems| {
+        let shown: Vec<String> =
+            problems.iter().map(|problem| problem.show(&path.display().to_string(), &content)).collect();
+        Error::usage(shown.join("\n"))
+    })
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        Error::usage(format!("read {}", path.display()))
+            .cause(format!("it is no text: byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+    })
+}

@@ -1,0 +1,287 @@
+//! Puts a program on places: on all of them, or on none.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use xdpilot_core::error::Result;
+use xdpilot_core::modernize::Choice;
+use xdpilot_core::pass;
+use xdpilot_kernel::mode::Mode;
+use xdpilot_kernel::pins;
+
+use crate::attach::{self, Attached, Old, Wish};
+use crate::companion;
+use crate::detach;
+use crate::direction::Hook;
+use crate::place::Place;
+use crate::policy::redirect::{self, Exit};
+use crate::policy::{counters, fill};
+use crate::prepare::{self, Program, Wanted};
+use crate::record::Record;
+use crate::source::Input;
+use crate::state;
+use crate::sweep;
+
+/// What is to be done, apart from how it was asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Which program.
+    pub choice: Choice,
+    /// How it is attached.
+    pub wish: Wish,
+    /// Leave it as it is.
+    pub bare: bool,
+    /// Show all that libbpf and the verifier say.
+    pub verbose: bool,
+    /// Rules of a policy that stand in the replaced one too go on with its counters.
+    pub carry: bool,
+}
+
+/// What was done at one place.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The target as it was named.
+    pub target: String,
+    /// The target and the interface, for people.
+    #[serde(skip)]
+    pub label: String,
+    /// The interface.
+    pub interface: String,
+    /// The program's name.
+    pub program: String,
+    /// Its id.
+    pub id: u32,
+    /// Its tag.
+    pub tag: String,
+    /// How it stands there: native, generic, offload or egress.
+    pub mode: String,
+    /// Where its link is pinned; none for an attachment by netlink.
+    pub link: Option<PathBuf>,
+    /// Whether its verdicts are counted.
+    pub counted: bool,
+    /// The id of the program that it took the place of.
+    pub replaced: Option<u32>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// One place with the program that was put there.
+struct Done<'a> {
+    place: &'a Place,
+    old: Option<Old>,
+    program: Program,
+    attached: Attached,
+    /// Where the frames go that it redirects.
+    exits: Vec<Exit>,
+    /// Whether it brought its companion to the other end of the veth pair.
+    accompanied: bool,
+    /// Where it brought companions that let in what it redirects: pins of their links.
+    let_in: Vec<PathBuf>,
+}
+
+/// Puts the program on every place, or on none.
+///
+/// # Errors
+/// All places are as before.
+pub fn load(input: &Input, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
+    let _lock = pins::ensure_mounted().ok().and_then(|()| state::lock());
+    sweep::sweep();
+    // All places are looked at before anything is done to one.
+    let standing: Vec<_> = places.iter().map(|place| attach::free(place, order.wish)).collect::<Result<_>>()?;
+    let exits: Vec<_> = places.iter().map(|place| exits(input, place)).collect::<Result<_>>()?;
+    let mut done: Vec<Done<'_>> = Vec::new();
+    for ((place, old), exits) in places.iter().zip(standing).zip(exits) {
+        match put(input, (place, old, exits), order) {
+            Ok(one) => done.push(one),
+            Err(error) => {
+                done.iter().rev().for_each(undo);
+                return Err(error);
+            }
+        }
+    }
+    Ok(done.into_iter().map(finish).collect())
+}
+
+/// Where a policy's rules redirect to.
+fn exits(input: &Input, place: &Place) -> Result<Vec<Exit>> {
+    match input {
+        Input::Policy(policy) => redirect::resolve(policy, place),
+        Input::Object(_) => Ok(Vec::new()),
+    }
+}
+
+/// Loads the program for one place, attaches it there, and does what must be done around it.
+fn put<'a>(
+    input: &Input,
+    (place, old, exits): (&'a Place, Option<Old>, Vec<Exit>),
+    order: &Order,
+) -> Result<Done<'a>> {
+    let program = prepare_one(input, place, old.as_ref(), &exits, order)?;
+    let id = program.loaded.info().id;
+    let ready = || -> Result<Attached> {
+        keep_maps(&program)?;
+        if let Input::Policy(policy) = input {
+            fill::sets(policy, &program.loaded)?;
+            redirect::fill(&exits, &program.loaded)?;
+            if let Some(old) = old.as_ref().filter(|_| order.carry) {
+                counters::carry(&old.standing.program, policy, &program.loaded)?;
+            }
+        }
+        attach::attach(place, &program, order.wish, old.as_ref())
+    };
+    let attached = ready().inspect_err(|_| state::remove_maps(id))?;
+    let mut done = Done { place, old, program, attached, exits, accompanied: false, let_in: Vec::new() };
+    match settle(&mut done) {
+        Ok(()) => Ok(done),
+        Err(error) => {
+            undo(&done);
+            Err(error)
+        }
+    }
+}
+
+fn prepare_one(input: &Input, place: &Place, old: Option<&Old>, exits: &[Exit], order: &Order) -> Result<Program> {
+    let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
+    let mut record = Record { source: input.origin(), target: place.target.clone(), policy: None, ..before };
+    record.receivers.extend(exits.iter().filter_map(Exit::receiver_key));
+    if let Input::Policy(policy) = input {
+        record.policy = Some(policy.record());
+    }
+    let wanted = Wanted {
+        input,
+        choice: &order.choice,
+        bare: order.bare,
+        ifindex: place.interface.index,
+        offload: order.wish.mode == Some(Mode::Offload),
+        verbose: order.verbose,
+    };
+    // Programs that are bound to a device are loaded where the device is.
+    let loaded = place.namespace.run(|| Ok(prepare::load(&wanted, &record)))?;
+    if order.verbose {
+        let log = loaded.as_ref().map_or_else(|failure| failure.log.as_str(), |program| program.loaded.log());
+        eprintln!("{}", log.trim_end());
+    }
+    loaded.map_err(|failure| prepare::refusal(failure, &place.facts(order.wish.mode, &record.source)))
+}
+
+/// Pins what the kernel would forget when this process ends.
+fn keep_maps(program: &Program) -> Result<()> {
+    if program.keep.is_empty() {
+        return Ok(());
+    }
+    let folder = state::maps_folder(program.loaded.info().id);
+    pins::ensure_mounted()?;
+    state::make_folder(&folder)?;
+    for name in &program.keep {
+        program.loaded.map(name)?.pin(&folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// Pins what the object asks for, and prepares the veth peer.
+fn settle(done: &mut Done<'_>) -> Result<()> {
+    let Done { place, program, attached, exits, accompanied, let_in, .. } = done;
+    for (name, path) in &program.pins {
+        let path = state::reachable(path);
+        if let Some(folder) = path.parent() {
+            state::make_folder(folder)?;
+        }
+        program.loaded.map(name)?.pin(&path)?;
+    }
+    if attached.hook != Hook::Xdp(Mode::Native) {
+        return Ok(());
+    }
+    for exit in exits {
+        match companion::let_in(exit, &place.target) {
+            Ok(None) => {}
+            Ok(Some(path)) => {
+                let_in.push(path);
+                attached.notes.push(format!(
+                    "put {} on {}, or frames redirected to {} would be lost; unload takes it off",
+                    pass::NAME,
+                    exit.receiver_name(),
+                    exit.target
+                ));
+            }
+            Err(error) => attached.notes.push(format!("frames redirected to {} will be lost: {error}", exit.target)),
+        }
+    }
+    if program.sends {
+        match companion::accompany(place) {
+            Ok(false) => {}
+            Ok(true) => {
+                *accompanied = true;
+                attached.notes.push(format!(
+                    "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
+                    pass::NAME
+                ));
+            }
+            Err(error) => attached.notes.push(format!("frames that it sends back will be lost: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what was done at one place, since another failed.
+fn undo(done: &Done<'_>) {
+    let Done { place, old, program, attached, .. } = done;
+    let undone = match old {
+        Some(old) => {
+            unsettle(done);
+            attach::restore(place, attached, program, old)
+        }
+        None => {
+            let_out(done);
+            attach::standing(place, attached.hook.direction())
+            .and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
+        }
+    };
+    state::remove_maps(program.loaded.info().id);
+    if let Err(error) = undone {
+        eprintln!("note: {} could not be put back: {error}", place.label);
+    }
+}
+
+/// Takes the companions off that were brought to let in what it redirects.
+fn let_out(done: &Done<'_>) {
+    for error in done.let_in.iter().filter_map(|path| companion::take_off(path).err()) {
+        eprintln!("note: {error}");
+    }
+}
+
+/// The reverse of [`settle`], as far as that came.
+fn unsettle(done: &Done<'_>) {
+    let Done { place, program, accompanied, .. } = done;
+    let made = Record { pins: program.pins.iter().map(|(_, path)| path.clone()).collect(), ..Record::default() };
+    let unpinned = detach::remove_pins(&made, program.loaded.info()).map(drop);
+    let dismissed = if *accompanied { companion::dismiss(place).map(drop) } else { Ok(()) };
+    let_out(done);
+    for error in [unpinned, dismissed].into_iter().filter_map(Result::err) {
+        eprintln!("note: {error}");
+    }
+}
+
+/// Removes what the program before left, and says what was done.
+fn finish(done: Done<'_>) -> Outcome {
+    let Done { place, old, program, attached, .. } = done;
+    let replaced = old.map(|old| old.standing.program.id);
+    if let Some(id) = replaced {
+        state::remove_maps(id);
+    }
+    let mut notes = program.notes;
+    notes.extend(attached.notes);
+    let info = program.loaded.info();
+    Outcome {
+        target: place.target.clone(),
+        label: place.label.clone(),
+        interface: place.interface.name.clone(),
+        program: info.name.clone(),
+        id: info.id,
+        tag: info.tag.clone(),
+        mode: attached.hook.to_string(),
+        link: attached.link,
+        counted: program.wrapped,
+        replaced,
+        notes,
+    }
+}

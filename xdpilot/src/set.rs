@@ -1,0 +1,206 @@
+//! `xdpilot set`: the sets of loaded policies, changed in place.
+
+use std::io::Write;
+
+use clap::{Args as ClapArgs, Subcommand};
+use serde::Serialize;
+use xdpilot_core::cond::Part;
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::policy::{self, Element};
+
+use crate::place::{self, Traffic};
+use crate::policy::elements::{self, part_name};
+use crate::policy::sets::{self, Loaded, Set};
+use crate::state;
+use crate::target::Target;
+
+/// Change and list the sets of loaded policies, without loading them anew.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  xdpilot set add blocked 203.0.113.7 2001:db8::/32
+  xdpilot set del blocked 203.0.113.7 --on docker:web
+  xdpilot set list blocked
+
+A change lasts until the policy is loaded anew.")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Put elements into a set
+    Add(Change),
+    /// Take elements out of a set
+    Del(Change),
+    /// Show what is in the sets
+    List(List),
+}
+
+#[derive(Debug, ClapArgs)]
+struct Change {
+    /// The set's name
+    name: String,
+    /// Addresses, prefixes (10.0.0.0/8), ports (80, http, 1000-2000) or MAC addresses
+    #[arg(required = true, value_name = "ELEMENT")]
+    elements: Vec<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct List {
+    /// The set's name; all sets where none is given
+    name: Option<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Places {
+    /// Only there: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE, pid:N[/IFACE], all; may be given several times
+    #[arg(long = "on", value_name = "TARGET")]
+    targets: Vec<Target>,
+    /// Packets going to a container, or coming from it
+    #[arg(long, value_enum, default_value_t)]
+    traffic: Traffic,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was done to a set at one place.
+#[derive(Debug, Serialize)]
+struct Changed<'a> {
+    set: &'a str,
+    target: String,
+    /// So many elements (of ports: numbers) were not there before.
+    added: usize,
+    /// So many were there before.
+    removed: usize,
+    notes: Vec<String>,
+}
+
+/// What is in a set at one place.
+#[derive(Debug, Serialize)]
+struct Listed {
+    set: String,
+    target: String,
+    elements: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Document<'a, T: Serialize> {
+    version: u32,
+    sets: &'a [T],
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// There is no such set, an element is none or of a kind that the set has no use for, or there is no room.
+pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
+    let text = match &args.action {
+        Action::Add(wish) => change(wish, true),
+        Action::Del(wish) => change(wish, false),
+        Action::List(wish) => list(wish),
+    }?;
+    out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+}
+
+fn change(wish: &Change, add: bool) -> Result<String> {
+    let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
+    // Two commands that change one map of ports would lose one of the changes.
+    let _lock = state::lock();
+    let sets = sets::named(&wish.name, &loaded(&wish.places)?)?;
+    sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
+    let mut changed = Vec::new();
+    for set in &sets {
+        changed.push(change_one(&wish.name, set, &elements, add)?);
+    }
+    if wish.places.json {
+        return json(&changed);
+    }
+    changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
+    let line = |one: &Changed<'_>| match add {
+        true => format!("{}: {} added to {}\n", one.target, one.added, one.set),
+        false => format!("{}: {} removed from {}\n", one.target, one.removed, one.set),
+    };
+    Ok(changed.iter().map(line).collect())
+}
+
+/// An element in words.
+fn element(word: &str) -> Result<Element> {
+    policy::element(word, 0..word.len()).map_err(|problem| {
+        let error = Error::usage(problem.what);
+        problem.hint.into_iter().fold(error, Error::cause)
+    })
+}
+
+/// The loaded policies that are meant.
+fn loaded(wish: &Places) -> Result<Vec<Loaded>> {
+    if wish.targets.is_empty() {
+        return Ok(sets::loaded(None));
+    }
+    Ok(sets::loaded(Some(&place::resolve_all(&wish.targets, wish.traffic)?)))
+}
+
+/// Whether rules ask a set for elements of these kinds.
+fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
+    let has = |part: Part| set.maps.iter().any(|(kind, _)| *kind == part);
+    match elements.iter().find(|element| !has(elements::part(element))) {
+        None => Ok(()),
+        Some(stranger) => {
+            let kinds: Vec<&str> = set.maps.iter().map(|(part, _)| part_name(*part)).collect();
+            let theirs = part_name(elements::part(stranger));
+            Err(Error::usage(format!("{stranger} in set {name}"))
+                .cause(format!("the rules on {} ask this set for {}, not for {theirs}", set.target, kinds.join(" and "))))
+        }
+    }
+}
+
+fn change_one<'a>(name: &'a str, set: &Set, elements: &[Element], add: bool) -> Result<Changed<'a>> {
+    let mut changed = Changed { set: name, target: set.target.clone(), added: 0, removed: 0, notes: Vec::new() };
+    for (part, map) in &set.maps {
+        if add {
+            changed.added += elements::add(map, *part, elements)?;
+            continue;
+        }
+        changed.removed += elements::remove(map, *part, elements)?;
+        for element in elements.iter().filter(|element| elements::part(element) == *part) {
+            if elements::covers(map, element)? {
+                changed.notes.push(format!("a wider prefix of {name} holds {element} still, on {}", set.target));
+            }
+        }
+    }
+    Ok(changed)
+}
+
+fn list(wish: &List) -> Result<String> {
+    let loaded = loaded(&wish.places)?;
+    let names = wish.name.clone().map_or_else(|| sets::names(&loaded), |name| vec![name]);
+    let mut listed = Vec::new();
+    for name in names {
+        for set in sets::named(&name, &loaded)? {
+            let mut elements = Vec::new();
+            for (part, map) in &set.maps {
+                elements.extend(elements::list(map, *part)?.iter().map(ToString::to_string));
+            }
+            listed.push(Listed { set: name.clone(), target: set.target, elements });
+        }
+    }
+    if wish.places.json {
+        return json(&listed);
+    }
+    let lines = |one: &Listed| -> String {
+        let head = format!("{} on {}: {} elements\n", one.set, one.target, one.elements.len());
+        head + &one.elements.iter().map(|element| format!("  {element}\n")).collect::<String>()
+    };
+    Ok(listed.iter().map(lines).collect())
+}
+
+fn json<T: Serialize>(sets: &[T]) -> Result<String> {
+    serde_json::to_string_pretty(&Document { version: 1, sets })
+        .map(|text| text + "\n")
+        .map_err(|error| Error::failed("print the result as JSON").cause(error.to_string()))
+}
