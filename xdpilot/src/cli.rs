@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{bench, demo, doctor, inspect, ip, load, set, status, unload};
+use crate::{bench, demo, doctor, inspect, ip, load, set, status, test, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -27,6 +27,7 @@ enum Verb {
     Ip(ip::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
+    Test(test::Args),
 }
 
 impl Cli {
@@ -56,6 +57,7 @@ impl Verb {
             Verb::Ip(args) => ip::run(&args),
             Verb::Doctor(args) => doctor::run(&args, out),
             Verb::Bench(args) => bench::run(&args, out),
+            Verb::Test(args) => test::run(&args, out),
         }
     }
 }

@@ -102,8 +102,8 @@ pub fn succeed(place: &Place) -> Result<bool> {
 /// The kernel refuses it.
 pub fn dismiss(place: &Place) -> Result<bool> {
     let Some((namespace, peer)) = place.peer() else { return Ok(false) };
-    let there = record_on(&peer)?.is_some_and(|record| record.companion)
-        && !is_receiver(namespace.inode(), peer.index)?;
+    let there =
+        record_on(&peer)?.is_some_and(|record| record.companion) && !is_receiver(namespace.inode(), peer.index)?;
     if there {
         take_off(&state::link_path(Direction::Ingress, namespace.inode(), peer.index))?;
     }

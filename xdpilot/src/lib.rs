@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod attach;
-pub mod capture;
 pub mod bench;
+pub mod capture;
 pub mod cli;
 pub mod companion;
 pub mod demo;
@@ -29,5 +29,7 @@ pub mod status;
 pub mod sweep;
 pub mod table;
 pub mod target;
+pub mod test;
+pub mod trial;
 pub mod unload;
 pub mod when;

@@ -199,4 +199,3 @@ fn print(json: bool, outcomes: &[Outcome], out: &mut impl Write) -> std::io::Res
     }
     Ok(())
 }
-

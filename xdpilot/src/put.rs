@@ -111,11 +111,7 @@ fn exits(input: &Input, place: &Place) -> Result<Vec<Exit>> {
 }
 
 /// Loads the program for one place, attaches it there, and does what must be done around it.
-fn put<'a>(
-    input: &Input,
-    (place, old, exits): (&'a Place, Option<Old>, Vec<Exit>),
-    order: &Order,
-) -> Result<Done<'a>> {
+fn put<'a>(input: &Input, (place, old, exits): (&'a Place, Option<Old>, Vec<Exit>), order: &Order) -> Result<Done<'a>> {
     let program = prepare_one(input, place, old.as_ref(), &exits, order)?;
     let id = program.loaded.info().id;
     let ready = || -> Result<Attached> {
@@ -233,7 +229,7 @@ fn undo(done: &Done<'_>) {
         None => {
             let_out(done);
             attach::standing(place, attached.hook.direction())
-            .and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
+                .and_then(|now| now.iter().try_for_each(|new| detach::detach(place, new).map(drop)))
         }
     };
     state::remove_maps(program.loaded.info().id);

@@ -153,8 +153,11 @@ fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
         Some(stranger) => {
             let kinds: Vec<&str> = set.maps.iter().map(|(part, _)| part_name(*part)).collect();
             let theirs = part_name(elements::part(stranger));
-            Err(Error::usage(format!("{stranger} in set {name}"))
-                .cause(format!("the rules on {} ask this set for {}, not for {theirs}", set.target, kinds.join(" and "))))
+            Err(Error::usage(format!("{stranger} in set {name}")).cause(format!(
+                "the rules on {} ask this set for {}, not for {theirs}",
+                set.target,
+                kinds.join(" and ")
+            )))
         }
     }
 }

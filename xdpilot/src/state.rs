@@ -80,7 +80,8 @@ pub fn links() -> Vec<Pinned> {
 /// The link that a path's name tells of; none where it is another.
 fn link_at(path: PathBuf) -> Option<Pinned> {
     let name = path.file_name()?.to_str()?;
-    let found = Direction::ALL.into_iter().find_map(|direction| Some((direction, name.strip_prefix(link_prefix(direction))?)));
+    let found =
+        Direction::ALL.into_iter().find_map(|direction| Some((direction, name.strip_prefix(link_prefix(direction))?)));
     let (direction, place) = found?;
     let (namespace, ifindex) = place.split_once('-')?;
     let (namespace, ifindex) = (namespace.parse().ok()?, ifindex.parse().ok()?);

@@ -41,18 +41,13 @@ pub struct Kept {
 ///
 /// # Errors
 /// It cannot be loaded, or not be taken off.
-pub fn run<W: Write>(
-    mut kept: Kept,
-    out: &mut W,
-    tell: impl Fn(&[Outcome], &mut W) -> io::Result<()>,
-) -> Result<()> {
+pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut W) -> io::Result<()>) -> Result<()> {
     // Before anything is attached: a signal must take it off again, and no change of a file may be missed.
     let end = Pause::new()?;
     let files = watched(&kept)?;
     let input = Input::Policy(Box::new(kept.policy.compile()?));
-    let mut ids = ids(&put::load(&input, &kept.places, &kept.order).and_then(|outcomes| {
-        tell(&outcomes, out).and_then(|()| out.flush()).map(|()| outcomes).map_err(unread)
-    })?);
+    let mut ids = ids(&put::load(&input, &kept.places, &kept.order)
+        .and_then(|outcomes| tell(&outcomes, out).and_then(|()| out.flush()).map(|()| outcomes).map_err(unread))?);
     let followed = follow(&mut kept, files, &end, &mut ids, out);
     take_off(&kept.places, &ids, out)?;
     followed

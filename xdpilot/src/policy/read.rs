@@ -18,7 +18,7 @@ pub struct Text {
     /// Its file, absolute; none where it was written on the command line.
     pub path: Option<PathBuf>,
     /// What messages call it.
-    name: String,
+    pub name: String,
 }
 
 impl Text {
@@ -46,7 +46,7 @@ impl Text {
     }
 
     /// Problems as an error that shows each of them.
-    fn error(&self, problems: &[Problem]) -> Error {
+    pub fn error(&self, problems: &[Problem]) -> Error {
         let shown: Vec<String> = problems.iter().map(|problem| problem.show(&self.name, &self.text)).collect();
         Error::usage(shown.join("\n"))
     }
@@ -92,7 +92,9 @@ fn elements(path: &Path) -> Result<Vec<Element>> {
     let bytes = match source::contents(path) {
         Ok(bytes) => bytes,
         // A set may be empty, a program not.
-        Err(_) if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) => return Ok(Vec::new()),
+        Err(_) if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) => {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error),
     };
     let content = text(path, bytes)?;

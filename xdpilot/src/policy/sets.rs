@@ -40,7 +40,8 @@ pub struct Set {
 /// They are found by the pins of their links: looking through all programs of the machine would take longer.
 pub fn loaded(places: Option<&[Place]>) -> Vec<Loaded> {
     let wanted = |pinned: &Pinned| {
-        let is_here = |place: &Place| (place.namespace.inode(), place.interface.index) == (pinned.namespace, pinned.ifindex);
+        let is_here =
+            |place: &Place| (place.namespace.inode(), place.interface.index) == (pinned.namespace, pinned.ifindex);
         places.is_none_or(|places| places.iter().any(is_here))
     };
     state::links().into_iter().filter(wanted).filter_map(|pinned| at(pinned).ok().flatten()).collect()
