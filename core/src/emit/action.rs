@@ -88,12 +88,12 @@ impl Emitter<'_> {
     }
 
     /// Gives the verdict.
-    pub(super) fn give(&mut self, verdict: &Verdict, places: &Places) {
+    pub(super) fn give(&mut self, verdict: &Verdict) {
         match (self.options.direction, verdict) {
             (_, Verdict::Redirect(target)) => return self.redirect(target),
             (_, Verdict::Reflect) => {
                 self.reflect();
-                return self.give(&Verdict::Tx, places);
+                return self.give(&Verdict::Tx);
             }
             (Direction::Ingress, Verdict::Abort) => self.asm.mov_imm(0, xdp::ABORTED),
             (Direction::Ingress, Verdict::Drop) => self.asm.mov_imm(0, xdp::DROP),

@@ -154,12 +154,12 @@ impl Emitter<'_> {
         for (verdict, label) in verdicts {
             self.asm.bind(label);
             self.count_decided();
-            self.give(&verdict, places);
+            self.give(&verdict);
         }
         self.asm.bind(places.excess);
-        self.give(&Verdict::Drop, places);
+        self.give(&Verdict::Drop);
         self.asm.bind(places.failed);
-        self.give(&Verdict::Abort, places);
+        self.give(&Verdict::Abort);
     }
 
     /// By the number of the verdict in r1, where several are possible.

@@ -248,8 +248,8 @@ fn most(value: Option<&Value>) -> u32 {
                 (Operator::ShiftLeft, (_, Value::Const(by))) => {
                     u32::try_from(u64::from(left) << by.min(&32)).unwrap_or(u32::MAX)
                 }
-                (Operator::Multiply, (right, _)) => left.checked_mul(right).unwrap_or(u32::MAX),
-                (Operator::Add, (right, _)) => left.checked_add(right).unwrap_or(u32::MAX),
+                (Operator::Multiply, (right, _)) => left.saturating_mul(right),
+                (Operator::Add, (right, _)) => left.saturating_add(right),
                 _ => u32::MAX,
             }
         }
