@@ -4,6 +4,7 @@
 pub mod attach;
 pub mod bench;
 pub mod capture;
+pub mod check;
 pub mod cli;
 pub mod companion;
 pub mod demo;
@@ -12,6 +13,8 @@ pub mod direction;
 pub mod dispatcher;
 pub mod doctor;
 pub mod engine;
+pub mod explain;
+pub mod fmt;
 pub mod inspect;
 pub mod ip;
 pub mod keep;

@@ -45,6 +45,11 @@ impl Text {
         }
     }
 
+    /// The line of an offset, from 1.
+    pub fn line(&self, offset: usize) -> usize {
+        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+
     /// Problems as an error that shows each of them.
     pub fn error(&self, problems: &[Problem]) -> Error {
         let shown: Vec<String> = problems.iter().map(|problem| problem.show(&self.name, &self.text)).collect();
