@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{bench, check, demo, doctor, explain, fmt, inspect, ip, load, set, status, test, unload};
+use crate::{bench, check, compile, demo, doctor, explain, fmt, inspect, ip, load, set, status, test, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ enum Verb {
     Unload(unload::Args),
     Status(status::Args),
     Set(set::Args),
+    Compile(compile::Args),
     Inspect(inspect::Args),
     Demo(demo::Args),
     Ip(ip::Args),
@@ -54,6 +55,7 @@ impl Verb {
             Verb::Load(args) => load::run(&args, out),
             Verb::Unload(args) => unload::run(&args, out),
             Verb::Status(args) => status::run(&args, out),
+            Verb::Compile(args) => compile::run(&args, out),
             Verb::Set(args) => set::run(&args, out),
             Verb::Inspect(args) => inspect::run(&args, out),
             Verb::Demo(args) => demo::run(&args),

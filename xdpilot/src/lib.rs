@@ -7,6 +7,7 @@ pub mod capture;
 pub mod check;
 pub mod cli;
 pub mod companion;
+pub mod compile;
 pub mod demo;
 pub mod detach;
 pub mod direction;

@@ -2,6 +2,7 @@
 //! load bytes by a helper. [`crate::eval::cond`] says what they mean.
 
 use super::cond::Branch;
+use super::frame::FIRST_BUFFER;
 use super::value::Goal;
 use super::{Direction, Emitter, Options, stack};
 use crate::asm::build::{Alu, Asm, If, Size};
@@ -57,8 +58,9 @@ impl Emitter<'_> {
         };
         let goal = Goal { register: 1, aside: 0, fault: branch.fault };
         let has = if chain.v6 { 7 } else { 10 };
-        if chain.at.base.is_none() {
-            self.require(chain.at.offset + has, branch.fault);
+        let end = chain.at.offset.saturating_add(has);
+        if chain.at.base.is_none() && end <= FIRST_BUFFER {
+            self.require(end, branch.fault);
         }
         for (value, place) in [(&protocol, state::PROTOCOL), (&first, state::OFFSET), (&start, state::START)] {
             self.number(value, goal);

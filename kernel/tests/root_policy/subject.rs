@@ -88,8 +88,9 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// The first bytes, for messages.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().take(200).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn fill_sets(rules: &Rules, loaded: &Loaded) {

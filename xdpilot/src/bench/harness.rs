@@ -14,7 +14,7 @@ use super::trace::Trace;
 
 /// The trampoline with the packets of a trace, on its way to one program.
 #[derive(Debug)]
-pub struct Harness {
+pub(super) struct Harness {
     loaded: Loaded,
     state: Map,
     target: Map,
@@ -25,7 +25,7 @@ impl Harness {
     ///
     /// # Errors
     /// No trampoline can, or the kernel refuses the trampoline itself.
-    pub fn new(trace: &Trace, program: BorrowedFd<'_>) -> Result<Self> {
+    pub(super) fn new(trace: &Trace, program: BorrowedFd<'_>) -> Result<Self> {
         let harness = Self::of_kind(trace, true)?;
         if harness.aim(program).is_ok() {
             return Ok(harness);
@@ -45,7 +45,7 @@ impl Harness {
             .map_err(|failure| failure.error)?;
         let packets = loaded.map(trampoline::PACKETS)?;
         for (key, packet) in (0..count).zip(&trace.packets) {
-            packets.update(&key.to_ne_bytes(), &trampoline::packet(&packet.head, packet.length))?;
+            packets.update(&key.to_ne_bytes(), &trampoline::packet(packet))?;
         }
         let (state, target) = (loaded.map(trampoline::STATE)?, loaded.map(trampoline::TARGET)?);
         Ok(Harness { loaded, state, target })
@@ -61,12 +61,12 @@ impl Harness {
     ///
     /// # Errors
     /// The kernel refuses the run, or the trampoline failed in some of them.
-    pub fn time(&self, program: Option<BorrowedFd<'_>>, repeat: u32) -> Result<f64> {
+    pub(super) fn time(&self, program: Option<BorrowedFd<'_>>, repeat: u32) -> Result<f64> {
         let missing = || Error::failed("find the empty program");
         let program = program.map_or_else(|| self.loaded.program(trampoline::EMPTY).ok_or_else(missing), Ok)?;
         self.aim(program)?;
         self.state.update(&0u32.to_ne_bytes(), &[0; trampoline::STATE_SIZE])?;
-        let test = TestRun { packet: &[0; trampoline::LONGEST], ingress_ifindex: 0, rx_queue: 0, repeat };
+        let test = TestRun { packet: &[0; trampoline::LENGTH], ingress_ifindex: 0, rx_queue: 0, repeat };
         let before = thread_time()?;
         test_run::run(self.loaded.entry().as_fd(), &test)?;
         let taken = thread_time()?.saturating_sub(before);

@@ -5,20 +5,20 @@ use std::os::fd::{AsFd, BorrowedFd};
 use serde::Serialize;
 use xdpilot_core::error::Result;
 use xdpilot_core::link::VERDICTS;
-use xdpilot_core::trampoline::LONGEST;
 use xdpilot_kernel::test_run::{self, TestRun};
 
 use super::harness::Harness;
 use super::trace::Trace;
 
 /// Every program has so many turns, each beside one of the empty program.
-pub const ROUNDS: usize = 31;
-/// A turn takes about so long, in nanoseconds, or once the trace.
-const TURN: f64 = 15e6;
+pub(super) const ROUNDS: usize = 400;
+/// A turn takes about so long, in nanoseconds, or once the trace. Short ones are alike: what disturbs one disturbs the
+/// other.
+const TURN: f64 = 2e6;
 
 /// A program that is measured.
 #[derive(Debug)]
-pub struct Lane<'a> {
+pub(super) struct Lane<'a> {
     program: BorrowedFd<'a>,
     harness: Harness,
     repeat: u32,
@@ -26,26 +26,26 @@ pub struct Lane<'a> {
     rounds: Vec<(f64, f64)>,
 }
 
-/// Median and quartiles.
+/// The median of what was measured, and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub(super) struct Spread {
     /// The median.
-    pub median: f64,
-    /// A quarter of the values are below.
-    pub low: f64,
-    /// A quarter of the values are above.
-    pub high: f64,
+    pub(super) median: f64,
+    /// With a probability of 95 % the true median is not below.
+    pub(super) low: f64,
+    /// Nor above.
+    pub(super) high: f64,
 }
 
 /// What a program did with the packets of the trace, by verdict in the order of [`VERDICTS`].
-pub type Verdicts = [u64; VERDICTS.len()];
+pub(super) type Verdicts = [u64; VERDICTS.len()];
 
 impl<'a> Lane<'a> {
     /// Puts the trace before the program.
     ///
     /// # Errors
     /// The program cannot be tail-called.
-    pub fn new(trace: &Trace, program: BorrowedFd<'a>) -> Result<Self> {
+    pub(super) fn new(trace: &Trace, program: BorrowedFd<'a>) -> Result<Self> {
         let harness = Harness::new(trace, program)?;
         let once = u32::try_from(trace.packets.len()).unwrap_or(u32::MAX);
         // Once to warm up, once to know how long it takes.
@@ -67,13 +67,21 @@ impl<'a> Lane<'a> {
     }
 
     /// Nanoseconds over the empty program.
-    pub fn over(&self) -> Spread {
-        Spread::of(self.rounds.iter().map(|(over, _)| *over).collect())
+    pub(super) fn over(&self) -> Spread {
+        Spread::of(self.quiet().iter().map(|(over, _)| *over).collect())
     }
 
     /// What the trampoline takes with the empty program, in nanoseconds.
-    pub fn empty(&self) -> Spread {
-        Spread::of(self.rounds.iter().map(|(_, empty)| *empty).collect())
+    pub(super) fn empty(&self) -> Spread {
+        Spread::of(self.quiet().iter().map(|(_, empty)| *empty).collect())
+    }
+
+    /// The quieter half of the rounds: those that took less time, both programs together.
+    fn quiet(&self) -> Vec<(f64, f64)> {
+        let mut rounds = self.rounds.clone();
+        rounds.sort_by(|a, b| (a.0 + 2.0 * a.1).total_cmp(&(b.0 + 2.0 * b.1)));
+        rounds.truncate(rounds.len().div_ceil(2));
+        rounds
     }
 }
 
@@ -81,7 +89,7 @@ impl<'a> Lane<'a> {
 ///
 /// # Errors
 /// The kernel refuses a run.
-pub fn measure(lanes: &mut [Lane<'_>]) -> Result<()> {
+pub(super) fn measure(lanes: &mut [Lane<'_>]) -> Result<()> {
     for round in 0..ROUNDS {
         for at in 0..lanes.len() {
             let lane = (at + round) % lanes.len();
@@ -95,14 +103,10 @@ pub fn measure(lanes: &mut [Lane<'_>]) -> Result<()> {
 ///
 /// # Errors
 /// The kernel refuses a run.
-pub fn verdicts(trace: &Trace, program: BorrowedFd<'_>) -> Result<Verdicts> {
+pub(super) fn verdicts(trace: &Trace, program: BorrowedFd<'_>) -> Result<Verdicts> {
     let mut counts = Verdicts::default();
-    let mut buffer = Vec::with_capacity(LONGEST);
     for packet in &trace.packets {
-        buffer.clear();
-        buffer.extend_from_slice(&packet.head);
-        buffer.resize(packet.length, 0);
-        let test = TestRun { packet: &buffer, ingress_ifindex: 0, rx_queue: 0, repeat: 1 };
+        let test = TestRun { packet, ingress_ifindex: 0, rx_queue: 0, repeat: 1 };
         let verdict = test_run::run(program.as_fd(), &test)?.verdict as usize;
         counts[verdict.min(VERDICTS.len() - 1)] += 1;
     }
@@ -110,14 +114,16 @@ pub fn verdicts(trace: &Trace, program: BorrowedFd<'_>) -> Result<Verdicts> {
 }
 
 impl Spread {
+    /// The interval is that of the order statistics: of half the values, 1.96 standard deviations to either side.
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
-        let at = |part: usize| values.get(values.len() * part / 4).copied().unwrap_or(f64::NAN);
-        Spread { median: at(2), low: at(1), high: at(3) }
+        let (middle, margin) = (values.len() / 2, (0.98 * (values.len() as f64).sqrt()).ceil() as usize);
+        let at = |rank: usize| values.get(rank.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN);
+        Spread { median: at(middle), low: at(middle.saturating_sub(margin)), high: at(middle + margin) }
     }
 
-    /// Whether the values lie so far apart that the median says little.
-    pub fn is_noisy(&self) -> bool {
+    /// Whether the median is not known well enough to be compared.
+    pub(super) fn is_noisy(&self) -> bool {
         self.high - self.low > (self.median.abs() / 5.0).max(1.0)
     }
 }
@@ -127,9 +133,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quartiles_are_those_of_the_sorted_values() {
-        let spread = Spread::of(vec![5.0, 1.0, 4.0, 2.0, 3.0]);
-        assert_eq!(spread, Spread { median: 3.0, low: 2.0, high: 4.0 });
+    fn the_interval_narrows_as_values_are_added() {
+        let of = |count: u32| Spread::of((0..count).rev().map(|at| f64::from(at) / f64::from(count)).collect());
+        assert_eq!(of(100), Spread { median: 0.5, low: 0.4, high: 0.6 });
+        assert_eq!(of(10_000), Spread { median: 0.5, low: 0.4902, high: 0.5098 });
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The built-in trace: what a busy link carries, always the same, too varied for a branch predictor to learn.
 
-use xdpilot_core::trampoline::HEAD;
-
 /// Number of packets.
 const PACKETS: usize = 16_384;
 /// Any number will do; it stays so that figures can be compared.
@@ -14,9 +12,9 @@ const ICMP6: u8 = 58;
 /// Well-known ports of the servers.
 const PORTS: [u16; 12] = [443, 443, 443, 80, 53, 53, 22, 25, 123, 8080, 3306, 5060];
 
-/// The first bytes of each packet and its length. Checksums are zero: programs that look at packets on their way do
+/// The packets. Checksums are zero: programs that look at packets on their way do
 /// not check them.
-pub(super) fn frames() -> Vec<(Vec<u8>, usize)> {
+pub(super) fn frames() -> Vec<Vec<u8>> {
     let mut random = Random(SEED);
     (0..PACKETS).map(|_| frame(&mut random)).collect()
 }
@@ -55,7 +53,7 @@ impl Random {
     }
 }
 
-fn frame(random: &mut Random) -> (Vec<u8>, usize) {
+fn frame(random: &mut Random) -> Vec<u8> {
     let length = random.length();
     let mut bytes = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 1, random.next() as u8]].concat();
     if random.chance(5) {
@@ -66,8 +64,8 @@ fn frame(random: &mut Random) -> (Vec<u8>, usize) {
         2..70 => ipv4(random, &mut bytes, length),
         _ => ipv6(random, &mut bytes, length),
     }
-    bytes.truncate(HEAD);
-    (bytes, length)
+    bytes.resize(length, 0);
+    bytes
 }
 
 fn arp(random: &mut Random, bytes: &mut Vec<u8>) {

@@ -85,7 +85,7 @@ struct Figures {
 /// # Errors
 /// A program cannot be loaded or run, or the trace not be read.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
-    let trace = Trace::mix();
+    let trace = args.trace.as_deref().map_or_else(|| Ok(Trace::mix()), Trace::read)?;
     let choice = Choice { program: args.program.clone(), section: None, first: false };
     let sources = std::iter::once(&args.source).chain(&args.vs);
     let subjects: Vec<Subject> = sources.map(|source| Subject::load(source, &choice)).collect::<Result<_>>()?;
@@ -155,7 +155,7 @@ fn report(trace: &Trace, subjects: &[Subject]) -> Result<Report> {
         let ns = lane.over();
         if ns.is_noisy() {
             notes.push(format!(
-                "{}: the rounds lie between {:.1} and {:.1} ns: something else keeps this machine busy",
+                "{}: {:.1} to {:.1} ns is all that is known: something else keeps this machine busy",
                 subject.source, ns.low, ns.high
             ));
         }
@@ -178,12 +178,12 @@ fn print(json: bool, report: &Report, out: &mut impl Write) -> std::io::Result<(
         serde_json::to_writer_pretty(&mut *out, report)?;
         return writeln!(out);
     }
-    let mut table = Table::new(&["SOURCE", "NS/PACKET", "QUARTILES", "RATIO", "VERDICTS"]).flexible(&[0, 4]);
+    let mut table = Table::new(&["SOURCE", "NS/PACKET", "95 %", "RATIO", "VERDICTS"]).flexible(&[0, 4]);
     for Figures { source, ns, ratio, verdicts, .. } in &report.programs {
         let verdicts: Vec<String> = verdicts.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        let quartiles = format!("{:.2} to {:.2}", ns.low, ns.high);
+        let interval = format!("{:.2} to {:.2}", ns.low, ns.high);
         let cells =
-            vec![source.clone(), format!("{:.2}", ns.median), quartiles, format!("{ratio:.2}"), verdicts.join(", ")];
+            vec![source.clone(), format!("{:.2}", ns.median), interval, format!("{ratio:.2}"), verdicts.join(", ")];
         table.push(Row { cells, details: Vec::new() });
     }
     write!(out, "{}", table.draw(Style::default()))?;

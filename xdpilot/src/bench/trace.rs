@@ -1,39 +1,69 @@
-//! What a program is measured on: the heads and lengths of packets.
+//! What a program is measured on.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
-use xdpilot_core::error::Result;
-use xdpilot_core::trampoline::{HEAD, LONGEST, SHORTEST};
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::pcap::Reader;
 
 use super::mix;
 
 /// So many packets of a capture are taken at most.
 const MOST: usize = 65_536;
+/// Below that a branch predictor learns the trace.
+const FEW: usize = 1024;
+/// What the kernel runs a program on, in bytes: at least an Ethernet header, at most what a page holds beside the
+/// kernel's own data.
+const LENGTHS: std::ops::RangeInclusive<usize> = 14..=3072;
 
-/// A packet.
+/// Packets in their order, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packet {
-    /// Its first bytes, at most [`HEAD`].
-    pub head: Vec<u8>,
-    /// Its length in bytes.
-    pub length: usize,
-}
-
-/// Packets in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
-    /// The packets, at least one.
-    pub packets: Vec<Packet>,
+pub(super) struct Trace {
+    /// The packets.
+    pub(super) packets: Vec<Vec<u8>>,
     /// Where they come from, for people.
-    pub name: String,
+    pub(super) name: String,
     /// What was left out or changed, a sentence each.
-    pub notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Trace {
     /// The built-in mix: always the same packets.
-    pub fn mix() -> Self {
-        let packets = mix::frames().into_iter().map(|(head, length)| Packet { head, length }).collect();
-        Trace { packets, name: "the built-in mix".into(), notes: Vec::new() }
+    pub(super) fn mix() -> Self {
+        Trace { packets: mix::frames(), name: "the built-in mix".into(), notes: Vec::new() }
+    }
+
+    /// The packets of a capture.
+    ///
+    /// # Errors
+    /// It cannot be read, or has no packet that a program can run on.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let what = || format!("read {}", path.display());
+        let file = File::open(path).map_err(|error| Error::usage(what()).kernel(error.to_string()))?;
+        let mut reader = Reader::new(BufReader::new(file)).map_err(|error| error.context(path.display()))?;
+        let (mut packets, mut notes, mut left_out) = (Vec::new(), Vec::new(), 0usize);
+        while let Some(packet) = reader.next_packet().map_err(|error| error.context(path.display()))? {
+            if packets.len() == MOST {
+                notes.push(format!("only the first {MOST} packets are taken"));
+                break;
+            }
+            if LENGTHS.contains(&packet.bytes.len()) {
+                packets.push(packet.bytes);
+            } else {
+                left_out += 1;
+            }
+        }
+        if left_out > 0 {
+            let (least, most) = (LENGTHS.start(), LENGTHS.end());
+            notes.push(format!("{left_out} packets are left out: a program runs on {least} to {most} bytes"));
+        }
+        if packets.is_empty() {
+            return Err(Error::usage(what()).cause("it has no packet that a program can be run on"));
+        }
+        if packets.len() < FEW {
+            notes.push(format!("{} packets are soon foreseen: on a link the program costs more", packets.len()));
+        }
+        Ok(Trace { packets, name: path.display().to_string(), notes })
     }
 }

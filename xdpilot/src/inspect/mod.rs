@@ -12,7 +12,8 @@ use clap::Args as ClapArgs;
 use xdpilot_core::error::{Error, Result};
 
 pub use needs::Need;
-pub use report::{FunctionListing, ListedLine, MapFact, ProgramFact, Report, inspect};
+pub use report::{FunctionListing, ListedLine, MapFact, ProgramFact, Report, code, inspect};
+pub use screen::listing;
 pub use tables::{SectionFact, SymbolFact};
 
 use crate::source;

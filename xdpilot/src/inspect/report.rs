@@ -171,7 +171,8 @@ fn map(object: &Object, map: &Map) -> MapFact {
     }
 }
 
-fn code(object: &Object, function: &Function) -> FunctionListing {
+/// The instructions of a function.
+pub fn code(object: &Object, function: &Function) -> FunctionListing {
     let lines = listing::list(object, function).into_iter();
     let code = lines.map(|line| ListedLine { index: line.index, source: line.source, text: line.text }).collect();
     FunctionListing { name: function.name.clone(), section: function.section.clone(), code }

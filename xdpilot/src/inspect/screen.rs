@@ -87,7 +87,8 @@ fn symbols(report: &Report) -> String {
     table("Symbols", &["VALUE", "SIZE", "TYPE", "BINDING", "SECTION", "NAME"], rows)
 }
 
-fn listing(function: &FunctionListing) -> String {
+/// The instructions of a function below the source lines that they were made of, as text.
+pub fn listing(function: &FunctionListing) -> String {
     let mut out = format!("{} (section {}):\n", printable(&function.name), printable(&function.section));
     for line in &function.code {
         if let Some(source) = &line.source {

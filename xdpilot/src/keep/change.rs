@@ -43,7 +43,8 @@ pub(super) fn follow(kept: &mut Kept, ids_now: &mut Vec<u32>) -> Result<Change> 
         let input = Input::Policy(Box::new(policy.compile()?));
         *ids_now = ids(&put::load(&input, &kept.places, &wish)?);
         let (added, removed) = difference(old, &policy.rules);
-        change.told.push(format!("{}: {added} rules added, {removed} removed", kept.policy.rules.name));
+        let rules = if added == 1 { "rule" } else { "rules" };
+        change.told.push(format!("{}: {added} {rules} added, {removed} removed", policy.rules.name));
         change.loaded = true;
     }
     (kept.text, kept.policy) = (text, policy);
