@@ -188,7 +188,7 @@ impl Document {
             set.span = 0..0;
         }
         for policy in &mut self.policies {
-            policy.span = 0..0;
+            (policy.span, policy.default_span) = (0..0, 0..0);
             policy.default_line = policy.default_line.map(|_| 0);
             for rule in &mut policy.rules {
                 (rule.line, rule.span) = (0, 0..0);

@@ -62,7 +62,7 @@ pub(super) fn parse_marked(text: &str, source: &Source) -> Result<(Document, Vec
 
 fn new_policy(name: &str, span: Range<usize>) -> Policy {
     let (rules, default, default_line) = (Vec::new(), Verdict::Pass, None);
-    Policy { name: name.into(), place: None, rules, default, default_line, span }
+    Policy { name: name.into(), place: None, rules, default, default_line, default_span: 0..0, span }
 }
 
 struct Parser<'a> {
@@ -326,6 +326,7 @@ impl<'a> Parser<'a> {
             return Err(Problem::new(span, format!("the default is said twice: line {line} has one")));
         }
         (policy.default, policy.default_line) = (verdict, Some(self.source.line(start)));
+        policy.default_span = span;
         Ok(Part::Rule(None))
     }
 
