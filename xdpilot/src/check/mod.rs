@@ -95,7 +95,7 @@ fn policies(document: &Document, text: &Text) -> Result<Vec<Policy>> {
 
 /// What is likely not meant.
 fn warnings(document: &Document, policies: &[Policy], text: &Text) -> Vec<Warning> {
-    let mut problems: Vec<Problem> = Vec::new();
+    let mut problems = policy::lint(document);
     for (written, policy) in document.policies.iter().zip(policies) {
         for index in dead(&policy.rules) {
             let Some(rule) = written.rules.get(index) else { continue };

@@ -54,6 +54,8 @@ pub(super) struct Case {
     pub(super) line: usize,
     pub(super) packet: String,
     pub(super) expected: String,
+    /// The packet that it should become.
+    pub(super) becomes: Option<String>,
     pub(super) ok: bool,
     pub(super) evaluator: Got,
     /// The kernel's verdict, where it was asked.
@@ -71,6 +73,8 @@ pub(super) struct Got {
     pub(super) rule: Option<usize>,
     pub(super) line: Option<u32>,
     pub(super) text: Option<String>,
+    /// Where it became another packet than it should: in words, and in hexadecimal digits.
+    pub(super) becomes: Option<(String, String)>,
 }
 
 impl Warning {
@@ -116,13 +120,16 @@ impl Report {
 }
 
 fn draw_failure(case: &Case, out: &mut String) {
-    let Got { verdict, rule, line, text } = &case.evaluator;
+    let Got { verdict, rule, line, text, becomes } = &case.evaluator;
     let by = match (rule, line, text) {
         (Some(rule), Some(line), Some(text)) => format!("by rule {rule}, line {line}: {text}"),
         (None, Some(line), _) => format!("by the default, line {line}"),
         _ => "by the default: no rule decided".into(),
     };
     _ = writeln!(out, "  line {}: {}\n    expected {}, got {verdict} {by}", case.line, case.packet, case.expected);
+    if let (Some(expected), Some((words, bytes))) = (&case.becomes, becomes) {
+        _ = writeln!(out, "    should become {expected}\n    has become {words}\n    bytes {bytes}");
+    }
     if let (false, Some(kernel)) = (case.same, case.kernel) {
         _ = writeln!(out, "    the kernel says {kernel}, or changes other bytes: please report it");
     }

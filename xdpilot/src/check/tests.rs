@@ -41,7 +41,9 @@ fn one(
     let fate = Fate { verdict: word(&outcome.verdict), target: None, rule: outcome.rule, bytes, obstacle: None };
     let kernel = testbed.map(|testbed| testbed.run(&original, NOW)).transpose()?;
     let kernel = kernel.filter(|kernel| kernel.obstacle.is_none());
-    let as_expected = outcome.verdict == case.verdict;
+    let becomes = case.becomes.as_deref().map(parse).transpose()?;
+    let changed_otherwise = becomes.filter(|becomes| *becomes != fate.bytes).map(|_| packet::describe(&fate.bytes));
+    let as_expected = outcome.verdict == case.verdict && changed_otherwise.is_none();
     let same = kernel.as_ref().is_none_or(|kernel| !kernel.differs(&fate));
     let rule = outcome.rule.and_then(|index| Some((index, policy.rules.rules.get(index)?)));
     let got = Got {
@@ -49,16 +51,22 @@ fn one(
         rule: rule.map(|(index, _)| index + 1),
         line: rule.map(|(_, rule)| rule.line).or(Some(policy.rules.default_line).filter(|line| *line > 0)),
         text: rule.map(|(_, rule)| rule.text.clone()),
+        becomes: changed_otherwise.map(|packet| (packet, hex(&fate.bytes))),
     };
     Ok(Case {
         line: text.line(case.span.start),
         packet: case.packet.clone(),
         expected: said(&case.verdict),
+        becomes: case.becomes.clone(),
         ok: as_expected && same,
         evaluator: got,
         kernel: kernel.map(|kernel| kernel.verdict),
         same,
     })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The verdict as it is written.

@@ -6,7 +6,7 @@ mod screen;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use xdpilot_core::error::{Error, Result};
@@ -98,7 +98,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         subject: first.start(),
         other: other.as_ref().map(Tried::start),
         kernel: kernel.as_mut(),
-        writer: args.out.as_ref().map(|path| Output::create(path)).transpose()?,
+        writer: args.out.as_deref().map(Output::create).transpose()?,
     };
     let mut report = Report::new(&first, other.as_ref(), args.json);
     let mut out = BufWriter::with_capacity(1 << 16, out);
@@ -150,7 +150,7 @@ struct Output {
 }
 
 impl Output {
-    fn create(path: &PathBuf) -> Result<Self> {
+    fn create(path: &Path) -> Result<Self> {
         let file = written(path, File::create(path))?;
         let writer = written(path, Writer::new(BufWriter::new(file)))?;
         Ok(Output { writer, count: 0 })
