@@ -1,6 +1,6 @@
 //! Filter expressions: what stands after `when`.
 //!
-//! [`parse`] takes what `pcap_compile` of libpcap 1.10.3 takes for Ethernet (`DLT_EN10MB`), and [`lower`] tells what
+//! [`parse()`] takes what `pcap_compile` of libpcap 1.10.3 takes for Ethernet (`DLT_EN10MB`), and [`lower()`] tells what
 //! the program that it would make, optimized, looks at: the same packets match, however they are cut off. Beyond it:
 //!
 //! - `[ether|ip|ip6|arp|rarp] [src|dst|src or dst|src and dst] in SET` and `… in {10.0.0.0/8, 2001:db8::1}`: addresses.
