@@ -4,6 +4,8 @@
 //! with Ethernet frames; others are named and left out), `XDPILOT_SEED` and `XDPILOT_RANDOM` other random expressions
 //! and so many of them, `XDPILOT_FUZZ_INPUTS` so many texts for the parser.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
 mod packets;
 mod random;
 mod tcpdump;
@@ -129,9 +131,51 @@ fn random_expressions_mean_what_they_mean_to_tcpdump() {
 #[test]
 fn no_text_breaks_the_parser() {
     const PIECES: &[&str] = &[
-        "(", ")", "[", "]", "not ", "and ", "or ", "!", "tcp ", "ip", "port ", "host ", "net ", "in ", "{", "}", ",", "/",
-        "mask ", "1.2.3.4", "10", "::1", "a:b", "0x", "08", "4294967296", "vlan ", "mpls ", "payload starts ", "\"G\\x0",
-        "\"", "\\", "-", "len", "^", "%", "<<", ":4", "é", "\u{0}", "portrange 1-", "ab:cd:ef:0:0:1", "geneve ", "syn", "$",
+        "(",
+        ")",
+        "[",
+        "]",
+        "not ",
+        "and ",
+        "or ",
+        "!",
+        "tcp ",
+        "ip",
+        "port ",
+        "host ",
+        "net ",
+        "in ",
+        "{",
+        "}",
+        ",",
+        "/",
+        "mask ",
+        "1.2.3.4",
+        "10",
+        "::1",
+        "a:b",
+        "0x",
+        "08",
+        "4294967296",
+        "vlan ",
+        "mpls ",
+        "payload starts ",
+        "\"G\\x0",
+        "\"",
+        "\\",
+        "-",
+        "len",
+        "^",
+        "%",
+        "<<",
+        ":4",
+        "é",
+        "\u{0}",
+        "portrange 1-",
+        "ab:cd:ef:0:0:1",
+        "geneve ",
+        "syn",
+        "$",
     ];
     let mut random = Random(7);
     let context = Context { sets: &|name| Some(name.len()), inbound: false, resolve: None };
@@ -159,7 +203,10 @@ fn of(text: &str, packets: &[Vec<u8>]) -> Vec<bool> {
 fn what_libpcap_has_not_means_what_it_has() {
     let packets = packets::all();
     let same = [
-        ("src in {10.0.0.0/8, 1.2.3.4, 2001:db8::/32}", "src net 10.0.0.0/8 or src host 1.2.3.4 or src net 2001:db8::/32"),
+        (
+            "src in {10.0.0.0/8, 1.2.3.4, 2001:db8::/32}",
+            "src net 10.0.0.0/8 or src host 1.2.3.4 or src net 2001:db8::/32",
+        ),
         ("in {10.1.2.3}", "host 10.1.2.3"),
         ("ip src and dst in {10.0.0.0/8, 192.168.0.0/16}", "ip src net 10 and dst net 192.168"),
         ("arp dst in {192.168.0.0/16}", "arp dst net 192.168.0.0/16"),

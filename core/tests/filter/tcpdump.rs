@@ -11,7 +11,7 @@ use std::thread;
 const NEVER: &str = "expression rejects all packets";
 
 /// A capture of packets of which each has its number as its time.
-pub fn capture(packets: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn capture(packets: &[&[u8]]) -> Vec<u8> {
     let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
     let mut out = [word(0xa1b2_c3d4), [2, 0, 4, 0], word(0), word(0), word(262_144), word(1)].concat();
     for (index, packet) in packets.iter().enumerate() {
@@ -22,7 +22,7 @@ pub fn capture(packets: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The numbers of the packets of a capture for which an expression holds.
-pub fn matching(expression: &str, capture: &[u8]) -> Result<BTreeSet<usize>, String> {
+pub(crate) fn matching(expression: &str, capture: &[u8]) -> Result<BTreeSet<usize>, String> {
     let arguments = ["-n", "-r", "-", "-w", "-", "--", expression];
     let (output, error) = run(&arguments, capture);
     match error {
@@ -33,7 +33,7 @@ pub fn matching(expression: &str, capture: &[u8]) -> Result<BTreeSet<usize>, Str
 }
 
 /// Whether an expression is taken for Ethernet.
-pub fn accepts(expression: &str) -> Result<(), String> {
+pub(crate) fn accepts(expression: &str) -> Result<(), String> {
     match run(&["-n", "-d", "-y", "EN10MB", "--", expression], &[]).1 {
         Some(error) if !error.contains(NEVER) => Err(error),
         _ => Ok(()),
@@ -74,7 +74,7 @@ fn records(file: &[u8]) -> Vec<(usize, Vec<u8>)> {
 }
 
 /// The Ethernet frames of all captures in a folder.
-pub fn captures(folder: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn captures(folder: &Path) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -24,6 +24,7 @@ use super::Filter;
 use super::ast::{ByteTest, Expr, Primitive};
 use graph::Graph;
 use layers::Layers;
+use port::port_is;
 
 /// The addresses of a host's name.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Vec<IpAddr>;
@@ -132,7 +133,12 @@ impl Lowering<'_> {
             Primitive::V6(direction, address, length) => self.v6(*direction, *address, *length),
             Primitive::Decnet(direction, address) => self.decnet(*direction, *address),
             Primitive::Name(family, direction, name) => self.name(*family, *direction, name),
-            Primitive::Port(transport, direction, range) => self.port(*transport, *direction, range),
+            Primitive::Port(transport, direction, port) => {
+                self.port(*transport, *direction, |place, offset| port_is(place, offset, *port))
+            }
+            Primitive::PortRange(transport, direction, range) => {
+                self.port(*transport, *direction, |place, offset| self.port_within(place, offset, range))
+            }
             Primitive::Broadcast(cast) => self.broadcast(*cast),
             Primitive::Multicast(cast) => self.multicast(*cast),
             Primitive::Less(most) => Ok(simple::greater(Value::Length, Value::Const(*most)).negate()),
