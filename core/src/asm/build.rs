@@ -68,6 +68,8 @@ const JA: u8 = 0x05;
 /// `goto` with a 32-bit offset (Linux 6.6).
 const JA_LONG: u8 = 0x06;
 const SWAP_TO_BE: u8 = 0xdc;
+/// Jumps up to here are short: half of what 16 bits can say, since the kernel puts more instructions between.
+const SHORT: u64 = 1 << 14;
 /// `BPF_PSEUDO_FUNC`: the address of a function, for callbacks.
 const PSEUDO_FUNC: u8 = 4;
 const CMPXCHG: i32 = 0xf1;
@@ -281,6 +283,7 @@ impl Asm {
     /// # Errors
     /// A label is jumped to but not bound.
     pub fn finish(mut self) -> Result<Code> {
+        self.straighten();
         self.drop_unreachable()?;
         while let Some(far) = self.far_jumps()? {
             self.lengthen(&far);
@@ -297,6 +300,35 @@ impl Asm {
         Ok(Code { code: self.code, references: self.references, lines: self.lines })
     }
 
+    /// Makes jumps to jumps go where those go, and `if c goto near; goto far; near:` to `if not c goto far`.
+    fn straighten(&mut self) {
+        let mut jump_at: Vec<Option<usize>> = vec![None; self.code.len()];
+        self.jumps.iter().enumerate().for_each(|(index, (at, _))| jump_at[*at] = Some(index));
+        let place = |labels: &[Option<usize>], label: Label| labels.get(label.0).copied().flatten();
+        for index in 0..self.jumps.len() {
+            // A chain is never longer than the code, unless it is a circle.
+            for _ in 0..self.code.len() {
+                let Some(to) = place(&self.labels, self.jumps[index].1) else { break };
+                let Some(next) = jump_at.get(to).copied().flatten() else { break };
+                if self.code[to].opcode != JA || next == index {
+                    break;
+                }
+                self.jumps[index].1 = self.jumps[next].1;
+            }
+        }
+        for index in 0..self.jumps.len() {
+            let (at, near) = self.jumps[index];
+            let Some(behind) = jump_at.get(at + 1).copied().flatten() else { continue };
+            if self.code[at + 1].opcode == JA && place(&self.labels, near) == Some(at + 2) {
+                if let Some(opposite) = opposite(self.code[at].opcode) {
+                    self.code[at].opcode = opposite;
+                    self.jumps[index].1 = self.jumps[behind].1;
+                    self.jumps[behind].1 = near;
+                }
+            }
+        }
+    }
+
     /// Takes out what is never executed, which the verifier refuses.
     fn drop_unreachable(&mut self) -> Result<()> {
         let mut targets = vec![None; self.code.len()];
@@ -304,6 +336,7 @@ impl Asm {
             targets[*at] = usize::try_from(*at as i64 + 1 + self.distance(*at, *label)?).ok();
         }
         let mut reached = vec![false; self.code.len()];
+        let nothing = |at: usize, insn: &Insn| insn.opcode == JA && targets[at] == Some(at + 1);
         let mut open = vec![0];
         while let Some(at) = open.pop() {
             let Some(insn) = self.code.get(at).filter(|_| !reached[at]) else { continue };
@@ -317,6 +350,10 @@ impl Asm {
             if insn.opcode != JA && insn.opcode != op::EXIT {
                 open.push(next);
             }
+        }
+        // Nor is a jump to the next instruction of any use.
+        for (at, insn) in self.code.iter().enumerate() {
+            reached[at] &= !nothing(at, insn);
         }
         // How many are kept before each.
         let mut kept = Vec::with_capacity(reached.len() + 1);
@@ -345,7 +382,7 @@ impl Asm {
         let mut far = Vec::new();
         for (index, (at, label)) in self.jumps.iter().enumerate() {
             let distance = self.distance(*at, *label)?;
-            if self.code[*at].opcode != JA_LONG && i16::try_from(distance).is_err() {
+            if self.code[*at].opcode != JA_LONG && distance.unsigned_abs() > SHORT {
                 far.push(index);
             }
         }
@@ -377,6 +414,16 @@ impl Asm {
         self.labels.iter_mut().flatten().for_each(|at| *at = moved(*at));
         self.code = code;
     }
+}
+
+/// The opcode of the jump that is taken where this one is not; none where there is no such.
+fn opposite(opcode: u8) -> Option<u8> {
+    const PAIRS: [(If, If); 3] = [(If::Eq, If::Ne), (If::Gt, If::Le), (If::Ge, If::Lt)];
+    if opcode == JA || opcode == JA_LONG {
+        return None;
+    }
+    let (cond, rest) = (opcode & 0xf0, opcode & 0x0f);
+    PAIRS.into_iter().flat_map(|(a, b)| [(a, b), (b, a)]).find(|(a, _)| *a as u8 == cond).map(|(_, b)| rest | b as u8)
 }
 
 #[cfg(test)]

@@ -221,7 +221,7 @@ fn place_extent(at: &Place, size: u32) -> u32 {
 }
 
 /// A load, or one with a mask.
-fn masked_load(value: &Value) -> Option<(&Load, Option<u32>)> {
+pub(super) fn masked_load(value: &Value) -> Option<(&Load, Option<u32>)> {
     match value {
         Value::Load(load) => Some((load, None)),
         Value::Arithmetic(left, Operator::And, right) => match (&**left, &**right) {
@@ -233,7 +233,7 @@ fn masked_load(value: &Value) -> Option<(&Load, Option<u32>)> {
 }
 
 /// A number as a load of this width finds it in memory, in network byte order.
-fn swapped(number: u32, width: Width) -> u32 {
+pub(super) fn swapped(number: u32, width: Width) -> u32 {
     match width {
         Width::One => number & 0xff,
         Width::Two => u32::from((number as u16).swap_bytes()),
@@ -241,7 +241,8 @@ fn swapped(number: u32, width: Width) -> u32 {
     }
 }
 
-fn fits(number: u32, width: Width) -> bool {
+/// Whether a load of this width can give the number.
+pub(super) fn fits(number: u32, width: Width) -> bool {
     match width {
         Width::One => number <= 0xff,
         Width::Two => number <= 0xffff,

@@ -1,12 +1,15 @@
 //! The graph: nodes, lists of rules, and what follows a match.
 
 use super::Emitter;
-use super::cond::Branch;
+use super::cond::{Branch, fits, masked_load, swapped};
 use super::value::Goal;
-use crate::asm::build::{If, Label};
+use crate::asm::build::{Alu, If, Label};
 use crate::cond::{Cond, Value};
 use crate::plan::{Dispatch, List, Node, NodeId, Plan, Step, extent};
 use crate::policy::{Action, Verdict};
+
+/// So many cases are compared one by one.
+const FEW: usize = 4;
 
 /// Where nodes and verdicts are.
 #[derive(Debug)]
@@ -69,15 +72,26 @@ impl Emitter<'_> {
             known = needed;
         }
         let goal = Goal { register: 1, aside: 0, fault: places.failed };
-        self.number(&dispatch.on, goal);
         let other = places.lead(dispatch.other, known);
-        let cases: Vec<_> = dispatch.cases.iter().map(|(value, node)| (*value, places.lead(*node, known))).collect();
+        let mut cases: Vec<_> =
+            dispatch.cases.iter().map(|(value, node)| (*value, places.lead(*node, known))).collect();
+        // Few cases are compared one by one, for which the bytes need not be in order.
+        match masked_load(&dispatch.on).filter(|_| cases.len() <= FEW) {
+            Some((load, mask)) => {
+                cases.retain(|(value, _)| fits(*value, load.width));
+                cases.iter_mut().for_each(|(value, _)| *value = swapped(*value, load.width));
+                self.bytes(load, goal);
+                if let Some(mask) = mask {
+                    self.asm.alu32_imm(Alu::And, 1, swapped(mask, load.width));
+                }
+            }
+            None => self.number(&dispatch.on, goal),
+        }
         self.switch(&cases, other);
     }
 
     /// Goes to where the number in r1 leads; the cases ascend.
     fn switch(&mut self, cases: &[(u32, Label)], other: Label) {
-        const FEW: usize = 4;
         if cases.len() <= FEW {
             cases.iter().for_each(|(value, label)| self.asm.jump32_imm(If::Eq, 1, *value, *label));
             self.asm.goto(other);

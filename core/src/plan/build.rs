@@ -13,16 +13,16 @@ use crate::rules::Rules;
 
 /// The most branches of a dispatch, beside that for all other values.
 const MOST_CASES: usize = 16;
-/// How many times the rules may stand in the graph, on average, and how many more in any case.
-const COPIES: (usize, usize) = (16, 1024);
+/// How many times the comparisons of all rules may be copied, on average, and how many copies are free in any case.
+const COPIES: (usize, usize) = (6, 1024);
 
 /// Rules that are left, with what is left of their conditions.
 type Items = Vec<(usize, Cond)>;
 
 /// Plans the rules.
 pub fn plan(rules: &Rules, options: Options) -> Plan {
-    let (per_rule, more) = COPIES;
-    let budget = rules.rules.len() * per_rule + more;
+    let (times, free) = COPIES;
+    let budget = rules.rules.iter().map(|rule| size(&rule.cond)).sum::<usize>() * times + free;
     let mut builder = Builder { rules, options, nodes: Vec::new(), known: HashMap::new(), budget, end: None };
     // A rule that rewrites the packet ends a segment: behind it, nothing is known any more.
     let mut segments = Vec::new();
@@ -50,7 +50,7 @@ struct Builder<'a> {
     nodes: Vec<Node>,
     /// Nodes by what was left where they were made.
     known: HashMap<(Items, u32), NodeId>,
-    /// How many more items may stand in lists.
+    /// How many more comparisons may be copied into branches.
     budget: usize,
     /// What comes behind the segment.
     end: Option<NodeId>,
@@ -97,7 +97,7 @@ impl Builder<'_> {
             return None;
         }
         let (on, values) = choose(items)?;
-        let copies = items.len() * (values.len() + 2);
+        let copies = items.iter().map(|(_, cond)| size(cond)).sum::<usize>() * (values.len() + 2);
         self.budget = self.budget.checked_sub(copies)?;
         let fault = (!facts.has(extent(&on))).then(|| self.list(items.clone(), &facts.too_short_for(&on)));
         let other = self.list(items.clone(), &facts.without(&on, values.clone()));
@@ -125,6 +125,16 @@ impl Builder<'_> {
         }
         let ends = matches!(steps.last(), Some(Step::Rule { rule, cond: Cond::Always(true) }) if self.decides(*rule));
         List { steps, end: self.end.filter(|_| !ends) }
+    }
+}
+
+/// How many comparisons there are in a condition.
+fn size(cond: &Cond) -> usize {
+    match cond {
+        Cond::Always(_) => 1,
+        Cond::Compare(..) | Cond::In(_) | Cond::Chain(_) => 2,
+        Cond::Not(inner) => size(inner),
+        Cond::And(left, right) | Cond::Or(left, right) => size(left) + size(right),
     }
 }
 

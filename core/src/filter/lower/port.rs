@@ -43,13 +43,10 @@ impl Lowering<'_> {
         test: impl Fn(&Place, u32) -> Cond,
     ) -> Result<Cond, Problem> {
         let place = self.behind_ipv4();
-        let ports = self.directed(direction, PORTS, |offset| test(&place, offset));
-        Ok(self.all([
-            self.link_type(layers::IPV4)?,
-            self.transports(self.network(9, Width::One), transport),
-            self.first_fragment(),
-            ports,
-        ]))
+        let ports = || self.directed(direction, PORTS, |offset| test(&place, offset));
+        let inside =
+            self.transports(&self.network(9, Width::One), transport, || self.all([self.first_fragment(), ports()]));
+        Ok(self.all([self.link_type(layers::IPV4)?, inside]))
     }
 
     /// A test of the ports in IPv6 packets without extension headers.
@@ -60,21 +57,24 @@ impl Lowering<'_> {
         test: impl Fn(&Place, u32) -> Cond,
     ) -> Result<Cond, Problem> {
         let place = self.behind_ipv6();
-        let ports = self.directed(direction, PORTS, |offset| test(&place, offset));
-        Ok(self.all([self.link_type(layers::IPV6)?, self.transports(self.network(6, Width::One), transport), ports]))
+        let ports = || self.directed(direction, PORTS, |offset| test(&place, offset));
+        let inside = self.transports(&self.network(6, Width::One), transport, ports);
+        Ok(self.all([self.link_type(layers::IPV6)?, inside]))
     }
 
-    /// Whether a protocol number is that of a protocol with ports.
-    fn transports(&self, number: Value, transport: Option<Transport>) -> Cond {
+    /// A test in packets whose protocol number is that of a protocol with ports.
+    fn transports(&self, number: &Value, transport: Option<Transport>, test: impl Fn() -> Cond) -> Cond {
         let is = |transport: Transport| simple::equal(number.clone(), Value::Const(transport.number().into()));
+        let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
         match transport {
-            Some(transport) => is(transport),
-            None => self.any([Transport::Sctp, Transport::Tcp, Transport::Udp].map(is)),
+            Some(transport) => self.all([is(transport), test()]),
+            None if self.literal => self.any(all.map(|transport| self.all([is(transport), test()]))),
+            None => self.all([self.any(all.map(is)), test()]),
         }
     }
 
     /// Whether an IPv4 packet is no fragment, or the first one.
     pub(super) fn first_fragment(&self) -> Cond {
-        self.masked(self.network(6, Width::Two), 0x1fff, 0)
+        simple::not(simple::any_bit(self.network(6, Width::Two), 0x1fff))
     }
 }
