@@ -71,8 +71,6 @@ impl MapInfo {
 pub struct Map {
     fd: OwnedFd,
     info: MapInfo,
-    /// Bytes that the kernel reads or writes for one element's value.
-    value_bytes: usize,
 }
 
 impl Map {
@@ -85,9 +83,7 @@ impl Map {
     /// Like [`Map::new`], where it is known that the descriptor is a map's.
     pub(crate) fn of_map_fd(fd: OwnedFd) -> Result<Self> {
         let info = MapInfo::of_fd(fd.as_fd())?;
-        let size = info.value_size as usize;
-        let value_bytes = if info.is_per_cpu() { size.next_multiple_of(8) * machine::possible_cpus()? } else { size };
-        Ok(Map { fd, info, value_bytes })
+        Ok(Map { fd, info })
     }
 
     /// Opens the map of this id; `None` where there is none (any more). Needs `CAP_SYS_ADMIN`.
@@ -112,10 +108,16 @@ impl Map {
         &self.info
     }
 
+    /// Bytes that the kernel reads or writes for one element's value.
+    fn value_bytes(&self) -> Result<usize> {
+        let size = self.info.value_size as usize;
+        Ok(if self.info.is_per_cpu() { size.next_multiple_of(8) * machine::possible_cpus()? } else { size })
+    }
+
     /// The value of `key`; `None` where there is none. Per-CPU maps: all CPUs' values, each padded to 8 bytes.
     pub fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.check_size("key", key, self.info.key_size as usize)?;
-        let mut value = vec![0u8; self.value_bytes];
+        let mut value = vec![0u8; self.value_bytes()?];
         // SAFETY: key and value have the sizes that the kernel takes for this map.
         let ret = unsafe {
             libbpf_sys::bpf_map_lookup_elem(self.fd.as_raw_fd(), pointer(key), value.as_mut_ptr().cast::<c_void>())
@@ -143,7 +145,7 @@ impl Map {
 
     fn set(&self, key: &[u8], value: &[u8], flags: u32) -> Result<i32> {
         self.check_size("key", key, self.info.key_size as usize)?;
-        self.check_size("value", value, self.value_bytes)?;
+        self.check_size("value", value, self.value_bytes()?)?;
         // SAFETY: key and value have the sizes that the kernel takes for this map.
         Ok(unsafe {
             libbpf_sys::bpf_map_update_elem(self.fd.as_raw_fd(), pointer(key), pointer(value), u64::from(flags))
@@ -186,7 +188,7 @@ impl Map {
 
     /// Sets the element `index` of a per-CPU array of `u64` counters so that its sums are these.
     pub fn set_per_cpu(&self, index: u32, sums: &[u64]) -> Result<()> {
-        let mut value = vec![0u8; self.value_bytes];
+        let mut value = vec![0u8; self.value_bytes()?];
         for (bytes, sum) in value.chunks_exact_mut(8).zip(sums) {
             bytes.copy_from_slice(&sum.to_ne_bytes());
         }
@@ -235,7 +237,7 @@ impl Map {
         let (mut keys, mut values, mut count) = (Vec::new(), Vec::new(), 0);
         for (key, value) in elements {
             self.check_size("key", key, self.info.key_size as usize)?;
-            self.check_size("value", value, self.value_bytes)?;
+            self.check_size("value", value, self.value_bytes()?)?;
             keys.extend_from_slice(key);
             values.extend_from_slice(value);
             count += 1;
@@ -257,7 +259,7 @@ impl Map {
                 return bpf::check(ret, || self.doing("set elements of")).map(drop);
             }
         }
-        let values = values.chunks_exact(self.value_bytes.max(1));
+        let values = values.chunks_exact(self.value_bytes()?.max(1));
         keys.chunks_exact(self.info.key_size.max(1) as usize)
             .zip(values)
             .try_for_each(|(key, value)| self.update(key, value))

@@ -114,7 +114,18 @@ impl Record {
     /// # Errors
     /// The kernel does not let this user read the program's maps.
     pub fn of(program: &ProgramInfo) -> Result<Option<Record>> {
-        let Some(map) = map_named(program, link::NOTES)? else { return Ok(None) };
+        map_named(program, link::NOTES)?.map_or(Ok(None), |map| Self::read(&map))
+    }
+
+    /// The record among the maps of a program.
+    ///
+    /// # Errors
+    /// The kernel does not let this user read them.
+    pub fn among(maps: &[Map]) -> Result<Option<Record>> {
+        maps.iter().find(|map| map.info().name == link::NOTES).map_or(Ok(None), Self::read)
+    }
+
+    fn read(map: &Map) -> Result<Option<Record>> {
         let value = map.first()?;
         let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
         Ok(serde_json::from_slice(text).ok())
@@ -162,6 +173,14 @@ pub fn counts(program: &ProgramInfo) -> Result<Option<Counts>> {
         }
     }
     Ok(Some(counts))
+}
+
+/// All maps of a program.
+///
+/// # Errors
+/// The kernel does not let this user read them.
+pub fn maps(program: &ProgramInfo) -> Result<Vec<Map>> {
+    program.map_ids.iter().filter_map(|id| Map::open(*id).transpose()).collect()
 }
 
 /// A map of a program by its name; none where it has none of this name.

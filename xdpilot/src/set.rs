@@ -112,7 +112,7 @@ fn change(wish: &Change, add: bool) -> Result<String> {
     let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
     // Two commands that change one map of ports would lose one of the changes.
     let _lock = state::lock();
-    let sets = sets::named(&wish.name, &loaded(&wish.places)?)?;
+    let sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
     sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
     let mut changed = Vec::new();
     for set in &sets {
@@ -180,11 +180,11 @@ fn change_one<'a>(name: &'a str, set: &Set, elements: &[Element], add: bool) -> 
 }
 
 fn list(wish: &List) -> Result<String> {
-    let loaded = loaded(&wish.places)?;
+    let mut loaded = loaded(&wish.places)?;
     let names = wish.name.clone().map_or_else(|| sets::names(&loaded), |name| vec![name]);
     let mut listed = Vec::new();
     for name in names {
-        for set in sets::named(&name, &loaded)? {
+        for set in sets::named(&name, &mut loaded)? {
             let mut elements = Vec::new();
             for (part, map) in &set.maps {
                 elements.extend(elements::list(map, *part)?.iter().map(ToString::to_string));

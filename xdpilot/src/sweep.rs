@@ -19,10 +19,10 @@ pub fn sweep() {
     let Ok(entries) = fs::read_dir(state::folder()) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(id) = name.strip_prefix("maps-").and_then(|id| id.parse().ok()) {
-            if is_attached(id).is_ok_and(|attached| !attached) {
-                state::remove_maps(id);
-            }
+        if let Some(id) = name.strip_prefix("maps-").and_then(|id| id.parse().ok())
+            && is_attached(id).is_ok_and(|attached| !attached)
+        {
+            state::remove_maps(id);
         }
     }
     for link in state::links() {

@@ -125,6 +125,41 @@ fn a_udp_dropper_takes_a_direction(engine: &Arc<TestEngine>) {
     }
 }
 
+/// A policy that names the container itself lets the page through and no datagram; an element changes that at once; in
+/// the other direction it sees what leaves.
+fn a_policy_guards_it(engine: &Arc<TestEngine>) {
+    let container = engine.run_container();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, target) = (folder.path().join("edge.xdp"), container.target());
+    let text = format!(
+        "set guests = {{ 192.0.2.0/24 }}
+         policy edge on {target} {{
+           pass when arp
+           pass when tcp dst port 80 and not src in guests
+           default drop
+         }}"
+    );
+    fs::write(&file, text).unwrap();
+    let output = container.xdpilot(&["load", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    container.assert_page();
+    container.assert_no_echo();
+    let rules = container.status(&[])[0]["programs"][0]["policy"]["rules"].clone();
+    assert!(rules[1]["packets"].as_u64().unwrap() > 0 && rules[2]["packets"].as_u64().unwrap() > 0, "{rules}");
+    container.json(&["set", "add", "guests", "0.0.0.0/0"]);
+    container.assert_no_page();
+    container.json(&["set", "del", "guests", "0.0.0.0/0"]);
+    container.assert_page();
+    container.json(&["unload"]);
+    container.assert_echo();
+
+    container.json(&["load", "-e", "drop when udp src port 7", "--direction", "egress"]);
+    container.assert_no_echo();
+    container.assert_page();
+    container.json(&["unload"]);
+    container.assert_echo();
+}
+
 /// A restart takes the interface, but not the pin of its program's link: the next command removes it.
 fn a_restart_is_survived(engine: &Arc<TestEngine>) {
     let container = engine.run_container();
@@ -189,6 +224,11 @@ fn root_a_udp_dropper_takes_either_direction_of_a_docker_container() {
 #[test]
 fn root_a_udp_dropper_takes_either_direction_of_a_podman_container() {
     a_udp_dropper_takes_a_direction(&podman::shared());
+}
+
+#[test]
+fn root_a_policy_guards_a_docker_container() {
+    a_policy_guards_it(&docker::shared());
 }
 
 #[test]

@@ -8,11 +8,13 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 use xdpilot::attach::Wish;
-use xdpilot::load::{self, Order};
+use xdpilot::direction::Direction;
 use xdpilot::place::{self, Traffic};
+use xdpilot::put::{self, Order};
+use xdpilot::source::{self, Input};
 use xdpilot::status::{InterfaceStatus, Key, Look, Owner, Snapshot, draw, sample};
 use xdpilot::table::Style;
-use xdpilot::{source, unload};
+use xdpilot::unload;
 use xdpilot_core::modernize::Choice;
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::link::Link;
@@ -194,9 +196,9 @@ fn root_what_xdpilot_loaded_has_source_counts_rates_and_runs() {
     let source = source::read(Path::new(&net.object())).unwrap();
     let target = format!("netns:{}/left", net.name).parse().unwrap();
     let places = place::resolve(&target, Traffic::To).unwrap();
-    let wish = Wish { mode: Some(Mode::Native), replace: false, netlink: false };
-    let order = Order { choice: Choice::default(), wish, bare: false, verbose: false };
-    let id = load::load(&source, &places, &order).unwrap()[0].id;
+    let wish = Wish { mode: Some(Mode::Native), replace: false, netlink: false, direction: Direction::Ingress };
+    let order = Order { choice: Choice::default(), wish, bare: false, verbose: false, carry: false };
+    let id = put::load(&Input::Object(source), &places, &order).unwrap()[0].id;
     let wanted: [Key; 1] = [(places[0].namespace.inode(), places[0].interface.index)];
     let look =
         |before: Option<&Snapshot>| sample(Look { wanted: Some(&wanted), before, runs: before.is_some() }).unwrap();
@@ -208,7 +210,9 @@ fn root_what_xdpilot_loaded_has_source_counts_rates_and_runs() {
     assert_eq!((program(&before).id, passed(&before)), (id, 0));
     assert_eq!(program(&before).source.unwrap(), net.object());
     assert!(program(&before).runs.is_none());
-    assert!(matches!(program(&before).owner, Owner::Link { ref pins, .. } if *pins == [places[0].link_path()]));
+    assert!(
+        matches!(program(&before).owner, Owner::Link { ref pins, .. } if *pins == [places[0].link_path(Direction::Ingress)])
+    );
     send(&net, 20);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let after = loop {

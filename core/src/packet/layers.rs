@@ -17,6 +17,8 @@ const ETHERNET: usize = 14;
 const TAG: usize = 4;
 const IPV4: usize = 20;
 const IPV6: usize = 40;
+/// A header that begins farther from the packet's first byte is not walked to: it may lie in another buffer.
+const FARTHEST: usize = 1024;
 /// No extension header is shorter.
 const EXTENSION: usize = 8;
 
@@ -39,7 +41,7 @@ pub struct Ip {
     /// Where the header begins.
     pub at: usize,
     /// IPv4: the protocol field. IPv6: the next header at which the walk over the extension headers ended; none where it
-    /// failed, since there are more than eight of them, or one is not wholly in the packet.
+    /// failed, since there are more than eight of them, one is not wholly in the packet, or the walk goes beyond byte 1,024.
     pub protocol: Option<u8>,
     /// A fragment other than the first one: nothing behind the IP header is a header.
     pub later_fragment: bool,
@@ -128,7 +130,7 @@ fn ipv6(packet: &[u8], at: usize) -> Option<Ip> {
             break;
         }
         let extension = packet.get(here..here + EXTENSION);
-        let Some(extension) = extension.filter(|_| walked < MAX_EXTENSIONS) else {
+        let Some(extension) = extension.filter(|_| walked < MAX_EXTENSIONS && here <= FARTHEST) else {
             return Some(with_transport(packet, true, at, None, false));
         };
         later_fragment = next == protocol::FRAGMENT && u16::from_be_bytes([extension[2], extension[3]]) & 0xfff8 != 0;
@@ -139,7 +141,7 @@ fn ipv6(packet: &[u8], at: usize) -> Option<Ip> {
         };
         next = extension[0];
     }
-    let end = (here <= packet.len()).then_some((next, here));
+    let end = (here <= packet.len().min(FARTHEST)).then_some((next, here));
     Some(with_transport(packet, true, at, end, later_fragment && end.is_some()))
 }
 

@@ -117,7 +117,7 @@ impl Writer<'_> {
 
     fn case(&mut self, mark: &Mark, arrow: usize) {
         let left = packet::spaced(self.slice(mark.span.start..arrow));
-        let right = Some(format!("=> {}", joined(self.slice(arrow + 2..mark.span.end))));
+        let right = Some(format!("=> {}", packet::spaced(self.slice(arrow + 2..mark.span.end))));
         self.lines.push(Line { right, ..Line::new(self.indent, left) });
     }
 

@@ -219,7 +219,7 @@ pub enum Assignment {
     VlanPop,
 }
 
-/// `test "NAME" [on POLICY] { PACKET => VERDICT … }`.
+/// `test "NAME" [on POLICY] { PACKET => VERDICT [becomes PACKET] … }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
     /// Its name.
@@ -239,6 +239,8 @@ pub struct TestCase {
     pub packet: String,
     /// What should happen to it.
     pub verdict: Verdict,
+    /// What the packet is afterwards, in words; not looked at where nothing is said.
+    pub becomes: Option<String>,
     /// Where the line stands.
     pub span: Span,
 }

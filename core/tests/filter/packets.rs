@@ -230,12 +230,12 @@ fn tunnels() -> Vec<Vec<u8>> {
 }
 
 /// All of them.
-pub fn all() -> Vec<Vec<u8>> {
+pub(crate) fn all() -> Vec<Vec<u8>> {
     [over_ipv4(), over_ipv6(), others(), tunnels()].concat()
 }
 
 /// What is left of packets cut off behind each of their bytes, the whole packets included.
-pub fn prefixes(packets: &[Vec<u8>]) -> Vec<&[u8]> {
+pub(crate) fn prefixes(packets: &[Vec<u8>]) -> Vec<&[u8]> {
     let mut all: Vec<&[u8]> = packets.iter().flat_map(|packet| (0..=packet.len()).map(|end| &packet[..end])).collect();
     all.sort_unstable();
     all.dedup();

@@ -1,10 +1,10 @@
 //! Random expressions after the grammar, from a seed.
 
 /// A generator of numbers (Steele, Lea, Flood: SplitMix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -12,7 +12,7 @@ impl Random {
         usize::try_from((z ^ (z >> 31)) >> 33).unwrap() % most
     }
 
-    pub fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
     }
 }
@@ -25,13 +25,21 @@ const PROTOCOLS: &[&str] = &[
 const LOADS: &[&str] = &["ether", "ip", "ip6", "arp", "tcp", "udp", "icmp", "icmp6", "sctp", "rarp", "igmp", "decnet"];
 const V4: &[&str] = &["10.1.2.3", "192.168.0.1", "1.2.3.4", "5.6.7.8", "0.0.0.0"];
 const NETS: &[&str] = &[
-    "10", "192.168", "10.0.0.0/8", "192.168.0.0/16", "0.0.0.0/0", "10.1 mask 255.255", "2001:db8::/32", "::/0",
+    "10",
+    "192.168",
+    "10.0.0.0/8",
+    "192.168.0.0/16",
+    "0.0.0.0/0",
+    "10.1 mask 255.255",
+    "2001:db8::/32",
+    "::/0",
     "2001:db8:0:0::/64",
 ];
 const V6: &[&str] = &["2001:db8::1", "2001:db8:1::2", "::"];
 const MACS: &[&str] = &["ab:cd:ef:0:0:1", "02-00-00-00-00-02", "ff:ff:ff:ff:ff:ff", "0200.0000.0002"];
 const PORTS: &[&str] = &["80", "53", "443", "22", "domain", "7", "65535"];
-const NUMBERS: &[&str] = &["0", "1", "2", "3", "5", "6", "9", "14", "17", "20", "31", "80", "0xff", "0x1f", "0800", "64", "4294967295"];
+const NUMBERS: &[&str] =
+    &["0", "1", "2", "3", "5", "6", "9", "14", "17", "20", "31", "80", "0xff", "0x1f", "0800", "64", "4294967295"];
 const DIRECTIONS: &[&str] = &["", "", "src ", "dst ", "src or dst ", "src and dst "];
 
 /// A test that stands by itself.
@@ -44,9 +52,15 @@ fn term(r: &mut Random) -> String {
         6 => format!("{}{direction}host {}", r.pick(&["", "ip6 "]), r.pick(V6)),
         7 => format!("ether {direction}host {}", r.pick(MACS)),
         8 | 9 => format!("{}{direction}port {}", r.pick(&["", "tcp ", "udp ", "sctp "]), r.pick(PORTS)),
-        10 => format!("{}{direction}portrange {}", r.pick(&["", "tcp ", "udp "]), r.pick(&["50-100", "443-22", "7-7", "0-65535"])),
+        10 => format!(
+            "{}{direction}portrange {}",
+            r.pick(&["", "tcp ", "udp "]),
+            r.pick(&["50-100", "443-22", "7-7", "0-65535"])
+        ),
         11 => format!("{}proto {}", r.pick(&["", "ip ", "ip6 "]), r.pick(&["6", "17", "\\tcp", "58", "44", "1"])),
-        12 => format!("ether proto {}", r.pick(&["0x800", "\\arp", "0x42", "0xfe", "0xe0", "1500", "1501", "\\ipx", "6"])),
+        12 => {
+            format!("ether proto {}", r.pick(&["0x800", "\\arp", "0x42", "0xfe", "0xe0", "1500", "1501", "\\ipx", "6"]))
+        }
         13 => format!("iso proto {}", r.pick(&["0x83", "\\clnp", "0x82"])),
         14 => format!("isis proto {}", r.pick(&["15", "18", "20 or 27"])),
         15 => format!("{}multicast", r.pick(&["", "ether ", "ip ", "ip6 "])),
@@ -113,7 +127,7 @@ fn operand(r: &mut Random) -> String {
 }
 
 /// An expression.
-pub fn expression(r: &mut Random, depth: usize) -> String {
+pub(crate) fn expression(r: &mut Random, depth: usize) -> String {
     let mut out = if r.below(6) == 0 { mover(r) } else { term(r) };
     for _ in 0..r.below(4) {
         out += r.pick(&[" and ", " or ", " && ", " || "]);

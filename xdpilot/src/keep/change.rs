@@ -9,7 +9,6 @@ use xdpilot_core::rules::Rules;
 use super::{Kept, ids};
 use crate::policy::{self, Policy, Text, elements, sets};
 use crate::put::{self, Order};
-use crate::record;
 use crate::source::Input;
 use crate::state::{self, Pinned};
 
@@ -88,11 +87,11 @@ fn apply(kept: &Kept, policy: &Policy) -> Result<Vec<String>> {
         let (namespace, ifindex) = (place.namespace.inode(), place.interface.index);
         let pinned = Pinned { path: place.link_path(direction), direction, namespace, ifindex };
         let gone = || Error::failed(format!("change the sets on {}", place.label)).cause("its policy is gone");
-        let loaded = sets::at(pinned)?.ok_or_else(gone)?;
+        let mut loaded = sets::at(pinned)?.ok_or_else(gone)?;
         for (index, (old, set)) in old.sets.iter().zip(&new.sets).enumerate() {
             let (mut added, mut removed) = (0, 0);
             for part in &set.parts {
-                let map = record::map_named(&loaded.program, &set_map_name(new, index, *part))?.ok_or_else(gone)?;
+                let map = loaded.take_map(&set_map_name(new, index, *part)).ok_or_else(gone)?;
                 let changed = elements::apply(&map, *part, &old.elements, &set.elements)
                     .map_err(|error| error.context(format!("set {}", set.name)))?;
                 (added, removed) = (added + changed.0, removed + changed.1);

@@ -10,7 +10,7 @@ use xdpilot_kernel::perf_buffer::PerfBuffer;
 use crate::direction::Direction;
 use crate::place::Place;
 use crate::policy::sets;
-use crate::record::{self, PolicyRecord};
+use crate::record::PolicyRecord;
 use crate::state::Pinned;
 
 /// The samples of all places.
@@ -37,8 +37,8 @@ impl Samples {
         for place in places {
             let (namespace, ifindex) = (place.namespace.inode(), place.interface.index);
             let pinned = Pinned { path: place.link_path(direction), direction, namespace, ifindex };
-            let Some(loaded) = sets::at(pinned)? else { continue };
-            let Some(map) = record::map_named(&loaded.program, SAMPLES)? else { continue };
+            let Some(mut loaded) = sets::at(pinned)? else { continue };
+            let Some(map) = loaded.take_map(SAMPLES) else { continue };
             let policy = loaded.record.policy.unwrap_or_default();
             sources.push(Source { label: place.label.clone(), policy, buffer: PerfBuffer::new(map)? });
         }

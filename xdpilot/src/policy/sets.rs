@@ -14,14 +14,22 @@ use crate::record::{self, Record, SetRecord};
 use crate::state::{self, Pinned};
 
 /// A loaded policy, where it stands.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Loaded {
     /// Its link.
     pub pinned: Pinned,
-    /// Its program.
-    pub program: ProgramInfo,
     /// What is known of it.
     pub record: Record,
+    /// Its maps.
+    maps: Vec<Map>,
+}
+
+impl Loaded {
+    /// Takes a map by its name; none where it has none of this name.
+    pub fn take_map(&mut self, name: &str) -> Option<Map> {
+        let at = self.maps.iter().position(|map| map.info().name == name)?;
+        Some(self.maps.swap_remove(at))
+    }
 }
 
 /// A set of a loaded policy.
@@ -55,19 +63,20 @@ pub fn at(pinned: Pinned) -> Result<Option<Loaded>> {
     let link = Link::open_pinned(&pinned.path)?.info()?;
     let program = if link.is_alive() { ProgramInfo::of_id(link.program_id)? } else { None };
     let Some(program) = program else { return Ok(None) };
-    let record = Record::of(&program)?.filter(|record| record.policy.is_some());
-    Ok(record.map(|record| Loaded { pinned, program, record }))
+    let maps = record::maps(&program)?;
+    let record = Record::among(&maps)?.filter(|record| record.policy.is_some());
+    Ok(record.map(|record| Loaded { pinned, record, maps }))
 }
 
 /// All sets of this name.
 ///
 /// # Errors
 /// No loaded policy has such a set; the names that there are nearest are told.
-pub fn named(name: &str, loaded: &[Loaded]) -> Result<Vec<Set>> {
+pub fn named(name: &str, loaded: &mut [Loaded]) -> Result<Vec<Set>> {
     let mut sets = Vec::new();
-    for one in loaded {
-        let found = records(one).find(|set| set.name == name);
-        sets.extend(found.map(|record| open(one, record)).transpose()?);
+    for one in loaded.iter_mut() {
+        let found = records(one).find(|set| set.name == name).cloned();
+        sets.extend(found.map(|record| open(one, &record)).transpose()?);
     }
     if sets.is_empty() { Err(no_set(name, loaded)) } else { Ok(sets) }
 }
@@ -82,10 +91,10 @@ fn records(loaded: &Loaded) -> impl Iterator<Item = &SetRecord> {
     loaded.record.policy.iter().flat_map(|policy| &policy.sets)
 }
 
-fn open(loaded: &Loaded, record: &SetRecord) -> Result<Set> {
+fn open(loaded: &mut Loaded, record: &SetRecord) -> Result<Set> {
     let mut maps = Vec::new();
     for (part, name) in record.maps() {
-        let map = record::map_named(&loaded.program, name)?;
+        let map = loaded.take_map(name);
         maps.push((part, map.ok_or_else(|| Error::failed(format!("open map {name}")).cause("the program is gone"))?));
     }
     Ok(Set { target: loaded.record.target.clone(), pinned: loaded.pinned.clone(), maps })

@@ -60,12 +60,6 @@ pub(crate) fn load(object: &Path, target: &str, more: &[&str]) -> Value {
     places.into_iter().next().unwrap()
 }
 
-/// Loads a policy in words on one place, and returns what the command says about it.
-#[track_caller]
-pub(crate) fn load_words(policy: &str, target: &str) -> Value {
-    json(&["load", "-e", policy, "--on", target]).remove(0)
-}
-
 /// Takes the program of one place off.
 #[track_caller]
 pub(crate) fn unload(target: &str) -> Ran {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use xdpilot_kernel::configure;
 use xdpilot_kernel::veth::{self, End, Settings};
 
-use crate::command::{done, ends, load_words, tool, unload};
+use crate::command::{done, ends, json, tool, unload};
 use crate::net::{FAR, LOST, NEAR, Net, PATIENCE, Pair, socket};
 use crate::traffic::udp_within;
 
@@ -38,7 +38,7 @@ fn root_redirected_packets_arrive_and_nothing_stays_behind() {
     let third = third(&pair);
     for target in ["out0".to_string(), third.target("eth0")] {
         let policy = format!("set ether dst 02:00:00:00:00:03; redirect {target} when udp dst port 4000");
-        let answer = load_words(&policy, &pair.target());
+        let answer = json(&["load", "-e", &policy, "--on", &pair.target()]).remove(0);
         assert!(answer["notes"].to_string().contains("put xdpilot_pass on eth0"), "{answer}");
         assert!(arrives(&pair, &third, PATIENCE), "{target}");
         assert!(!arrives(&pair, &pair.far, LOST), "{target}");

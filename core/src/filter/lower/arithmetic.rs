@@ -4,8 +4,8 @@ use crate::cond::{Cond, Load, Operator, Place, Value, Width};
 use crate::problem::Problem;
 
 use super::super::ast::{Arithmetic, Protocol, Relation};
-use super::layers::{IPV4, IPV6, behind};
 use super::fold::{self, Refused};
+use super::layers::{IPV4, IPV6, behind};
 use super::{Lowering, simple};
 
 /// A number, and what has to hold before it is computed.
@@ -28,11 +28,12 @@ impl Lowering<'_> {
         let checks = left.checks.into_iter().chain(right.checks);
         let (left, right) = (left.value, right.value);
         for value in [&left, &right] {
-            match fold::value(value.clone(), self.optimized) {
-                Err(Refused::ByZero) => return self.by_zero(),
-                Err(Refused::TooFar) => return self.too_far(),
-                Ok(_) => {}
-            }
+            let problem = match fold::value(value.clone(), self.optimized) {
+                Err(Refused::ByZero) => self.by_zero(),
+                Err(Refused::TooFar) => self.too_far(),
+                Ok(_) => continue,
+            };
+            self.refused.push((value.clone(), problem));
         }
         let compared = match relation {
             Relation::Equal => simple::equal(left, right),
@@ -87,18 +88,20 @@ impl Lowering<'_> {
             };
         };
         match operator {
-            Operator::Divide | Operator::Modulo if first == 0 => self.by_zero(),
-            Operator::ShiftLeft | Operator::ShiftRight if first > 31 => self.too_far(),
+            Operator::Divide | Operator::Modulo if first == 0 => Err(self.by_zero()),
+            Operator::ShiftLeft | Operator::ShiftRight if first > 31 => Err(self.too_far()),
             _ => Ok(()),
         }
     }
 
-    fn by_zero<T>(&self) -> Result<T, Problem> {
-        self.refuse("division by zero", "a divisor must not begin with the number 0, also as in ip[0]")
+    fn by_zero(&self) -> Problem {
+        Problem::new(self.span.clone(), "division by zero")
+            .hint("a divisor must not begin with the number 0, also as in ip[0]")
     }
 
-    fn too_far<T>(&self) -> Result<T, Problem> {
-        self.refuse("a shift by more than 31 bits", "what says how far must not begin with a greater number")
+    fn too_far(&self) -> Problem {
+        Problem::new(self.span.clone(), "a shift by more than 31 bits")
+            .hint("what says how far must not begin with a greater number")
     }
 
     /// Bytes of a header, and the tests that it is there.
@@ -139,7 +142,6 @@ impl Lowering<'_> {
         let at = indexed(place, index.value);
         Ok(Number { value: Value::Load(Load { at, width }), checks })
     }
-
 }
 
 /// A place at an index behind another.

@@ -148,6 +148,14 @@ impl Graph {
         self.known.get(id).copied().unwrap_or_default()
     }
 
+    /// Whether a number is compared in a test that can be reached.
+    pub(super) fn compares(&self, value: &Value) -> bool {
+        self.preorder().into_iter().filter_map(|id| self.tests.get(id)).any(|test| match &test.cond {
+            Cond::Compare(left, _, right) => left == value || right == value,
+            _ => false,
+        })
+    }
+
     /// Moves tests until nothing changes.
     pub(super) fn optimize(&mut self) {
         let order = self.preorder();
@@ -367,7 +375,8 @@ impl Frame {
 
     fn find_dominators(&mut self, graph: &Graph) {
         let (tests, edges) = (Bits::none(graph.tests.len()), Bits::none(2 * graph.tests.len()));
-        if let (Some(dominators), Some(before)) = (self.dominators.get_mut(graph.root), self.edges.get_mut(graph.root)) {
+        if let (Some(dominators), Some(before)) = (self.dominators.get_mut(graph.root), self.edges.get_mut(graph.root))
+        {
             *dominators = tests;
             *before = [edges.clone(), edges];
         }

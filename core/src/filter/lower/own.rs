@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use super::super::ast::{Direction, Elements, Family, Subject};
 use super::address::{IN_ETHERNET, IN_IPV6};
 use super::layers::{self, behind, load};
+use super::port::port_is;
 use super::{Lowering, simple};
 
 const TCP: u32 = 6;
@@ -77,7 +78,8 @@ impl Lowering<'_> {
                     self.masked(value, word(mask, index), word(address.to_bits(), index))
                 }))
             }
-            (Element::Ports(range), Part::Port) => self.port_at(place, 0, range),
+            (Element::Ports(range), Part::Port) if range.start() == range.end() => port_is(place, 0, *range.start()),
+            (Element::Ports(range), Part::Port) => self.port_within(place, 0, range),
             (Element::Mac(address), Part::Mac) => layers::bytes(place, 0, address),
             _ => return None,
         })

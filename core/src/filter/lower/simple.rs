@@ -68,6 +68,28 @@ fn join(parts: impl IntoIterator<Item = Cond>, and: bool) -> Cond {
     balanced(kept, and).unwrap_or(Cond::Always(and))
 }
 
+/// A filter whose first test always has the same outcome, and that is thereby decided, does not look at the packet.
+pub(super) fn constant(cond: Cond) -> Cond {
+    match decided(&cond) {
+        Some(constant) => Cond::Always(constant),
+        None => cond,
+    }
+}
+
+/// What the first test decides, if its outcome is known.
+fn decided(cond: &Cond) -> Option<bool> {
+    match cond {
+        Cond::Always(constant) => Some(*constant),
+        Cond::Not(inner) => decided(inner).map(|constant| !constant),
+        Cond::And(left, right) => match (&**left, &**right) {
+            (Cond::Compare(_, Relation::GreaterEqual, Value::Const(0)), Cond::Always(constant)) => Some(*constant),
+            _ => decided(left).filter(|constant| !constant),
+        },
+        Cond::Or(left, _) => decided(left).filter(|constant| *constant),
+        Cond::Compare(..) | Cond::In(_) | Cond::Chain(_) => None,
+    }
+}
+
 /// A tree of little depth: the order of the leaves is what matters.
 fn balanced(mut parts: Vec<Cond>, and: bool) -> Option<Cond> {
     if parts.len() < 2 {

@@ -1,5 +1,7 @@
 //! A graph of tests as a condition again.
 
+use std::collections::HashMap;
+
 use crate::cond::Cond;
 
 use super::graph::{Graph, Id, NO, Test, YES};
@@ -12,6 +14,7 @@ pub(super) fn condition(graph: &Graph, most: usize) -> Option<Cond> {
         return Some(Cond::Always(graph.root == YES));
     }
     let mut shape = Shape { tests: graph.tests.clone(), root: graph.root };
+    shape.unite();
     loop {
         while shape.merge() {}
         let root = shape.tests.get(shape.root)?;
@@ -23,7 +26,9 @@ pub(super) fn condition(graph: &Graph, most: usize) -> Option<Cond> {
         if !shape.split()? {
             shape.choose()?;
         }
-        if shape.tests.iter().map(|test| size(&test.cond)).sum::<usize>() > most {
+        let tests = shape.reached();
+        let all: usize = tests.iter().filter_map(|id| shape.tests.get(*id)).map(|test| size(&test.cond)).sum();
+        if all > most {
             return None;
         }
     }
@@ -55,6 +60,29 @@ impl Shape {
             }
         }
         order
+    }
+
+    /// Makes one test of equal ones that lead to the same places.
+    fn unite(&mut self) {
+        loop {
+            let mut first: HashMap<(Cond, [Id; 2]), Id> = HashMap::new();
+            let reached = self.reached();
+            let mut same: HashMap<Id, Id> = HashMap::new();
+            for (id, test) in reached.iter().filter_map(|id| Some((*id, self.tests.get(*id)?))) {
+                let kept = *first.entry((test.cond.clone(), test.next)).or_insert(id);
+                if kept != id {
+                    same.insert(id, kept);
+                }
+            }
+            if same.is_empty() {
+                return;
+            }
+            for id in reached {
+                if let Some(test) = self.tests.get_mut(id) {
+                    test.next = test.next.map(|to| same.get(&to).copied().unwrap_or(to));
+                }
+            }
+        }
     }
 
     /// How many edges lead to each test.
@@ -119,7 +147,8 @@ impl Shape {
         let reached = self.reached();
         let entries = self.entries(&reached);
         let last = |id: &Id| self.tests.get(*id).is_some_and(|test| test.next.iter().all(|to| *to <= YES));
-        let Some(shared) = reached.iter().copied().filter(last).find(|id| entries.get(*id).is_some_and(|n| *n > 1)) else {
+        let Some(shared) = reached.iter().copied().filter(last).find(|id| entries.get(*id).is_some_and(|n| *n > 1))
+        else {
             return Some(false);
         };
         let copy = self.tests.get(shared)?.clone();
