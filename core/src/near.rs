@@ -9,9 +9,13 @@ pub fn near<S: AsRef<str>>(wrong: &str, names: impl IntoIterator<Item = S>) -> V
         .into_iter()
         .filter_map(|name| {
             let name = name.as_ref();
-            let distance = strsim::damerau_levenshtein(wrong, name);
-            let longer = wrong.chars().count().max(name.chars().count());
+            let (wrong_length, length) = (wrong.chars().count(), name.chars().count());
+            let (longer, edits) = (wrong_length.max(length), wrong_length.abs_diff(length));
             let contained = !wrong.is_empty() && (name.contains(wrong) || wrong.contains(name));
+            if !contained && edits > (longer / 3).max(2) {
+                return None; // as many edits are needed at least
+            }
+            let distance = strsim::damerau_levenshtein(wrong, name);
             (contained || distance <= (longer / 3).max(2) && distance < longer).then(|| (distance, name.to_string()))
         })
         .collect();

@@ -2,8 +2,8 @@
 //!
 //! `BPF_PROG_TEST_RUN` repeats a program on one buffer, and each run goes on with what the last one made of it. A
 //! program that always sees the same packet costs less than it does on a link, since every branch is foreseen. So the
-//! trampoline is what is repeated. It undoes what the program before did to the buffer (its start, its length, its
-//! metadata), copies the next packet's head into it, waits until it is there, and jumps. What it costs is known by letting it jump to a program
+//! trampoline is what is repeated. It undoes what the program before did to the buffer (its start, its metadata), gives it
+//! the next packet's length and head, waits until it is there, and jumps. What it costs is known by letting it jump to a program
 //! that does nothing.
 
 use crate::asm::build::{Alu, Asm, If, Label, Size};
@@ -27,12 +27,17 @@ pub const STATE_SIZE: usize = 40;
 /// Where in the state the number of failures stands, a `u64` in the machine's byte order: runs in which the buffer
 /// could not be restored, or the jump failed.
 pub const FAILURES: usize = 24;
-/// So many bytes of each packet are copied: all headers, and the beginning of what they carry. Two cache lines.
-pub const HEAD: usize = 128;
-/// Every packet is that long, in bytes. What lies behind its head is zero, unless a program wrote there.
-///
-/// Giving each its own length would cost more than most programs do, and the noise of that would be in the result.
-pub const LENGTH: usize = 1514;
+/// So many bytes of each packet are copied: all headers, and the beginning of what they carry. What lies behind is zero,
+/// or what a longer packet left there.
+pub const HEAD: usize = 120;
+/// The longest packet, in bytes: what a page holds beside the kernel's own data.
+pub const LONGEST: usize = 3072;
+/// The shortest packet, in bytes. Shorter ones, which no Ethernet carries, are filled up with zeros.
+pub const SHORTEST: usize = 60;
+/// A packet that is shorter than a head gets as many bytes of it as one of these says, the nearest below.
+const STEPS: [usize; 3] = [80, 100, HEAD];
+/// Size of the value of a packet in bytes: its head and its length, two cache lines.
+const VALUE: usize = HEAD + 8;
 
 /// Offsets in the state: the address of the packet's start at the first run, that of now, the next packet's index, and
 /// what the fence works on.
@@ -53,12 +58,14 @@ const ADJUST_TAIL: i32 = 65;
 
 const PASS: i32 = 2;
 
-/// The value of [`PACKETS`] for a packet: its first bytes, zeros behind its end.
-pub fn packet(bytes: &[u8]) -> [u8; HEAD] {
-    let mut head = [0; HEAD];
+/// The value of [`PACKETS`] for a packet: its first bytes, zeros behind its end, and its length.
+pub fn packet(bytes: &[u8]) -> [u8; VALUE] {
+    let mut value = [0; VALUE];
     let copied = bytes.len().min(HEAD);
-    head[..copied].copy_from_slice(&bytes[..copied]);
-    head
+    value[..copied].copy_from_slice(&bytes[..copied]);
+    let length = bytes.len().clamp(SHORTEST, LONGEST) as u64;
+    value[HEAD..].copy_from_slice(&length.to_ne_bytes());
+    value
 }
 
 /// The object of the trampoline over so many packets, and of the empty program. A program array takes programs of one
@@ -72,7 +79,7 @@ pub fn object(packets: u32, frags: bool) -> Result<Object> {
         |kind, value_size, max_entries| Shape { kind, key_size: 4, value_size, max_entries, ..Shape::default() };
     let maps = [
         (STATE, array(map_type::ARRAY, STATE_SIZE as u32, 1)),
-        (PACKETS, array(map_type::ARRAY, HEAD as u32, packets.max(1))),
+        (PACKETS, array(map_type::ARRAY, VALUE as u32, packets.max(1))),
         (TARGET, array(map_type::PROG_ARRAY, 4, 1)),
     ];
     let [state, trace, target] = maps.map(|(name, shape)| add_map(&mut object, name, shape));
@@ -137,9 +144,10 @@ impl Trampoline {
         self.asm.mov(7, 0);
         self.reset_metadata();
         self.reset_start();
-        self.reset_length();
         self.next_index(packets);
         self.lookup(trace, self.failed);
+        self.asm.mov(8, 0);
+        self.set_length();
         self.copy_head();
         self.fence();
         self.asm.mov(1, 6);
@@ -191,27 +199,36 @@ impl Trampoline {
         self.asm.store(Size::W, 7, NEXT, 1);
     }
 
-    fn reset_length(&mut self) {
+    fn set_length(&mut self) {
         self.asm.load(Size::W, 1, 6, DATA_END);
         self.asm.load(Size::W, 3, 6, DATA);
         self.asm.alu64(Alu::Sub, 1, 3);
-        self.asm.mov_imm(2, LENGTH as i32);
+        self.asm.load(Size::DW, 2, 8, HEAD as i16);
         self.asm.alu64(Alu::Sub, 2, 1);
         self.adjust(ADJUST_TAIL);
     }
 
-    /// Copies the value at r0 over the packet's first bytes.
+    /// Copies the head in the value at r8 over the packet's first bytes.
     fn copy_head(&mut self) {
+        let done = self.asm.label();
         self.asm.load(Size::W, 1, 6, DATA);
         self.asm.load(Size::W, 2, 6, DATA_END);
+        self.copy(0..SHORTEST as i16, self.failed);
+        let mut from = SHORTEST;
+        for to in STEPS {
+            self.copy(from as i16..to as i16, done);
+            from = to;
+        }
+        self.asm.bind(done);
+    }
+
+    fn copy(&mut self, bytes: std::ops::Range<i16>, too_short: Label) {
         self.asm.mov(3, 1);
-        self.asm.alu64_imm(Alu::Add, 3, HEAD as i32);
-        self.asm.jump_reg(If::Gt, 3, 2, self.failed);
-        for at in (0..HEAD as i16).step_by(16) {
-            self.asm.load(Size::DW, 4, 0, at);
-            self.asm.load(Size::DW, 5, 0, at + 8);
-            self.asm.store(Size::DW, 1, at, 4);
-            self.asm.store(Size::DW, 1, at + 8, 5);
+        self.asm.alu64_imm(Alu::Add, 3, bytes.end.into());
+        self.asm.jump_reg(If::Gt, 3, 2, too_short);
+        for at in bytes.step_by(4) {
+            self.asm.load(Size::W, 4, 8, at);
+            self.asm.store(Size::W, 1, at, 4);
         }
     }
 
@@ -249,9 +266,12 @@ mod tests {
     use crate::elf;
 
     #[test]
-    fn a_value_is_the_head_of_a_packet() {
-        assert_eq!((&packet(&[7; 20])[..20], &packet(&[7; 20])[20..]), (&[7; 20][..], &[0; 108][..]));
-        assert_eq!(packet(&[7; 1514]), [7; HEAD]);
+    fn a_value_is_the_head_of_a_packet_and_its_length() {
+        let length = |value: &[u8]| u64::from_ne_bytes(value[HEAD..].try_into().unwrap());
+        let short = packet(&[7; 20]);
+        assert_eq!((&short[..20], &short[20..HEAD], length(&short)), (&[7; 20][..], &[0; 100][..], 60));
+        assert_eq!((packet(&[7; 1514])[HEAD - 1], length(&packet(&[7; 1514]))), (7, 1514));
+        assert_eq!(length(&packet(&[7; 9000])), 3072);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{bench, compile, demo, doctor, inspect, ip, load, set, status, unload};
+use crate::{bench, check, compile, demo, doctor, explain, fmt, inspect, ip, load, set, status, test, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -28,6 +28,10 @@ enum Verb {
     Ip(ip::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
+    Check(check::Args),
+    Test(test::Args),
+    Explain(explain::Args),
+    Fmt(fmt::Args),
 }
 
 impl Cli {
@@ -58,6 +62,10 @@ impl Verb {
             Verb::Ip(args) => ip::run(&args),
             Verb::Doctor(args) => doctor::run(&args, out),
             Verb::Bench(args) => bench::run(&args, out),
+            Verb::Check(args) => check::run(&args, out),
+            Verb::Test(args) => test::run(&args, out),
+            Verb::Explain(args) => explain::run(&args, out),
+            Verb::Fmt(args) => fmt::run(&args, out),
         }
     }
 }

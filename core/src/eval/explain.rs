@@ -15,7 +15,7 @@ pub struct Visit {
     pub rule: usize,
     /// Whether its condition held.
     pub holds: bool,
-    /// The comparisons, in the order in which they were made; none where the rule has no condition.
+    /// The comparisons, in the order in which they were made, each once; none where the rule has no condition.
     pub steps: Vec<Step>,
 }
 
@@ -96,7 +96,10 @@ impl Walk<'_> {
         let fault = || self.fault(cond);
         step.fault = if step.holds.is_none() { Some(fault()) } else { None };
         let holds = step.holds;
-        self.steps.push(step);
+        // What libpcap's order asks again is told once.
+        if !self.steps.contains(&step) {
+            self.steps.push(step);
+        }
         holds
     }
 
@@ -213,7 +216,8 @@ impl Walk<'_> {
         if values.iter().any(|value| asks_for_interface(value)) && self.view.ifindex.is_none() {
             return "the interface is not known, so the rule does not match".into();
         }
-        format!("that is beyond the packet's {length} bytes, so the rule does not match")
+        let s = if length == 1 { "" } else { "s" };
+        format!("that is beyond the packet's {length} byte{s}, so the rule does not match")
     }
 }
 

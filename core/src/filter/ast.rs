@@ -62,8 +62,10 @@ pub enum Primitive {
     Decnet(Direction, u16),
     /// `src host example.org`: a name that stands for addresses.
     Name(Family, Direction, String),
+    /// `tcp dst port 80`
+    Port(Option<Transport>, Direction, u16),
     /// `tcp dst portrange 80-90`
-    Port(Option<Transport>, Direction, RangeInclusive<u16>),
+    PortRange(Option<Transport>, Direction, RangeInclusive<u16>),
     /// `broadcast`, `ip broadcast`: the latter is 0.0.0.0 or 255.255.255.255.
     Broadcast(Cast),
     /// `multicast`, `ip multicast`

@@ -69,10 +69,10 @@ impl Display for Primitive {
                 write!(f, "decnet {direction}host {}.{}", address >> 10, address & 0x3ff)
             }
             Primitive::Name(family, direction, name) => write!(f, "{family}{direction}host {}", NameText(name)),
-            Primitive::Port(transport, direction, range) if range.start() == range.end() => {
-                write!(f, "{}{direction}port {}", TransportText(*transport), range.start())
+            Primitive::Port(transport, direction, port) => {
+                write!(f, "{}{direction}port {port}", TransportText(*transport))
             }
-            Primitive::Port(transport, direction, range) => {
+            Primitive::PortRange(transport, direction, range) => {
                 write!(f, "{}{direction}portrange {}-{}", TransportText(*transport), range.start(), range.end())
             }
             Primitive::Broadcast(cast) => write!(f, "{cast} broadcast"),

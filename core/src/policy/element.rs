@@ -8,6 +8,8 @@ use super::parse::cursor::{near_or, quote};
 use crate::filter::{self, names};
 use crate::problem::{Problem, Span};
 
+/// After so many lines with problems a set file is not read on.
+const MOST_PROBLEMS: usize = 50;
 /// What an element may be, for errors.
 const EXPECTED: &str = "expected an address, a prefix (10.0.0.0/8), a port (80, http, 1000-2000) or a MAC address";
 
@@ -58,7 +60,9 @@ fn no_element(word: &str, span: Span) -> Problem {
     {
         return wrong("is an empty range of ports").hint(format!("did you mean {last}-{first}?"));
     }
-    wrong("is not an element of a set").hint(near_or(word, names::services(), EXPECTED))
+    let is_name = word.len() > 2 && word.starts_with(|c: char| c.is_ascii_alphabetic()) && !word.contains(':');
+    let near = if is_name { near_or(word, names::services(), EXPECTED) } else { EXPECTED.to_string() };
+    wrong("is not an element of a set").hint(near)
 }
 
 /// The elements in a text, as in a set file: one or more a line, separated by commas or spaces; `#` begins a comment.
@@ -74,6 +78,9 @@ pub fn elements(text: &str) -> Result<Vec<Element>, Vec<Problem>> {
             }
         }
         start += line.len();
+        if problems.len() >= MOST_PROBLEMS {
+            break;
+        }
     }
     if problems.is_empty() { Ok(elements) } else { Err(problems) }
 }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::layout::{Line, render};
 use super::parse::{Mark, Part, parse_marked};
-use super::scan::{Source, spaced, words};
+use super::scan::{Source, joined, spaced, words};
+use crate::packet;
 use crate::problem::Problem;
 
 /// Formats a policy file.
@@ -46,8 +47,8 @@ impl Writer<'_> {
             Part::Set(Some(open)) if self.is_broken(&mark.span) => self.broken_set(mark, open),
             Part::Set(open) => self.set(mark, open),
             Part::Rule(split) if self.is_broken(&mark.span) => self.broken_rule(mark, split),
-            Part::Rule(split) => self.pair(mark, split),
-            Part::Case(arrow) => self.pair(mark, Some(arrow)),
+            Part::Rule(split) => self.rule(mark, split),
+            Part::Case(arrow) => self.case(mark, arrow),
         }
         if let Some(line) = self.lines.get_mut(first) {
             line.gap = gap;
@@ -104,39 +105,30 @@ impl Writer<'_> {
 
     fn heading(&mut self, mark: &Mark) {
         self.inner_comments(mark.span.end);
-        let text = spaced(&one_line(self.slice(mark.span.clone())), &mut 0);
+        let text = joined(self.slice(mark.span.clone()));
         self.lines.push(Line::new(self.indent, text));
     }
 
-    /// A rule or a case on one line.
-    fn pair(&mut self, mark: &Mark, split: Option<usize>) {
-        let (left, right) = self.split(&mark.span, split);
+    fn rule(&mut self, mark: &Mark, split: Option<usize>) {
+        let left = joined(self.slice(mark.span.start..split.unwrap_or(mark.span.end)));
+        let right = split.map(|at| spaced(self.slice(at..mark.span.end), &mut 0));
         self.lines.push(Line { right, ..Line::new(self.indent, left) });
     }
 
-    fn split(&self, span: &Range<usize>, split: Option<usize>) -> (String, Option<String>) {
-        match split {
-            Some(at) => {
-                let right = spaced(self.slice(at..span.end), &mut 0);
-                (self.left(span.start..at), Some(right))
-            }
-            None => (self.left(span.clone()), None),
-        }
-    }
-
-    /// An action or a packet: its words.
-    fn left(&self, span: Range<usize>) -> String {
-        spaced(self.slice(span), &mut 0)
+    fn case(&mut self, mark: &Mark, arrow: usize) {
+        let left = packet::spaced(self.slice(mark.span.start..arrow));
+        let right = Some(format!("=> {}", packet::spaced(self.slice(arrow + 2..mark.span.end))));
+        self.lines.push(Line { right, ..Line::new(self.indent, left) });
     }
 
     fn set(&mut self, mark: &Mark, open: Option<usize>) {
         self.inner_comments(mark.span.end);
         let Some(open) = open else {
-            let text = spaced(&one_line(self.slice(mark.span.clone())), &mut 0);
+            let text = joined(self.slice(mark.span.clone()));
             self.lines.push(Line::new(self.indent, text));
             return;
         };
-        let head = spaced(self.slice(mark.span.start..open), &mut 0);
+        let head = joined(self.slice(mark.span.start..open));
         let elements = elements(self.slice(open + 1..mark.span.end - 1));
         let list = if elements.is_empty() { "{}".to_string() } else { format!("{{ {} }}", elements.join(", ")) };
         self.lines.push(Line::new(self.indent, format!("{head} {list}")));
@@ -145,7 +137,7 @@ impl Writer<'_> {
     /// A set over several lines: those of its elements stay together that are.
     fn broken_set(&mut self, mark: &Mark, open: usize) {
         let source = self.source;
-        let head = spaced(&one_line(self.slice(mark.span.start..open)), &mut 0);
+        let head = joined(self.slice(mark.span.start..open));
         self.inner_comments(open);
         self.lines.push(Line::new(self.indent, format!("{head} {{")));
         self.at = open + 1;
@@ -178,7 +170,7 @@ impl Writer<'_> {
             let is_first = start == mark.span.start;
             let when = split.filter(|at| is_first && *at < end);
             let (left, right) = match when {
-                Some(at) => (self.left(start..at), Some(spaced(self.slice(at..end), &mut braces))),
+                Some(at) => (joined(self.slice(start..at)), Some(spaced(self.slice(at..end), &mut braces))),
                 None => (spaced(line, &mut braces), None),
             };
             self.indent = if is_first { indent } else { indent + 2 };
@@ -201,11 +193,6 @@ impl Writer<'_> {
             (line.gap, line.continues, line.indent) = (false, true, self.indent);
         }
     }
-}
-
-/// What the text becomes when its line breaks are spaces.
-fn one_line(text: &str) -> String {
-    text.replace('\n', " ")
 }
 
 fn is_separator(c: char) -> bool {

@@ -3,6 +3,7 @@
 mod element;
 mod format;
 mod layout;
+mod lint;
 mod parse;
 mod print;
 mod resolve;
@@ -13,6 +14,7 @@ mod tests;
 pub use element::{element, elements};
 pub(crate) use element::{mac, mac_text};
 pub use format::format;
+pub use lint::{Dead, dead, lint};
 pub(crate) use parse::cursor::quote;
 pub use parse::{UNNAMED, parse};
 pub use resolve::{ReadSet, Request, choose, resolve};
@@ -81,6 +83,8 @@ pub struct Policy {
     pub default: Verdict,
     /// Line of the `default`, from 1; none where nothing is said.
     pub default_line: Option<u32>,
+    /// Where the `default` stands; empty where nothing is said.
+    pub default_span: Span,
     /// Where the name stands; empty where it has none.
     pub span: Span,
 }
@@ -215,7 +219,7 @@ pub enum Assignment {
     VlanPop,
 }
 
-/// `test "NAME" [on POLICY] { PACKET => VERDICT … }`.
+/// `test "NAME" [on POLICY] { PACKET => VERDICT [becomes PACKET] … }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
     /// Its name.
@@ -235,6 +239,8 @@ pub struct TestCase {
     pub packet: String,
     /// What should happen to it.
     pub verdict: Verdict,
+    /// What the packet is afterwards, in words; not looked at where nothing is said.
+    pub becomes: Option<String>,
     /// Where the line stands.
     pub span: Span,
 }

@@ -62,7 +62,8 @@ fn cases(test: &Test, lines: &mut Vec<Line>) {
     let on = test.policy.as_ref().map_or_else(String::new, |policy| format!(" on {policy}"));
     lines.push(Line::new(0, format!("test {}{on} {{", quoted(&test.name))));
     for case in &test.cases {
-        let right = Some(format!("=> {}", case.verdict));
+        let becomes = case.becomes.as_ref().map_or_else(String::new, |packet| format!(" becomes {packet}"));
+        let right = Some(format!("=> {}{becomes}", case.verdict));
         lines.push(Line { right, ..Line::new(1, case.packet.clone()) });
     }
     lines.push(Line::new(0, "}"));
@@ -188,7 +189,7 @@ impl Document {
             set.span = 0..0;
         }
         for policy in &mut self.policies {
-            policy.span = 0..0;
+            (policy.span, policy.default_span) = (0..0, 0..0);
             policy.default_line = policy.default_line.map(|_| 0);
             for rule in &mut policy.rules {
                 (rule.line, rule.span) = (0, 0..0);

@@ -116,8 +116,11 @@ pub(crate) fn statement_end(text: &str, start: usize) -> usize {
     behind_last
 }
 
+/// What is between words.
+const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
 fn leading_space(text: &str) -> usize {
-    text.len() - text.trim_start_matches([' ', '\t', '\r', '\n']).len()
+    text.len() - text.trim_start_matches(SPACE).len()
 }
 
 fn first_word(text: &str) -> &str {
@@ -137,7 +140,27 @@ fn wants_left(text: &str) -> bool {
     text.starts_with("&&") || text.starts_with("||") || matches!(first_word(text), "and" | "or" | "when")
 }
 
-/// A piece of at most one line with its words as they are, and one space where words are kept apart. `braces` is how many
+/// Words of a statement other than a filter or a packet, with one space between them, and none beside a comma.
+pub(crate) fn joined(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.trim_start_matches(SPACE);
+    while !rest.is_empty() {
+        let length = match rest.as_bytes().first() {
+            Some(b'"') => string_end(rest, 0),
+            Some(b'{' | b'}' | b',' | b'=') => 1,
+            _ => rest.find([' ', '\t', '\r', '\n', '"', '{', '}', ',', '=']).unwrap_or(rest.len()),
+        };
+        let (word, behind) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        if !out.is_empty() && word != "," && !out.ends_with(',') {
+            out.push(' ');
+        }
+        out.push_str(word);
+        rest = behind.trim_start_matches(SPACE);
+    }
+    out
+}
+
+/// A piece of a filter on one line with its words as they are, and one space where words are kept apart. `braces` is how many
 /// are open: between them a comma has a space behind it.
 pub(crate) fn spaced(text: &str, braces: &mut usize) -> String {
     let mut out = String::with_capacity(text.len() + 8);

@@ -1,8 +1,8 @@
 //! Random policies on random packets: what the kernel does equals what the evaluator says, in verdict, bytes, counters and
 //! the states of limits; and every policy that compiles is accepted by the verifier. Needs root.
 //!
-//! `XDPILOT_PAIRS` (how many pairs of a policy and a packet), `XDPILOT_SEED`, and `XDPILOT_RULES` (the most rules of a policy)
-//! make another run.
+//! `XDPILOT_PAIRS` (of a policy and a packet), `XDPILOT_SEED`, `XDPILOT_PACKETS` (for each policy) and `XDPILOT_RULES` (the
+//! most of a policy) make another run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod packets;
@@ -14,9 +14,6 @@ use random::Random;
 use subject::Subject;
 use xdpilot_core::emit::{Clock, Options};
 use xdpilot_core::plan;
-
-/// Packets for each policy.
-const PACKETS: usize = 1000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.replace('_', "").parse().expect(name))
@@ -35,13 +32,14 @@ fn the_kernel_does_what_the_evaluator_says() {
     // Counters after each packet rather than each policy: slow, to find what went wrong.
     let each = std::env::var_os("XDPILOT_EACH").is_some();
     let most = number("XDPILOT_RULES", 12) as usize;
+    let packets = number("XDPILOT_PACKETS", 1000);
     let (mut done, mut seed) = (0, first);
     while done < pairs {
         let mut random = Random(seed.wrapping_mul(0x1_0000_0001));
         let rules = policies::policy(&mut random, most);
         let options = options(&mut random);
         let mut subject = Subject::new(&rules, &options, seed);
-        for _ in 0..PACKETS {
+        for _ in 0..packets {
             let packet = packets::packet(&mut random);
             subject.compare(&packet, random.below(2_000_000) as u64);
             if each {
@@ -49,7 +47,7 @@ fn the_kernel_does_what_the_evaluator_says() {
             }
         }
         subject.compare_counters(&[]);
-        done += PACKETS as u64;
+        done += packets;
         seed += 1;
     }
     println!("{done} pairs of {} policies, seeds {first} to {}: no difference", seed - first, seed - 1);

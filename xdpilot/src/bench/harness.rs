@@ -66,7 +66,7 @@ impl Harness {
         let program = program.map_or_else(|| self.loaded.program(trampoline::EMPTY).ok_or_else(missing), Ok)?;
         self.aim(program)?;
         self.state.update(&0u32.to_ne_bytes(), &[0; trampoline::STATE_SIZE])?;
-        let test = TestRun { packet: &[0; trampoline::LENGTH], ingress_ifindex: 0, rx_queue: 0, repeat };
+        let test = TestRun { packet: &[0; trampoline::LONGEST], ingress_ifindex: 0, rx_queue: 0, repeat };
         let before = thread_time()?;
         test_run::run(self.loaded.entry().as_fd(), &test)?;
         let taken = thread_time()?.saturating_sub(before);

@@ -3,29 +3,24 @@
 mod harness;
 mod measure;
 mod mix;
+mod subject;
 mod trace;
 
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use xdpilot_core::diagnose::Facts;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::link::VERDICTS;
-use xdpilot_core::modernize::Choice;
 use xdpilot_kernel::cpu::Pinned;
-use xdpilot_kernel::program;
 
-use crate::direction::Direction;
-use crate::prepare::{self, Program, Wanted};
-use crate::record::Record;
-use crate::source::Input;
+use crate::policy::Text;
 use crate::table::{Row, Style, Table};
 
 use measure::{Lane, ROUNDS, Spread, Verdicts, measure, verdicts};
+use subject::{Subject, load, of_policy};
 use trace::Trace;
 
 /// Measure what a program costs, in nanoseconds a packet.
@@ -35,11 +30,16 @@ use trace::Trace;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   xdpilot bench filter.o
+  xdpilot bench -e 'drop when udp' --vs examples/udp.c
   xdpilot bench filter.o --trace monday.pcap --vs filter.c --json
   xdpilot bench filter.c --vs id:42")]
 pub struct Args {
-    /// An ELF object (prog.o), a C file (prog.c), or the id of a loaded program (id:N)
-    source: PathBuf,
+    /// A policy (edge.xdp), an ELF object (prog.o), a C file (prog.c), or the id of a loaded program (id:N)
+    #[arg(required_unless_present = "expression", conflicts_with = "expression")]
+    source: Option<PathBuf>,
+    /// A policy in words: 'drop when udp'; rules are separated by ; or lines
+    #[arg(long = "expression", short = 'e', value_name = "POLICY")]
+    expression: Option<String>,
     /// The packets: a capture, of which the first 65536 are taken; without it a built-in mix
     #[arg(long, value_name = "FILE.pcap")]
     trace: Option<PathBuf>,
@@ -86,59 +86,15 @@ struct Figures {
 /// A program cannot be loaded or run, or the trace not be read.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let trace = args.trace.as_deref().map_or_else(|| Ok(Trace::mix()), Trace::read)?;
-    let choice = Choice { program: args.program.clone(), section: None, first: false };
-    let sources = std::iter::once(&args.source).chain(&args.vs);
-    let subjects: Vec<Subject> = sources.map(|source| Subject::load(source, &choice)).collect::<Result<_>>()?;
+    let mut subjects = match &args.expression {
+        Some(words) => of_policy(&Text::of_words(words))?,
+        None => Vec::new(),
+    };
+    for source in args.source.iter().chain(&args.vs) {
+        subjects.extend(load(source, args.program.as_deref())?);
+    }
     let report = report(&trace, &subjects)?;
     print(args.json, &report, out).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
-}
-
-/// A program in the kernel that is to be measured.
-#[derive(Debug)]
-struct Subject {
-    source: String,
-    name: String,
-    held: Held,
-    notes: Vec<String>,
-}
-
-/// What keeps it in the kernel.
-#[derive(Debug)]
-enum Held {
-    Loaded(Box<Program>),
-    Opened(OwnedFd),
-}
-
-impl Subject {
-    fn load(source: &PathBuf, choice: &Choice) -> Result<Self> {
-        let name = source.display().to_string();
-        if let Some(id) = name.strip_prefix("id:") {
-            return Self::open(&name, id);
-        }
-        let input = Input::read(source, Direction::Ingress)?;
-        let wanted = Wanted { input: &input, choice, bare: true, ifindex: 0, offload: false, verbose: false };
-        let record = Record { source: name.clone(), ..Record::default() };
-        let facts = Facts { source: Some(name.clone()), ..Facts::default() };
-        let mut program = prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))?;
-        let notes = std::mem::take(&mut program.notes);
-        let function = program.loaded.info().name.clone();
-        Ok(Subject { source: name, name: function, held: Held::Loaded(Box::new(program)), notes })
-    }
-
-    fn open(source: &str, id: &str) -> Result<Self> {
-        let usage = |cause: &str| Error::usage(format!("measure {source}")).cause(cause).mend("xdpilot status");
-        let id: u32 = id.parse().map_err(|_| usage("behind id: stands no number"))?;
-        let held = program::open(id)?.ok_or_else(|| usage("there is no program of this id"))?;
-        let name = program::ProgramInfo::of_fd(held.as_fd())?.name;
-        Ok(Subject { source: source.to_owned(), name, held: Held::Opened(held), notes: Vec::new() })
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match &self.held {
-            Held::Loaded(program) => program.loaded.entry(),
-            Held::Opened(fd) => fd.as_fd(),
-        }
-    }
 }
 
 fn report(trace: &Trace, subjects: &[Subject]) -> Result<Report> {

@@ -18,7 +18,7 @@ pub struct Text {
     /// Its file, absolute; none where it was written on the command line.
     pub path: Option<PathBuf>,
     /// What messages call it.
-    name: String,
+    pub name: String,
 }
 
 impl Text {
@@ -45,8 +45,13 @@ impl Text {
         }
     }
 
+    /// The line of an offset, from 1.
+    pub fn line(&self, offset: usize) -> usize {
+        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+
     /// Problems as an error that shows each of them.
-    fn error(&self, problems: &[Problem]) -> Error {
+    pub fn error(&self, problems: &[Problem]) -> Error {
         let shown: Vec<String> = problems.iter().map(|problem| problem.show(&self.name, &self.text)).collect();
         Error::usage(shown.join("\n"))
     }

@@ -27,6 +27,20 @@ impl Lowering<'_> {
         }
     }
 
+    /// Such a test in packets of which `link` holds.
+    pub(super) fn carried_by(
+        &self,
+        link: Cond,
+        direction: Direction,
+        offsets: [u32; 2],
+        test: impl Fn(u32) -> Cond,
+    ) -> Cond {
+        if self.literal {
+            return self.directed(direction, offsets, |offset| self.all([link.clone(), test(offset)]));
+        }
+        self.all([link, self.directed(direction, offsets, test)])
+    }
+
     /// Refuses where no Ethernet header can be, and puts the test of whether there is one before `cond`.
     pub(super) fn on_ethernet(&self, cond: Cond) -> Result<Cond, Problem> {
         if self.layers.kind == LinkKind::Ppp {
@@ -40,16 +54,21 @@ impl Lowering<'_> {
     }
 
     pub(super) fn mac_at(&self, offset: u32, address: &[u8; 6]) -> Cond {
-        layers::bytes(&self.layers.header, offset, address, self.optimized)
+        layers::bytes(&self.layers.header, offset, address)
     }
 
     pub(super) fn v4(&self, family: Family, direction: Direction, address: u32, mask: u32) -> Result<Cond, Problem> {
         let test = |offset| self.masked(self.network(offset, Width::Four), mask, address);
-        self.in_families(family, |_, offsets| self.directed(direction, offsets, test))
+        self.in_families(family, direction, test)
     }
 
     /// A test in each kind of packet that has IPv4 addresses.
-    pub(super) fn in_families(&self, family: Family, test: impl Fn(&Self, [u32; 2]) -> Cond) -> Result<Cond, Problem> {
+    pub(super) fn in_families(
+        &self,
+        family: Family,
+        direction: Direction,
+        test: impl Fn(u32) -> Cond,
+    ) -> Result<Cond, Problem> {
         let all = [
             (Family::V4, layers::IPV4, IN_IPV4),
             (Family::Arp, layers::ARP, IN_ARP),
@@ -61,7 +80,7 @@ impl Lowering<'_> {
             let meant =
                 if family == Family::Any { self.layers.labels == 0 || member == Family::V4 } else { family == member };
             if meant {
-                parts.push(self.all([self.link_type(link)?, test(self, offsets)]));
+                parts.push(self.carried_by(self.link_type(link)?, direction, offsets, &test));
             }
         }
         Ok(self.any(parts))
@@ -69,7 +88,7 @@ impl Lowering<'_> {
 
     pub(super) fn v6(&self, direction: Direction, address: Ipv6Addr, length: u8) -> Result<Cond, Problem> {
         let test = |offset| self.v6_at(offset, address, length);
-        Ok(self.all([self.link_type(layers::IPV6)?, self.directed(direction, IN_IPV6, test)]))
+        Ok(self.carried_by(self.link_type(layers::IPV6)?, direction, IN_IPV6, test))
     }
 
     /// Whether an address at this offset is in a prefix: from its first four bytes on.
@@ -96,8 +115,8 @@ impl Lowering<'_> {
                 self.all([padded(6), at(3 + long)]),
             ])
         };
-        let test = self.directed(direction, [15, 7], |long| test(long, if long == 15 { 3 } else { 1 }));
-        Ok(self.all([self.link_type(layers::DECNET)?, test]))
+        let link = self.link_type(layers::DECNET)?;
+        Ok(self.carried_by(link, direction, [15, 7], |long| test(long, if long == 15 { 3 } else { 1 })))
     }
 
     /// A host's name: each of its addresses.
@@ -137,7 +156,7 @@ impl Lowering<'_> {
         match cast {
             Cast::Ether => {
                 let first = layers::load(&self.layers.header, 0, Width::One);
-                self.on_ethernet(self.masked(first, 1, 1))
+                self.on_ethernet(simple::any_bit(first, 1))
             }
             Cast::V4 => {
                 let class_d = simple::at_least(self.network(16, Width::One), Value::Const(224));

@@ -86,7 +86,7 @@ pub(super) fn load(place: &Place, offset: u32, width: Width) -> Value {
 }
 
 /// Whether the bytes at a place are these: four at a time from the end on, then two, then one.
-pub(super) fn bytes(place: &Place, offset: u32, bytes: &[u8], forget: bool) -> Cond {
+pub(super) fn bytes(place: &Place, offset: u32, bytes: &[u8]) -> Cond {
     let mut parts = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -101,7 +101,7 @@ pub(super) fn bytes(place: &Place, offset: u32, bytes: &[u8], forget: bool) -> C
         parts.push(simple::equal(load(place, at, width), Value::Const(number)));
         rest = before;
     }
-    simple::all(parts, forget)
+    simple::all(parts)
 }
 
 impl Lowering<'_> {
@@ -183,7 +183,7 @@ impl Lowering<'_> {
     fn snap(&self, organization: u32, protocol: u32) -> Cond {
         let [_, a, b, c] = organization.to_be_bytes();
         let [_, _, d, e] = protocol.to_be_bytes();
-        bytes(&self.layers.payload, 0, &[0xaa, 0xaa, 3, a, b, c, d, e], self.optimized)
+        bytes(&self.layers.payload, 0, &[0xaa, 0xaa, 3, a, b, c, d, e])
     }
 
     /// Behind an MPLS label: it is the last one, and the version number says which protocol follows.
@@ -210,7 +210,7 @@ impl Lowering<'_> {
         let control = load(&self.layers.payload, 2, Width::One);
         let kind = match kind {
             Llc::Any => return Ok(frame),
-            Llc::Information => self.masked(control, 1, 0),
+            Llc::Information => simple::not(simple::any_bit(control, 1)),
             Llc::Supervisory => self.masked(control, 3, 1),
             Llc::Unnumbered => self.masked(control, 3, 3),
             Llc::SupervisoryType(kind) => self.masked(control, 0x0f, kind.into()),

@@ -5,11 +5,14 @@
 
 mod address;
 mod arithmetic;
+mod fold;
+mod graph;
 mod layers;
 mod own;
 mod port;
 mod protocol;
 mod simple;
+mod structure;
 mod tunnel;
 
 use std::net::IpAddr;
@@ -19,7 +22,9 @@ use crate::problem::{Problem, Span};
 
 use super::Filter;
 use super::ast::{ByteTest, Expr, Primitive};
+use graph::Graph;
 use layers::Layers;
+use port::port_is;
 
 /// The addresses of a host's name.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Vec<IpAddr>;
@@ -43,9 +48,31 @@ pub struct Context<'a> {
 pub fn lower(filter: &Filter, context: &Context<'_>) -> Result<Cond, Problem> {
     let Some(root) = &filter.root else { return Ok(Cond::Always(true)) };
     let optimized = !unoptimized(root);
-    let mut lowering = Lowering { context, layers: Layers::ethernet(), registers: 0, optimized, span: 0..0 };
-    lowering.expr(root)
+    let layers = Layers::ethernet();
+    let lowering =
+        Lowering { context, layers, registers: 0, optimized, literal: false, refused: Vec::new(), span: 0..0 };
+    let mut plain = lowering.clone();
+    let cond = plain.expr(root)?;
+    let mut refused = plain.refused;
+    let mut found = fold::cond(cond, optimized);
+    if optimized && let Some(mut graph) = Graph::new(&Lowering { literal: true, ..lowering }.expr(root)?, MOST_TESTS) {
+        graph.optimize();
+        refused.retain(|(value, _)| graph.compares(value));
+        if graph.moved
+            && let Some(moved) = structure::condition(&graph, 8 * MOST_TESTS)
+        {
+            found = fold::cond(moved, optimized);
+        }
+    }
+    match refused.into_iter().next() {
+        Some((_, problem)) => Err(problem),
+        None => Ok(simple::constant(found)),
+    }
 }
+
+/// Expressions with more tests mean what they say, whatever libpcap's optimizer leaves out: its work grows with the
+/// square of their number.
+const MOST_TESTS: usize = 512;
 
 /// Whether libpcap leaves the whole program as it is because of some test in it.
 fn unoptimized(expr: &Expr) -> bool {
@@ -59,6 +86,7 @@ fn unoptimized(expr: &Expr) -> bool {
 /// How many numbers libpcap can hold at a time.
 const REGISTERS: u32 = 16;
 
+#[derive(Clone)]
 struct Lowering<'a> {
     context: &'a Context<'a>,
     layers: Layers,
@@ -66,6 +94,10 @@ struct Lowering<'a> {
     registers: u32,
     /// Whether libpcap would fold constants and drop what does not matter.
     optimized: bool,
+    /// Whether the tests are repeated that libpcap's code generator repeats; else there is one of each.
+    literal: bool,
+    /// Numbers that libpcap's optimizer refuses, if it does not leave out the tests in which they are.
+    refused: Vec<(Value, Problem)>,
     /// The primitive at hand.
     span: Span,
 }
@@ -101,7 +133,12 @@ impl Lowering<'_> {
             Primitive::V6(direction, address, length) => self.v6(*direction, *address, *length),
             Primitive::Decnet(direction, address) => self.decnet(*direction, *address),
             Primitive::Name(family, direction, name) => self.name(*family, *direction, name),
-            Primitive::Port(transport, direction, range) => self.port(*transport, *direction, range),
+            Primitive::Port(transport, direction, port) => {
+                self.port(*transport, *direction, |place, offset| port_is(place, offset, *port))
+            }
+            Primitive::PortRange(transport, direction, range) => {
+                self.port(*transport, *direction, |place, offset| self.port_within(place, offset, range))
+            }
             Primitive::Broadcast(cast) => self.broadcast(*cast),
             Primitive::Multicast(cast) => self.multicast(*cast),
             Primitive::Less(most) => Ok(simple::greater(Value::Length, Value::Const(*most)).negate()),
@@ -138,12 +175,12 @@ impl Lowering<'_> {
 
     /// All of them, from the left.
     fn all(&self, parts: impl IntoIterator<Item = Cond>) -> Cond {
-        simple::all(parts, self.optimized)
+        simple::all(parts)
     }
 
     /// One of them, from the left.
     fn any(&self, parts: impl IntoIterator<Item = Cond>) -> Cond {
-        simple::any(parts, self.optimized)
+        simple::any(parts)
     }
 
     /// Whether the value under a mask is that number.

@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use super::super::ast::{Direction, Elements, Family, Subject};
 use super::address::{IN_ETHERNET, IN_IPV6};
 use super::layers::{self, behind, load};
+use super::port::port_is;
 use super::{Lowering, simple};
 
 const TCP: u32 = 6;
@@ -51,13 +52,11 @@ impl Lowering<'_> {
             Subject::Address(family) => {
                 let mut parts = Vec::new();
                 if family != Family::V6 {
-                    parts.push(self.in_families(family, |lowering, offsets| {
-                        lowering.directed(direction, offsets, |offset| at(Part::V4, &network, offset))
-                    })?);
+                    parts.push(self.in_families(family, direction, |offset| at(Part::V4, &network, offset))?);
                 }
                 if matches!(family, Family::Any | Family::V6) {
-                    let v6 = self.directed(direction, IN_IPV6, |offset| at(Part::V6, &network, offset));
-                    parts.push(self.all([self.link_type(layers::IPV6)?, v6]));
+                    let link = self.link_type(layers::IPV6)?;
+                    parts.push(self.carried_by(link, direction, IN_IPV6, |offset| at(Part::V6, &network, offset)));
                 }
                 Ok(self.any(parts))
             }
@@ -79,8 +78,9 @@ impl Lowering<'_> {
                     self.masked(value, word(mask, index), word(address.to_bits(), index))
                 }))
             }
-            (Element::Ports(range), Part::Port) => self.port_at(place, 0, range),
-            (Element::Mac(address), Part::Mac) => layers::bytes(place, 0, address, self.optimized),
+            (Element::Ports(range), Part::Port) if range.start() == range.end() => port_is(place, 0, *range.start()),
+            (Element::Ports(range), Part::Port) => self.port_within(place, 0, range),
+            (Element::Mac(address), Part::Mac) => layers::bytes(place, 0, address),
             _ => return None,
         })
     }
@@ -138,5 +138,5 @@ fn starts(place: &Place, bytes: &[u8]) -> Cond {
         None => fixed,
     };
     let there = simple::at_least(Value::Length, end);
-    simple::all([there, layers::bytes(place, 0, bytes, true)], true)
+    simple::all([there, layers::bytes(place, 0, bytes)])
 }

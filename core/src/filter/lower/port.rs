@@ -13,26 +13,23 @@ use super::{Lowering, simple};
 const PORTS: [u32; 2] = [0, 2];
 
 impl Lowering<'_> {
+    /// A test of ports.
     pub(super) fn port(
         &self,
         transport: Option<Transport>,
         direction: Direction,
-        range: &RangeInclusive<u16>,
+        test: impl Fn(&Place, u32) -> Cond,
     ) -> Result<Cond, Problem> {
-        let v6 = self.port6(transport, direction, |place, offset| self.port_at(place, offset, range))?;
-        let v4 = self.port4(transport, direction, |place, offset| self.port_at(place, offset, range))?;
+        let v6 = self.port6(transport, direction, &test)?;
+        let v4 = self.port4(transport, direction, &test)?;
         Ok(self.any([v6, v4]))
     }
 
-    /// Whether the port at an offset behind a place is in the range.
-    pub(super) fn port_at(&self, place: &Place, offset: u32, range: &RangeInclusive<u16>) -> Cond {
+    /// Whether the port at an offset behind a place is in the range, in two comparisons.
+    pub(super) fn port_within(&self, place: &Place, offset: u32, range: &RangeInclusive<u16>) -> Cond {
         let port = || load(place, offset, Width::Two);
-        let (low, high) = (u32::from(*range.start()), u32::from(*range.end()));
-        if low == high {
-            return simple::equal(port(), Value::Const(low));
-        }
-        let above = simple::at_least(port(), Value::Const(low));
-        self.all([above, simple::not(simple::greater(port(), Value::Const(high)))])
+        let above = simple::at_least(port(), Value::Const((*range.start()).into()));
+        self.all([above, simple::not(simple::greater(port(), Value::Const((*range.end()).into())))])
     }
 
     /// A test of the ports in IPv4 packets that are not a later fragment.
@@ -43,13 +40,10 @@ impl Lowering<'_> {
         test: impl Fn(&Place, u32) -> Cond,
     ) -> Result<Cond, Problem> {
         let place = self.behind_ipv4();
-        let ports = self.directed(direction, PORTS, |offset| test(&place, offset));
-        Ok(self.all([
-            self.link_type(layers::IPV4)?,
-            self.transports(self.network(9, Width::One), transport),
-            self.first_fragment(),
-            ports,
-        ]))
+        let ports = || self.directed(direction, PORTS, |offset| test(&place, offset));
+        let inside =
+            self.transports(&self.network(9, Width::One), transport, || self.all([self.first_fragment(), ports()]));
+        Ok(self.all([self.link_type(layers::IPV4)?, inside]))
     }
 
     /// A test of the ports in IPv6 packets without extension headers.
@@ -60,21 +54,29 @@ impl Lowering<'_> {
         test: impl Fn(&Place, u32) -> Cond,
     ) -> Result<Cond, Problem> {
         let place = self.behind_ipv6();
-        let ports = self.directed(direction, PORTS, |offset| test(&place, offset));
-        Ok(self.all([self.link_type(layers::IPV6)?, self.transports(self.network(6, Width::One), transport), ports]))
+        let ports = || self.directed(direction, PORTS, |offset| test(&place, offset));
+        let inside = self.transports(&self.network(6, Width::One), transport, ports);
+        Ok(self.all([self.link_type(layers::IPV6)?, inside]))
     }
 
-    /// Whether a protocol number is that of a protocol with ports.
-    fn transports(&self, number: Value, transport: Option<Transport>) -> Cond {
+    /// A test in packets whose protocol number is that of a protocol with ports.
+    fn transports(&self, number: &Value, transport: Option<Transport>, test: impl Fn() -> Cond) -> Cond {
         let is = |transport: Transport| simple::equal(number.clone(), Value::Const(transport.number().into()));
+        let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
         match transport {
-            Some(transport) => is(transport),
-            None => self.any([Transport::Sctp, Transport::Tcp, Transport::Udp].map(is)),
+            Some(transport) => self.all([is(transport), test()]),
+            None if self.literal => self.any(all.map(|transport| self.all([is(transport), test()]))),
+            None => self.all([self.any(all.map(is)), test()]),
         }
     }
 
     /// Whether an IPv4 packet is no fragment, or the first one.
     pub(super) fn first_fragment(&self) -> Cond {
-        self.masked(self.network(6, Width::Two), 0x1fff, 0)
+        simple::not(simple::any_bit(self.network(6, Width::Two), 0x1fff))
     }
+}
+
+/// Whether the port at an offset behind a place is this one.
+pub(super) fn port_is(place: &Place, offset: u32, port: u16) -> Cond {
+    simple::equal(load(place, offset, Width::Two), Value::Const(port.into()))
 }

@@ -5,6 +5,7 @@ use crate::problem::Problem;
 
 use super::super::ast::{Direction, Transport};
 use super::layers::{self, Layers, LinkKind, behind, load};
+use super::port::port_is;
 use super::{Lowering, simple};
 
 /// Types of VLAN tags: 802.1Q, 802.1ad, and an older one of stacked tags.
@@ -64,7 +65,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn geneve(&mut self, network: Option<u32>) -> Result<Cond, Problem> {
-        let port = |place: &Place, offset| self.port_at(place, offset, &(GENEVE_PORT..=GENEVE_PORT));
+        let port = |place: &Place, offset| port_is(place, offset, GENEVE_PORT);
         let inside = |place: &Place| {
             let version = self.masked(load(place, 8, Width::One), 0xc0, 0);
             let network = network.map(|network| self.masked(load(place, 12, Width::Four), 0xffff_ff00, network << 8));

@@ -240,7 +240,11 @@ pub(super) fn number(number: u32, qualifier: Option<Qualifier>, span: Span) -> R
         }
         Subject::Port | Subject::Portrange => {
             let port = port_number(number, span.clone())?;
-            Ok(Primitive::Port(transport(qualifier, span)?, direction(qualifier), port..=port))
+            let (transport, direction) = (transport(qualifier, span)?, direction(qualifier));
+            Ok(match qualifier.kind {
+                Subject::Portrange => Primitive::PortRange(transport, direction, port..=port),
+                _ => Primitive::Port(transport, direction, port),
+            })
         }
         Subject::Proto => Ok(Primitive::Number(carrier(qualifier, span)?, number)),
         Subject::Protochain => Ok(Primitive::Chain(chain_carrier(qualifier, span)?, number)),
@@ -293,7 +297,7 @@ fn name(name: &str, qualifier: Qualifier, span: Span) -> Result<Primitive, Probl
         Subject::Port => {
             let transport = transport(qualifier, span.clone())?;
             let Some((port, known)) = port(name) else { return Err(unknown_port(name, span)) };
-            Ok(Primitive::Port(agree(name, transport, known, span)?, direction(qualifier), port..=port))
+            Ok(Primitive::Port(agree(name, transport, known, span)?, direction(qualifier), port))
         }
         Subject::Portrange => port_range(name, qualifier, span),
         Subject::Proto => {
@@ -381,7 +385,7 @@ fn port_range(name: &str, qualifier: Qualifier, span: Span) -> Result<Primitive,
         }
     };
     let transport = agree(name, said, known, span)?;
-    Ok(Primitive::Port(transport, direction(qualifier), low.min(high)..=low.max(high)))
+    Ok(Primitive::PortRange(transport, direction(qualifier), low.min(high)..=low.max(high)))
 }
 
 /// Two numbers with a dash between them; whatever follows is not looked at, as in libpcap.

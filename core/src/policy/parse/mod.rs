@@ -62,7 +62,7 @@ pub(super) fn parse_marked(text: &str, source: &Source) -> Result<(Document, Vec
 
 fn new_policy(name: &str, span: Range<usize>) -> Policy {
     let (rules, default, default_line) = (Vec::new(), Verdict::Pass, None);
-    Policy { name: name.into(), place: None, rules, default, default_line, span }
+    Policy { name: name.into(), place: None, rules, default, default_line, default_span: 0..0, span }
 }
 
 struct Parser<'a> {
@@ -326,6 +326,7 @@ impl<'a> Parser<'a> {
             return Err(Problem::new(span, format!("the default is said twice: line {line} has one")));
         }
         (policy.default, policy.default_line) = (verdict, Some(self.source.line(start)));
+        policy.default_span = span;
         Ok(Part::Rule(None))
     }
 
@@ -372,7 +373,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// `PACKET => VERDICT`, on one line.
+    /// `PACKET => VERDICT [becomes PACKET]`, on one line.
     fn case(&mut self, cases: &mut Vec<TestCase>) -> Result<(), Problem> {
         self.cursor.skip_space();
         let start = self.cursor.at;
@@ -393,10 +394,19 @@ impl<'a> Parser<'a> {
             None if cursor.peek().0 == "route" => return Err(Problem::new(cursor.peek().1, action::NO_ROUTING)),
             None => return Err(cursor.expected("a verdict: pass, drop, reflect, tx, abort or redirect TARGET")),
         };
-        if !cursor.is_at_end() {
-            return Err(cursor.expected("the end of the line"));
-        }
-        cases.push(TestCase { packet: packet::spaced(words), verdict, span });
+        let becomes = if cursor.take("becomes") {
+            cursor.skip_space();
+            let start = cursor.at;
+            let words = self.text.get(start..end).unwrap_or_default();
+            packet::parse(words)
+                .map_err(|problem| Problem { span: start + problem.span.start..start + problem.span.end, ..problem })?;
+            Some(packet::spaced(words))
+        } else if cursor.is_at_end() {
+            None
+        } else {
+            return Err(cursor.expected("the end of the line, or becomes PACKET"));
+        };
+        cases.push(TestCase { packet: packet::spaced(words), verdict, becomes, span });
         self.mark(Part::Case(arrow), start);
         Ok(())
     }

@@ -1,0 +1,122 @@
+use super::*;
+use crate::policy::parse;
+
+/// Line and words of each warning.
+fn warned(text: &str) -> Vec<String> {
+    let document = parse(text).unwrap_or_else(|problems| panic!("{}", problems[0].show("f", text)));
+    let shown = lint(&document).into_iter().map(|warning| {
+        let line = text[..warning.span.start].matches('\n').count() + 1;
+        format!("{line}: {}; {}", warning.what, warning.hint.unwrap_or_default())
+    });
+    shown.collect()
+}
+
+/// Whether the second rule is shown never to act behind the first.
+fn shadows(first: &str, second: &str) -> bool {
+    let text = format!("drop when {first}\ncount x when {second}");
+    warned(&text).iter().any(|warning| warning.starts_with("2: this rule is not reached by any"))
+}
+
+#[test]
+fn wider_conditions_shadow() {
+    for (wide, narrow) in [
+        ("udp", "udp port 53"),
+        ("udp", "udp"),
+        ("ip", "icmp"),
+        ("net 10.0.0.0/8", "net 10.1.0.0/16"),
+        ("src net 10.0.0.0/8", "src host 10.1.2.3 and tcp"),
+        ("ip6 net 2001:db8::/32", "ip6 host 2001:db8::5"),
+        ("tcp portrange 1000-2000", "tcp dst port 1500"),
+        ("tcp dst portrange 1000-2000", "tcp dst portrange 1100-1200"),
+        ("port 53", "udp dst port 53"),
+        ("tcp or udp", "tcp port 80"),
+        ("not tcp", "udp"),
+        ("ip[8] > 5", "ip[8] > 6"),
+        ("tcp[tcpflags] & tcp-syn != 0", "tcp[tcpflags] & (tcp-syn|tcp-ack) = tcp-syn"),
+        ("len > 100", "len > 200"),
+        ("vlan", "vlan 5"),
+        ("ether src 02:00:00:00:00:01", "ether src 02:00:00:00:00:01 and arp"),
+        ("ifindex 3", "ifindex 3 and udp"),
+        ("not udp port 53", "tcp"),
+        ("not vlan", "ip[0] = 5"),
+    ] {
+        assert!(shadows(wide, narrow), "{wide} covers {narrow}");
+    }
+    assert!(warned("set a = { 10.0.0.1 }\ndrop when src in a\npass when src in a and udp")[0].starts_with("3:"));
+}
+
+#[test]
+fn other_conditions_do_not() {
+    for (first, second) in [
+        ("udp port 53", "udp"),
+        ("tcp", "udp"),
+        ("net 10.1.0.0/16", "net 10.0.0.0/8"),
+        ("src net 10.0.0.0/8", "dst net 10.0.0.0/8"),
+        ("tcp dst portrange 1000-2000", "tcp dst portrange 1500-2500"),
+        ("tcp dst port 80", "port 80"),
+        // Where the first one faults the second may hold.
+        ("ip[100] >= 0", "ip"),
+        ("not tcp port 53", "tcp"),
+        ("not vlan", "ether[14] = 5"),
+        ("ip and not tcp[13] = 2", "ip"),
+    ] {
+        assert!(!shadows(first, second), "{first} does not cover {second}");
+    }
+    assert_eq!(warned("set a = { 10.0.0.1 }\nset b = { 10.0.0.1 }\ndrop when src in a\npass when src in b"), [""; 0]);
+}
+
+#[test]
+fn several_rules_shadow_together() {
+    let text = "drop when tcp\npass when ip and not tcp\ncount x when ip proto 6 or ip proto 17";
+    assert_eq!(warned(text), ["3: this rule is not reached by any packet that it matches; lines 1, 2 decide them"]);
+    // What `set` rewrites may look different to later rules.
+    assert!(warned("drop when udp dst port 53\nset dst port 53 when udp\npass when udp dst port 53").is_empty());
+    assert!(warned("limit 5/s when udp\npass when udp").is_empty());
+}
+
+#[test]
+fn nothing_is_left_behind_a_rule_without_condition() {
+    let text = "pass when arp\ndrop\npass when udp\ncount x\n";
+    assert_eq!(warned(text), ["3: this rule is not reached, nor are the 1 behind it; line 2 decides all packets"]);
+}
+
+#[test]
+fn what_cannot_be_is_told() {
+    assert_eq!(warned("drop when ip and ip6"), ["1: this rule matches no packet; "]);
+    assert_eq!(warned("drop when ip[0] > 300"), ["1: this rule matches no packet; "]);
+    assert!(warned("drop when vlan and vlan").is_empty());
+}
+
+#[test]
+fn arp_and_discovery_are_missed() {
+    let arp = "ARP is dropped: no IPv4 packet will find its way here for long; add before it: pass when arp";
+    let discovery = "IPv6 neighbour discovery is dropped: no IPv6 packet will find its way here for long; \
+                     add before it: pass when icmp6";
+    for (text, expected) in [
+        ("pass when tcp port 22\ndefault drop", vec![format!("2: {arp}"), format!("2: {discovery}")]),
+        ("pass when tcp port 22\npass when arp\ndrop", vec![format!("3: {discovery}")]),
+        ("pass when ip\ndefault drop", vec![format!("2: {arp}")]),
+        ("pass when tcp or arp or icmp6\ndefault drop", vec![]),
+        ("pass when icmp6 and ip6[40] = 128\npass when arp\ndefault drop", vec![format!("3: {discovery}")]),
+        // Whoever says it, means it; whoever passes nothing, too; and this one matches ARP.
+        ("drop when arp\npass when ip\ndefault drop", vec![]),
+        ("drop", vec![]),
+        ("pass when ip6 and icmp6\ndefault drop", vec![]),
+        ("pass when src net 10.0.0.0/8\ndefault drop", vec![]),
+        ("pass when not udp\ndefault drop", vec![]),
+    ] {
+        assert_eq!(warned(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn sets_tests_and_limits() {
+    let text = "set a = { 10.0.0.1 }\npolicy edge {\n  limit 2g/s\n}\ntest \"x\" on egde {\n}\n";
+    let expected = [
+        "1: no rule uses set a; ",
+        "3: this limit never drops anything; a packet's share of such a rate is less than a nanosecond",
+        "5: this test is on egde: there is no such policy; did you mean edge?",
+    ];
+    assert_eq!(warned(text), expected);
+    assert!(warned("limit 1g/s").is_empty());
+}

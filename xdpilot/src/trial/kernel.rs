@@ -1,0 +1,127 @@
+//! A compiled policy in the kernel, on no interface, with a clock that the caller sets.
+
+use xdpilot_core::diagnose::Facts;
+use xdpilot_core::emit::{self, CLOCK, Clock, Options, RULES, TARGETS};
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::link::VERDICTS;
+use xdpilot_core::modernize::Choice;
+use xdpilot_kernel::load::Loaded;
+use xdpilot_kernel::map::Map;
+use xdpilot_kernel::test_run::{self, TestRun};
+
+use super::Fate;
+use crate::direction::Direction;
+use crate::policy::{Compiled, Policy, fill};
+use crate::prepare::{self, Program, Wanted};
+use crate::record::Record;
+use crate::source::Input;
+
+/// The interface that redirected packets are said to leave by: loopback. A test run sends nothing.
+const ANY_INTERFACE: u32 = 1;
+
+/// A policy in the kernel.
+#[derive(Debug)]
+pub struct Testbed {
+    loaded: Loaded,
+    clock: Option<Map>,
+    rules: usize,
+}
+
+impl Testbed {
+    /// Compiles and loads a policy; the kernel's verifier looks at it.
+    ///
+    /// # Errors
+    /// It needs more code than a program can hold, the kernel refuses it, or this user may not load.
+    pub fn new(policy: &Policy) -> Result<Self> {
+        let options = Options { clock: Clock::Given, ..Options::default() };
+        let object = emit::compile(&policy.rules, &options).map_err(|error| error.context(&policy.origin))?;
+        let compiled = Compiled {
+            rules: policy.rules.clone(),
+            object,
+            direction: Direction::Ingress,
+            origin: policy.origin.clone(),
+        };
+        let input = Input::Policy(Box::new(compiled.clone()));
+        let loaded = load(&input, &Choice::default())?.loaded;
+        fill::sets(&compiled, &loaded)?;
+        for index in (0u32..).take(policy.rules.targets().len()) {
+            loaded.map(TARGETS)?.update(&index.to_ne_bytes(), &ANY_INTERFACE.to_ne_bytes())?;
+        }
+        let has_clock = loaded.map_names().iter().any(|name| name == CLOCK);
+        let clock = if has_clock { Some(loaded.map(CLOCK)?) } else { None };
+        Ok(Testbed { loaded, clock, rules: policy.rules.rules.len() })
+    }
+
+    /// Runs it on a packet at this time, in nanoseconds.
+    ///
+    /// # Errors
+    /// The kernel does not run it.
+    pub fn run(&self, packet: &[u8], now: u64) -> Result<Fate> {
+        if let Some(clock) = &self.clock {
+            clock.update(&0u32.to_ne_bytes(), &now.to_ne_bytes())?;
+        }
+        test(self.loaded.entry(), packet)
+    }
+
+    /// Packets and bytes by rule, the default's last.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn hits(&self) -> Result<Vec<(u64, u64)>> {
+        let map = self.loaded.map(RULES)?;
+        let one = |index: usize| {
+            let sums = map.sum_per_cpu(u32::try_from(index).unwrap_or(u32::MAX))?;
+            Ok((sums.first().copied().unwrap_or(0), sums.get(1).copied().unwrap_or(0)))
+        };
+        (0..=self.rules).map(one).collect()
+    }
+}
+
+/// Loads the chosen program of an object as it is, for test runs.
+///
+/// # Errors
+/// The object has no such program, or the kernel refuses it.
+pub(super) fn load(input: &Input, choice: &Choice) -> Result<Program> {
+    let wanted = Wanted { input, choice, bare: true, ifindex: 0, offload: false, verbose: false };
+    let record = Record { source: input.origin(), ..Record::default() };
+    let facts = Facts { source: Some(input.origin()), ..Facts::default() };
+    prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))
+}
+
+/// Runs a program on a packet, if the kernel can do that.
+///
+/// # Errors
+/// It refuses for another reason than the packet.
+pub(super) fn test(program: std::os::fd::BorrowedFd<'_>, packet: &[u8]) -> Result<Fate> {
+    const ETHERNET: usize = 14;
+    const EINVAL: i32 = 22;
+    let none = |obstacle: &str| Fate {
+        verdict: "-",
+        target: None,
+        rule: None,
+        bytes: packet.to_vec(),
+        obstacle: Some(obstacle.to_owned()),
+    };
+    if packet.len() < ETHERNET {
+        return Ok(none("shorter than an Ethernet header: the kernel's test run takes no such packet"));
+    }
+    match test_run::run(program, &TestRun { packet, ingress_ifindex: 0, rx_queue: 0, repeat: 1 }) {
+        Ok(result) => {
+            let verdict = usize::try_from(result.verdict).ok().and_then(|verdict| VERDICTS.get(verdict));
+            let verdict = verdict.copied().unwrap_or("invalid");
+            Ok(Fate { verdict, target: None, rule: None, bytes: result.packet, obstacle: None })
+        }
+        Err(error) if error.errno_value() == Some(EINVAL) => {
+            Ok(none("the kernel's test run takes no packet of this length for this program"))
+        }
+        Err(error) => Err(permission(error)),
+    }
+}
+
+/// Test runs need another capability than loading.
+fn permission(error: Error) -> Error {
+    match error.errno_value() {
+        Some(1) => error.mend("run it as root"),
+        _ => error,
+    }
+}
