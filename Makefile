@@ -9,7 +9,7 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 RUNNER := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER
 INPUTS ?= 1000000
 
-.PHONY: demo test test-rust test-static test-vm static lint fuzz measure clean packages-build packages-test
+.PHONY: demo test test-rust test-static test-vm static lint fuzz measure bench-policy clean packages-build packages-test
 
 demo: static
 	$(AS_ROOT) $(XDPILOT) demo
@@ -44,6 +44,11 @@ fuzz: packages-build
 # How long loading takes beside ip(8); how much memory.
 measure: static packages-test
 	$(AS_ROOT) tools/measure-load $(XDPILOT)
+
+# What policies cost beside hand-written C, and how long changes take.
+bench-policy: static packages-test
+	$(AS_ROOT) tools/measure-policy $(XDPILOT)
+	$(AS_ROOT) tools/measure-change $(XDPILOT)
 
 packages-build:
 	@tools/install-packages build

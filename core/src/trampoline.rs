@@ -2,9 +2,9 @@
 //!
 //! `BPF_PROG_TEST_RUN` repeats a program on one buffer, and each run goes on with what the last one made of it. A
 //! program that always sees the same packet costs less than it does on a link, since every branch is foreseen. So the
-//! trampoline is what is repeated. It undoes what the program before did to the buffer (its start, its metadata), gives it
-//! the next packet's length and head, waits until it is there, and jumps. What it costs is known by letting it jump to a program
-//! that does nothing.
+//! trampoline is what is repeated. It undoes what the program before did to the buffer (its start, its metadata), gives
+//! it the next packet's length and head, waits until they are there, and jumps. What it costs is known by letting it jump
+//! to a program that does nothing.
 
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::error::Result;

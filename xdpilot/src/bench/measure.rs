@@ -10,8 +10,11 @@ use xdpilot_kernel::test_run::{self, TestRun};
 use super::harness::Harness;
 use super::trace::Trace;
 
-/// Every program has so many turns, each beside one of the empty program.
-pub(super) const ROUNDS: usize = 400;
+/// Every program is loaded so often. Where its code comes to lie in memory is the kernel's choice, and may make a
+/// difference of some nanoseconds.
+pub(super) const LOADS: usize = 16;
+/// After each load every program has so many turns, each beside one of the empty program.
+pub(super) const ROUNDS: usize = 12;
 /// A turn takes about so long, in nanoseconds, or once the trace. Short ones are alike: what disturbs one disturbs the
 /// other.
 const TURN: f64 = 2e6;
@@ -26,14 +29,14 @@ pub(super) struct Lane<'a> {
     rounds: Vec<(f64, f64)>,
 }
 
-/// The median of what was measured, and how well it is known.
+/// What several loads of a program came to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Spread {
-    /// The median.
+    /// The median of them.
     pub(super) median: f64,
-    /// With a probability of 95 % the true median is not below.
+    /// The least.
     pub(super) low: f64,
-    /// Nor above.
+    /// The most.
     pub(super) high: f64,
 }
 
@@ -66,14 +69,10 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// Nanoseconds over the empty program.
-    pub(super) fn over(&self) -> Spread {
-        Spread::of(self.quiet().iter().map(|(over, _)| *over).collect())
-    }
-
-    /// What the trampoline takes with the empty program, in nanoseconds.
-    pub(super) fn empty(&self) -> Spread {
-        Spread::of(self.quiet().iter().map(|(_, empty)| *empty).collect())
+    /// Nanoseconds over the empty program, and what the trampoline takes with the empty program: medians.
+    pub(super) fn medians(&self) -> (f64, f64) {
+        let quiet = self.quiet();
+        (median(quiet.iter().map(|round| round.0).collect()), median(quiet.iter().map(|round| round.1).collect()))
     }
 
     /// The quieter half of the rounds: those that took less time, both programs together.
@@ -113,18 +112,21 @@ pub(super) fn verdicts(trace: &Trace, program: BorrowedFd<'_>) -> Result<Verdict
     Ok(counts)
 }
 
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 impl Spread {
-    /// The interval is that of the order statistics: of half the values, 1.96 standard deviations to either side.
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let (middle, margin) = (values.len() / 2, (0.98 * (values.len() as f64).sqrt()).ceil() as usize);
-        let at = |rank: usize| values.get(rank.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN);
-        Spread { median: at(middle), low: at(middle.saturating_sub(margin)), high: at(middle + margin) }
+    /// Of at least one value.
+    pub(super) fn of(values: &[f64]) -> Self {
+        let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().fold(f64::NAN, pick);
+        Spread { median: median(values.to_vec()), low: fold(f64::min), high: fold(f64::max) }
     }
 
-    /// Whether the median is not known well enough to be compared.
-    pub(super) fn is_noisy(&self) -> bool {
-        self.high - self.low > (self.median.abs() / 5.0).max(1.0)
+    /// Whether the loads lie so far apart that the median is hardly to be compared.
+    pub(super) fn is_wide(&self) -> bool {
+        self.high - self.low > (self.median.abs() / 2.0).max(3.0)
     }
 }
 
@@ -133,16 +135,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_narrows_as_values_are_added() {
-        let of = |count: u32| Spread::of((0..count).rev().map(|at| f64::from(at) / f64::from(count)).collect());
-        assert_eq!(of(100), Spread { median: 0.5, low: 0.4, high: 0.6 });
-        assert_eq!(of(10_000), Spread { median: 0.5, low: 0.4902, high: 0.5098 });
+    fn loads_are_told_by_their_median_and_ends() {
+        assert_eq!(Spread::of(&[3.0, 1.0, 5.0]), Spread { median: 3.0, low: 1.0, high: 5.0 });
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
     }
 
     #[test]
-    fn noise_is_a_nanosecond_or_a_fifth() {
-        assert!(Spread { median: 2.0, low: 1.0, high: 2.5 }.is_noisy());
-        assert!(!Spread { median: 2.0, low: 1.6, high: 2.5 }.is_noisy());
-        assert!(!Spread { median: 100.0, low: 91.0, high: 110.0 }.is_noisy());
+    fn loads_are_wide_apart_beyond_three_nanoseconds_or_half() {
+        assert!(Spread { median: 2.0, low: 0.5, high: 4.0 }.is_wide());
+        assert!(!Spread { median: 2.0, low: 1.0, high: 3.5 }.is_wide());
+        assert!(!Spread { median: 100.0, low: 80.0, high: 120.0 }.is_wide());
     }
 }

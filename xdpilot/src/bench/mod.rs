@@ -19,8 +19,8 @@ use xdpilot_kernel::cpu::Pinned;
 use crate::policy::Text;
 use crate::table::{Row, Style, Table};
 
-use measure::{Lane, ROUNDS, Spread, Verdicts, measure, verdicts};
-use subject::{Subject, load, of_policy};
+use measure::{LOADS, Lane, ROUNDS, Spread, Verdicts, measure, verdicts};
+use subject::{Running, Subject, of_policy, read};
 use trace::Trace;
 
 /// Measure what a program costs, in nanoseconds a packet.
@@ -61,6 +61,7 @@ struct Report {
     trace: String,
     packets: usize,
     cpu: usize,
+    loads: usize,
     rounds: usize,
     programs: Vec<Figures>,
     notes: Vec<String>,
@@ -91,42 +92,68 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         None => Vec::new(),
     };
     for source in args.source.iter().chain(&args.vs) {
-        subjects.extend(load(source, args.program.as_deref())?);
+        subjects.extend(read(source, args.program.as_deref())?);
     }
     let report = report(&trace, &subjects)?;
     print(args.json, &report, out).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
 }
 
+/// What one program came to, load by load.
+#[derive(Debug, Default)]
+struct Results {
+    name: String,
+    notes: Vec<String>,
+    over: Vec<f64>,
+    empty: Vec<f64>,
+    verdicts: Verdicts,
+}
+
 fn report(trace: &Trace, subjects: &[Subject]) -> Result<Report> {
     let pinned = Pinned::here()?;
-    let counts: Vec<Verdicts> = subjects.iter().map(|subject| verdicts(trace, subject.fd())).collect::<Result<_>>()?;
-    let mut lanes: Vec<Lane<'_>> =
-        subjects.iter().map(|subject| Lane::new(trace, subject.fd())).collect::<Result<_>>()?;
-    measure(&mut lanes)?;
-    let first = lanes.first().map_or(f64::NAN, |lane| lane.over().median);
-    let mut notes = trace.notes.clone();
-    let mut programs = Vec::new();
-    for ((subject, lane), counts) in subjects.iter().zip(&lanes).zip(counts) {
-        notes.extend(subject.notes.iter().map(|note| format!("{}: {note}", subject.source)));
-        let ns = lane.over();
-        if ns.is_noisy() {
-            notes.push(format!(
-                "{}: {:.1} to {:.1} ns is all that is known: something else keeps this machine busy",
-                subject.source, ns.low, ns.high
-            ));
+    let mut results: Vec<Results> = subjects.iter().map(|_| Results::default()).collect();
+    for load in 0..LOADS {
+        let running: Vec<Running<'_>> = subjects.iter().map(Subject::load).collect::<Result<_>>()?;
+        if load == 0 {
+            for (result, running) in results.iter_mut().zip(&running) {
+                result.verdicts = verdicts(trace, running.fd())?;
+                (result.name, result.notes) = (running.name()?, running.notes().to_vec());
+            }
         }
-        let named = VERDICTS.iter().zip(counts).filter(|(_, count)| *count > 0);
-        programs.push(Figures {
-            source: subject.source.clone(),
-            program: subject.name.clone(),
-            ns,
-            ratio: ns.median / first,
-            empty_ns: lane.empty(),
-            verdicts: named.map(|(name, count)| ((*name).to_owned(), count.into())).collect(),
-        });
+        let lanes = running.iter().map(|running| Lane::new(trace, running.fd()));
+        let mut lanes: Vec<Lane<'_>> = lanes.collect::<Result<_>>()?;
+        measure(&mut lanes)?;
+        for (result, lane) in results.iter_mut().zip(&lanes) {
+            let (over, empty) = lane.medians();
+            result.over.push(over);
+            result.empty.push(empty);
+        }
     }
+    let mut notes = trace.notes.clone();
+    let first = results.first().map_or(f64::NAN, |result| Spread::of(&result.over).median);
+    let programs = subjects.iter().zip(results).map(|(subject, result)| figures(subject, result, first, &mut notes));
+    let programs = programs.collect();
     let (packets, cpu) = (trace.packets.len(), pinned.cpu());
-    Ok(Report { version: 1, trace: trace.name.clone(), packets, cpu, rounds: ROUNDS, programs, notes })
+    Ok(Report { version: 1, trace: trace.name.clone(), packets, cpu, loads: LOADS, rounds: ROUNDS, programs, notes })
+}
+
+fn figures(subject: &Subject, result: Results, first: f64, notes: &mut Vec<String>) -> Figures {
+    notes.extend(result.notes.iter().map(|note| format!("{}: {note}", subject.source)));
+    let ns = Spread::of(&result.over);
+    if ns.is_wide() {
+        notes.push(format!(
+            "{}: between {:.1} and {:.1} ns, load by load: something else keeps this machine busy",
+            subject.source, ns.low, ns.high
+        ));
+    }
+    let named = VERDICTS.iter().zip(result.verdicts).filter(|(_, count)| *count > 0);
+    Figures {
+        source: subject.source.clone(),
+        program: result.name,
+        ns,
+        ratio: ns.median / first,
+        empty_ns: Spread::of(&result.empty),
+        verdicts: named.map(|(name, count)| ((*name).to_owned(), count.into())).collect(),
+    }
 }
 
 fn print(json: bool, report: &Report, out: &mut impl Write) -> std::io::Result<()> {
@@ -134,7 +161,7 @@ fn print(json: bool, report: &Report, out: &mut impl Write) -> std::io::Result<(
         serde_json::to_writer_pretty(&mut *out, report)?;
         return writeln!(out);
     }
-    let mut table = Table::new(&["SOURCE", "NS/PACKET", "95 %", "RATIO", "VERDICTS"]).flexible(&[0, 4]);
+    let mut table = Table::new(&["SOURCE", "NS/PACKET", "LOADS", "RATIO", "VERDICTS"]).flexible(&[0, 4]);
     for Figures { source, ns, ratio, verdicts, .. } in &report.programs {
         let verdicts: Vec<String> = verdicts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let interval = format!("{:.2} to {:.2}", ns.low, ns.high);
@@ -146,8 +173,8 @@ fn print(json: bool, report: &Report, out: &mut impl Write) -> std::io::Result<(
     let empty = report.programs.first().map_or(f64::NAN, |program| program.empty_ns.median);
     writeln!(
         out,
-        "over an empty program (which takes {empty:.1} ns with its trampoline); {}, {} packets, {} rounds on CPU {}",
-        report.trace, report.packets, report.rounds, report.cpu
+        "over an empty program (which takes {empty:.1} ns with its trampoline); {}, {} packets, {} loads on CPU {}",
+        report.trace, report.packets, report.loads, report.cpu
     )?;
     for note in &report.notes {
         eprintln!("note: {note}");

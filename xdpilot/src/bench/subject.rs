@@ -15,40 +15,81 @@ use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::{self, Input};
 
-/// A program in the kernel that is to be measured.
+/// A program that is to be measured.
 #[derive(Debug)]
 pub(super) struct Subject {
     /// What the user calls it.
     pub(super) source: String,
-    /// The program's name.
-    pub(super) name: String,
-    /// What was changed on the way, a sentence each.
-    pub(super) notes: Vec<String>,
-    held: Held,
+    what: What,
 }
 
-/// What keeps it in the kernel.
+/// What it is made of.
 #[derive(Debug)]
-enum Held {
-    Loaded(Box<Program>),
+enum What {
+    /// Something that is loaded.
+    Input(Box<Input>, Choice),
+    /// A program that is in the kernel already.
     Opened(OwnedFd),
 }
 
-impl Subject {
+/// A program in the kernel.
+#[derive(Debug)]
+pub(super) enum Running<'a> {
+    /// Loaded to be measured.
+    Loaded(Box<Program>),
+    /// There before.
+    Opened(BorrowedFd<'a>),
+}
+
+impl Running<'_> {
     /// A descriptor of the program.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        match &self.held {
-            Held::Loaded(program) => program.loaded.entry(),
-            Held::Opened(fd) => fd.as_fd(),
+        match self {
+            Running::Loaded(program) => program.loaded.entry(),
+            Running::Opened(fd) => *fd,
+        }
+    }
+
+    /// Its name in the kernel.
+    pub(super) fn name(&self) -> Result<String> {
+        Ok(ProgramInfo::of_fd(self.fd())?.name)
+    }
+
+    /// What was changed on the way, a sentence each.
+    pub(super) fn notes(&self) -> &[String] {
+        match self {
+            Running::Loaded(program) => &program.notes,
+            Running::Opened(_) => &[],
         }
     }
 }
 
-/// Loads what the user named: an object or C file as it is, a policy as [`of_policy`] does; or opens `id:N`.
+impl Subject {
+    /// Loads it anew, unless it is one that was there.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub(super) fn load(&self) -> Result<Running<'_>> {
+        let (input, choice) = match &self.what {
+            What::Input(input, choice) => (input, choice),
+            What::Opened(fd) => return Ok(Running::Opened(fd.as_fd())),
+        };
+        let wanted = Wanted { input, choice, bare: true, ifindex: 0, offload: false, verbose: false };
+        let record = Record { source: input.origin(), ..Record::default() };
+        let facts = Facts { source: Some(self.source.clone()), ..Facts::default() };
+        let program = prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))?;
+        if let Input::Policy(policy) = &**input {
+            fill::sets(policy, &program.loaded)?;
+        }
+        Ok(Running::Loaded(Box::new(program)))
+    }
+}
+
+/// Reads what the user named: an object or C file as it is, a policy as [`of_policy`] does, or `id:N`.
 ///
 /// # Errors
-/// There is no such source, or the kernel refuses it.
-pub(super) fn load(source: &Path, program: Option<&str>) -> Result<Vec<Subject>> {
+/// There is no such source, or something is wrong with it.
+pub(super) fn read(source: &Path, program: Option<&str>) -> Result<Vec<Subject>> {
     let name = source.display().to_string();
     if let Some(id) = name.strip_prefix("id:") {
         return Ok(vec![open(&name, id)?]);
@@ -57,27 +98,23 @@ pub(super) fn load(source: &Path, program: Option<&str>) -> Result<Vec<Subject>>
         return of_policy(&Text::of_file(source)?);
     }
     let choice = Choice { program: program.map(str::to_owned), ..Choice::default() };
-    Ok(vec![prepared(name, &Input::Object(source::read(source)?), &choice)?])
+    let what = What::Input(Box::new(Input::Object(source::read(source)?)), choice);
+    Ok(vec![Subject { source: name, what }])
 }
 
-/// Loads a policy twice: as it is, and without the counters of its rules.
+/// A policy is two programs: as it is, and without the counters of its rules.
 ///
 /// # Errors
-/// Something is wrong with the policy, or the kernel refuses it.
+/// Something is wrong with the policy.
 pub(super) fn of_policy(text: &Text) -> Result<Vec<Subject>> {
     let policy = policy::read(text, None, Direction::Ingress)?;
     let name = if text.path.is_some() { policy.rules.file.clone() } else { text.origin() };
-    let mut subjects = Vec::new();
-    for (counters, name) in [(true, name.clone()), (false, format!("{name} (no counters)"))] {
-        let compiled = compile(&policy, counters)?;
-        let input = Input::Policy(Box::new(compiled.clone()));
-        let subject = prepared(name, &input, &Choice::default())?;
-        if let Held::Loaded(program) = &subject.held {
-            fill::sets(&compiled, &program.loaded)?;
-        }
-        subjects.push(subject);
-    }
-    Ok(subjects)
+    let variants = [(true, name.clone()), (false, format!("{name} (no counters)"))];
+    let subject = |(counters, source)| {
+        let input = Input::Policy(Box::new(compile(&policy, counters)?));
+        Ok(Subject { source, what: What::Input(Box::new(input), Choice::default()) })
+    };
+    variants.into_iter().map(subject).collect()
 }
 
 fn compile(policy: &Policy, counters: bool) -> Result<Compiled> {
@@ -86,20 +123,9 @@ fn compile(policy: &Policy, counters: bool) -> Result<Compiled> {
     Ok(Compiled { rules: policy.rules.clone(), object, direction: policy.direction, origin: policy.origin.clone() })
 }
 
-fn prepared(source: String, input: &Input, choice: &Choice) -> Result<Subject> {
-    let wanted = Wanted { input, choice, bare: true, ifindex: 0, offload: false, verbose: false };
-    let record = Record { source: input.origin(), ..Record::default() };
-    let facts = Facts { source: Some(source.clone()), ..Facts::default() };
-    let mut program = prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))?;
-    let notes = std::mem::take(&mut program.notes);
-    let name = program.loaded.info().name.clone();
-    Ok(Subject { source, name, notes, held: Held::Loaded(Box::new(program)) })
-}
-
 fn open(source: &str, id: &str) -> Result<Subject> {
     let usage = |cause: &str| Error::usage(format!("measure {source}")).cause(cause).mend("xdpilot status");
     let id: u32 = id.parse().map_err(|_| usage("behind id: stands no number"))?;
     let held = program::open(id)?.ok_or_else(|| usage("there is no program of this id"))?;
-    let name = ProgramInfo::of_fd(held.as_fd())?.name;
-    Ok(Subject { source: source.to_owned(), name, notes: Vec::new(), held: Held::Opened(held) })
+    Ok(Subject { source: source.to_owned(), what: What::Opened(held) })
 }
