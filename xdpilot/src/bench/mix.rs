@@ -76,7 +76,7 @@ fn arp(random: &mut Random, bytes: &mut Vec<u8>) {
 fn ipv4(random: &mut Random, bytes: &mut Vec<u8>, length: usize) {
     let protocol = [TCP, UDP, ICMP][pick(random)];
     let options = if random.chance(1) { 4 } else { 0 };
-    let fragment: u16 = if random.chance(2) { 0x2000 | random.below(3) as u16 * 185 } else { 0x4000 };
+    let fragment: u16 = if random.chance(2) { 0x2000 | (random.below(3) as u16 * 185) } else { 0x4000 };
     let total = (length - bytes.len().min(length)) as u16;
     bytes.extend([0x08, 0x00, 0x45 + options / 4, 0]);
     bytes.extend(total.to_be_bytes());
