@@ -69,7 +69,7 @@ pub fn release(receivers: &BTreeSet<(u64, u32)>) -> Result<usize> {
 
 /// Whether a program of xdpilot's redirects frames that arrive at this interface.
 fn is_receiver(namespace: u64, ifindex: u32) -> Result<bool> {
-    for pinned in state::links().iter().filter(|link| link.direction == Direction::Ingress) {
+    for pinned in state::links()?.iter().filter(|link| link.direction == Direction::Ingress) {
         let Ok(link) = Link::open_pinned(&pinned.path) else { continue };
         let info = link.info()?;
         if info.is_alive()

@@ -140,9 +140,9 @@ fn element(word: &str) -> Result<Element> {
 /// The loaded policies that are meant.
 fn loaded(wish: &Places) -> Result<Vec<Loaded>> {
     if wish.targets.is_empty() {
-        return Ok(sets::loaded(None));
+        return sets::loaded(None);
     }
-    Ok(sets::loaded(Some(&place::resolve_all(&wish.targets, wish.traffic)?)))
+    sets::loaded(Some(&place::resolve_all(&wish.targets, wish.traffic)?))
 }
 
 /// Whether rules ask a set for elements of these kinds.

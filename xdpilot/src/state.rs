@@ -6,12 +6,13 @@
 //! in the program's [`Record`](crate::record::Record).
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use xdpilot_core::error::Result;
+use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_kernel::pins::{self, BPFFS, Lock};
 
 use crate::direction::Direction;
@@ -70,11 +71,24 @@ pub struct Pinned {
 }
 
 /// The links that xdpilot left, in the order of their paths.
-pub fn links() -> Vec<Pinned> {
-    let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
+///
+/// # Errors
+/// This user may not look there.
+pub fn links() -> Result<Vec<Pinned>> {
+    let folder = folder();
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(Error::failed(format!("read {}", folder.display()))
+                .of_kind(Kind::NotPermitted)
+                .kernel("Permission denied")
+                .mend("run the command with sudo"));
+        }
+        // There is none where nothing is loaded.
+        entries => entries.into_iter().flatten().flatten(),
+    };
     let mut links: Vec<Pinned> = entries.filter_map(|entry| link_at(entry.path())).collect();
     links.sort_by(|a, b| a.path.cmp(&b.path));
-    links
+    Ok(links)
 }
 
 /// The link that a path's name tells of; none where it is another.
@@ -98,9 +112,8 @@ pub fn maps_folder(program: u32) -> PathBuf {
 /// # Errors
 /// The BPF file system is read-only or not there.
 pub fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| {
-        xdpilot_core::error::Error::failed(format!("make folder {}", folder.display())).kernel(error.to_string())
-    })
+    fs::create_dir_all(folder)
+        .map_err(|error| Error::failed(format!("make folder {}", folder.display())).kernel(error.to_string()))
 }
 
 /// Removes the folder of all pins where nothing is left in it.

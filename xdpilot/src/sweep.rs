@@ -25,7 +25,7 @@ pub fn sweep() {
             state::remove_maps(id);
         }
     }
-    for link in state::links() {
+    for link in state::links().unwrap_or_default() {
         _ = sweep_link(&link);
     }
     state::remove_folder();

@@ -109,7 +109,6 @@ __attribute__((section(\"xdp\"), used)) int drop_udp(struct xdp_md *ctx) {
     assert_eq!(lines[udp - 13], format!("{}\t-\t-", udp - 12));
     // The same in words decides the same, where the kernel takes the packet.
     let same = json(&["test", "-e", "drop when udp", "--pcap", capture, "--against", source]);
-    let changes = same["changes"].as_array().unwrap();
-    assert!(changes.iter().all(|change| change["before"]["verdict"] == "-"), "{same}");
-    assert_eq!(changes.len(), 28);
+    assert_eq!(same["changes"], Value::Array(vec![]));
+    assert!(same["obstacle"].as_str().unwrap().contains("shorter than an Ethernet header"), "{same}");
 }

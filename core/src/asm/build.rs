@@ -319,12 +319,11 @@ impl Asm {
         for index in 0..self.jumps.len() {
             let (at, near) = self.jumps[index];
             let Some(behind) = jump_at.get(at + 1).copied().flatten() else { continue };
-            if self.code[at + 1].opcode == JA && place(&self.labels, near) == Some(at + 2) {
-                if let Some(opposite) = opposite(self.code[at].opcode) {
-                    self.code[at].opcode = opposite;
-                    self.jumps[index].1 = self.jumps[behind].1;
-                    self.jumps[behind].1 = near;
-                }
+            let over = self.code[at + 1].opcode == JA && place(&self.labels, near) == Some(at + 2);
+            if let Some(opposite) = opposite(self.code[at].opcode).filter(|_| over) {
+                self.code[at].opcode = opposite;
+                self.jumps[index].1 = self.jumps[behind].1;
+                self.jumps[behind].1 = near;
             }
         }
     }

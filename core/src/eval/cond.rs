@@ -3,6 +3,8 @@
 use crate::cond::{Chain, Cond, Load, Member, Operator, Place, Relation, Value, Width};
 use crate::policy::Element;
 
+use super::set::Elements;
+
 /// What a condition may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
@@ -13,7 +15,7 @@ pub struct View<'a> {
     /// The interface on which it arrived, where that is known.
     pub ifindex: Option<u32>,
     /// The elements of the sets.
-    pub sets: &'a [Vec<Element>],
+    pub sets: &'a [Elements],
 }
 
 /// A load beyond the packet, or a division by zero: the whole condition does not hold.
@@ -73,8 +75,7 @@ impl View<'_> {
     fn member(self, member: &Member) -> Result<bool, Fault> {
         let at = self.place(&member.at)?;
         let key = self.packet.get(at..at + member.part.size() as usize).ok_or(Fault)?;
-        let elements = self.sets.get(member.set).map(Vec::as_slice).unwrap_or_default();
-        Ok(elements.iter().any(|element| contains(element, key)))
+        Ok(self.sets.get(member.set).is_some_and(|elements| elements.contain(key)))
     }
 
     /// Walks the headers as libpcap's `gen_protochain` does.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Outcome;
-use super::cond::{View, contains};
+use super::cond::View;
 use super::field::{Field, fields, find};
 use crate::cond::{Cond, Member, Operator, Relation, Value};
 use crate::rules::Rules;
@@ -133,8 +133,7 @@ impl Walk<'_> {
         let name = self.rules.sets.get(member.set).map_or("?", |set| set.name.as_str());
         let range = self.view.place(&member.at).ok().map(|at| at..at + member.part.size() as usize);
         let key = range.clone().and_then(|range| self.view.packet.get(range));
-        let elements = self.view.sets.get(member.set).map(Vec::as_slice).unwrap_or_default();
-        let by = key.and_then(|key| elements.iter().find(|element| contains(element, key)));
+        let by = key.and_then(|key| self.view.sets.get(member.set)?.find(key));
         let by = by.map(|element| format!(" ({element})")).unwrap_or_default();
         let wanted = format!("{}in {name}{by}", if negated { "not " } else { "" });
         let subject = range.map_or_else(|| "a key".into(), |range| self.place(&range));

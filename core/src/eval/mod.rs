@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 pub use explain::{Explanation, Step, Visit};
 pub use rewrite::{assign, reflect};
+pub use set::Elements;
 
 use crate::policy::{Action, Element, Verdict};
 use crate::rules::Rules;
@@ -24,7 +25,7 @@ use cond::View;
 pub struct Machine<'a> {
     rules: &'a Rules,
     /// The elements of each set.
-    sets: Vec<Vec<Element>>,
+    sets: Vec<Elements>,
     /// Packets and bytes of each rule; the last are those that no rule decided.
     hits: Vec<(u64, u64)>,
     /// For each rule that samples, the packets that it has seen.
@@ -68,7 +69,7 @@ impl<'a> Machine<'a> {
     pub fn new(rules: &'a Rules) -> Self {
         Machine {
             rules,
-            sets: rules.sets.iter().map(|set| set.elements.clone()).collect(),
+            sets: rules.sets.iter().map(|set| Elements::new(set.elements.clone())).collect(),
             hits: vec![(0, 0); rules.rules.len() + 1],
             sampled: vec![0; rules.rules.len()],
             limits: vec![HashMap::new(); rules.rules.len()],
@@ -144,18 +145,13 @@ impl<'a> Machine<'a> {
 
     /// Adds an element to a set, by its index; whether that changed anything.
     pub fn insert(&mut self, set: usize, element: Element) -> bool {
-        self.sets.get_mut(set).is_some_and(|elements| set::insert(elements, element))
+        self.sets.get_mut(set).is_some_and(|elements| elements.insert(element))
     }
 
     /// Takes an element out of a set, by its index; whether that changed anything. A prefix has to be there as such; of
     /// ports those that are there go.
     pub fn remove(&mut self, set: usize, element: &Element) -> bool {
-        self.sets.get_mut(set).is_some_and(|elements| set::remove(elements, element))
-    }
-
-    /// The elements of the sets, as conditions see them.
-    pub fn sets(&self) -> &[Vec<Element>] {
-        &self.sets
+        self.sets.get_mut(set).is_some_and(|elements| elements.remove(element))
     }
 
     fn hit(&mut self, rule: usize, length: u64) {

@@ -169,10 +169,11 @@ fn text(rest: &str, at: usize) -> Result<(Kind, usize), Problem> {
                         .hint("expected \\\" \\\\ \\n \\r \\t or \\xNN"));
                 }
             },
+            '\n' => break,
             c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    Err(Problem::new(at..at + 1, "this string is not closed").hint("expected \" at its end"))
+    Err(Problem::new(at..at + 1, "this string is not closed").hint("expected \" at its end, on this line"))
 }
 
 /// Length of the longest name: letters, digits, dots, and inside also dashes and underscores.

@@ -13,7 +13,7 @@ const LONGEST: usize = 65_535;
 const KINDS: [&str; 10] = ["tcp", "udp", "sctp", "icmp", "icmp6", "arp", "ip", "ip6", "ether", "hex"];
 const OPTIONS: [&str; 10] = ["payload", "vlan", "ether", "ttl", "dscp", "frag", "options", "ext", "len", "cut"];
 /// TCP flags, lowest bit first.
-pub(super) const FLAGS: [&str; 8] = ["fin", "syn", "rst", "push", "ack", "urg", "ece", "cwr"];
+pub(super) const FLAGS: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"];
 
 /// Reads a packet in words, and makes it: an Ethernet frame with all lengths and checksums right.
 ///
@@ -166,7 +166,7 @@ fn tcp_flags(words: &str) -> Option<u8> {
         return Some(0);
     }
     words.split(',').try_fold(0, |flags, word| {
-        let word = if word == "psh" { "push" } else { word };
+        let word = if word == "push" { "psh" } else { word };
         Some(flags | 1 << FLAGS.iter().position(|flag| *flag == word)?)
     })
 }

@@ -168,10 +168,13 @@ impl Writer<'_> {
         for line in source.text.get(mark.span.clone()).unwrap_or_default().split('\n') {
             let end = start + line.len();
             let is_first = start == mark.span.start;
-            let when = split.filter(|at| is_first && *at < end);
-            let (left, right) = match when {
-                Some(at) => (joined(self.slice(start..at)), Some(spaced(self.slice(at..end), &mut braces))),
-                None => (spaced(line, &mut braces), None),
+            let at = split.unwrap_or(mark.span.end).clamp(start, end);
+            let action = joined(source.text.get(start..at).unwrap_or_default());
+            let when = spaced(source.text.get(at..end).unwrap_or_default(), &mut braces);
+            let (left, right) = match (action.is_empty(), when.is_empty()) {
+                (false, false) if is_first => (action, Some(when)),
+                (false, false) => (format!("{action} {when}"), None),
+                _ => (action + &when, None),
             };
             self.indent = if is_first { indent } else { indent + 2 };
             if !left.is_empty() {

@@ -81,6 +81,8 @@ fn formatting() {
             "drop when (udp  # a\n    or tcp) and src in {1.2.3.4, 5.6.7.8}\n",
         ),
         ("drop # why\n when   udp", "drop  # why\n    when udp\n"),
+        ("redirect\nor<", "redirect\n    or<\n"),
+        ("redirect\nor<b when  udp&&\ntcp", "redirect\n    or<b when udp &&\n    tcp\n"),
         (
             "set a={ 1.2.3.4 5.6.7.8,\n\n # c\n 80 # http\n}",
             "set a = {\n  1.2.3.4, 5.6.7.8,\n\n  # c\n  80,  # http\n}\n",
@@ -132,6 +134,10 @@ fn problems_are_told_with_their_places() {
         (
             "set x = { 10.0.0.1/8 }",
             "f:1:11: 10.0.0.1/8 has bits behind its prefix length\n 1 | set x = { 10.0.0.1/8 }\n   |           ^^^^^^^^^^ did you mean 10.0.0.0/8 or 10.0.0.1?",
+        ),
+        (
+            "drop when payload starts \"a\n or \"",
+            "f:1:26: this string is not closed\n 1 | drop when payload starts \"a\n   |                          ^ expected \" at its end, on this line",
         ),
         (
             "default drop\ndefault pass",

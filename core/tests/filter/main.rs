@@ -75,8 +75,6 @@ fn compare_part(expressions: &[String], prefixes: &[&[u8]], capture: &[u8]) -> V
             (Ok(_), Err(error)) => differences.push(format!("{text}: tcpdump refuses it: {error}")),
             (Err(error), Ok(_)) => differences.push(format!("tcpdump takes what is refused: {error}")),
             (Ok(cond), Ok(theirs)) => {
-                let view =
-                    |packet: &'static [u8]| View { packet, length: packet.len() as u32, ifindex: None, sets: &[] };
                 let ours = prefixes.iter().enumerate().filter(|(_, packet)| holds(cond, view(packet)));
                 let ours: BTreeSet<usize> = ours.map(|(index, _)| index).collect();
                 if let Some(first) = ours.symmetric_difference(theirs).next() {
@@ -87,6 +85,10 @@ fn compare_part(expressions: &[String], prefixes: &[&[u8]], capture: &[u8]) -> V
         }
     }
     differences
+}
+
+fn view(packet: &[u8]) -> View<'_> {
+    View { packet, length: u32::try_from(packet.len()).unwrap(), ifindex: None, sets: &[] }
 }
 
 /// Expressions that tcpdump cannot apply to a file.
@@ -197,10 +199,7 @@ fn no_text_breaks_the_parser() {
 /// Which packets an expression of our own holds of.
 fn of(text: &str, packets: &[Vec<u8>]) -> Vec<bool> {
     let cond = lower(text).unwrap();
-    packets
-        .iter()
-        .map(|packet| holds(&cond, View { packet, length: packet.len() as u32, ifindex: None, sets: &[] }))
-        .collect()
+    packets.iter().map(|packet| holds(&cond, view(packet))).collect()
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::detach;
 use crate::direction::Direction;
 use crate::pause::Pause;
 use crate::place::Place;
-use crate::policy::{Policy, Text};
+use crate::policy::{self, Policy, Text};
 use crate::put::{self, Order, Outcome};
 use crate::source::Input;
 use crate::state;
@@ -45,6 +45,10 @@ pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut
     // Before anything is attached: a signal must take it off again, and no change of a file may be missed.
     let end = Pause::new()?;
     let files = watched(&kept)?;
+    if let Some(path) = &kept.text.path {
+        kept.text = Text::of_file(path)?;
+        kept.policy = policy::read(&kept.text, kept.name.as_deref(), kept.policy.direction)?;
+    }
     let input = Input::Policy(Box::new(kept.policy.compile()?));
     let mut ids = ids(&put::load(&input, &kept.places, &kept.order)
         .and_then(|outcomes| tell(&outcomes, out).and_then(|()| out.flush()).map(|()| outcomes).map_err(unread))?);
@@ -80,7 +84,8 @@ fn follow(kept: &mut Kept, mut files: Files, end: &Pause, ids: &mut Vec<u32>, ou
                     if change.loaded {
                         samples = Samples::open(&kept.places, kept.order.wish.direction)?;
                     }
-                    files = watched(kept)?;
+                    // The folders that are watched already stay so, with what happened there meanwhile.
+                    paths(kept).try_for_each(|path| files.add(path))?;
                 }
                 // The old program stays; the next change of a file is the next try.
                 Err(error) => eprintln!("error: {error}\n  the policy before it stays in force"),

@@ -43,16 +43,19 @@ pub struct Set {
     pub maps: Vec<(Part, Map)>,
 }
 
-/// The policies that are loaded, at these places or everywhere. Those that cannot be read are left out.
+/// The policies that are loaded, at these places or everywhere. Those that go away meanwhile are left out.
 ///
 /// They are found by the pins of their links: looking through all programs of the machine would take longer.
-pub fn loaded(places: Option<&[Place]>) -> Vec<Loaded> {
+///
+/// # Errors
+/// This user may not see them.
+pub fn loaded(places: Option<&[Place]>) -> Result<Vec<Loaded>> {
     let wanted = |pinned: &Pinned| {
         let is_here =
             |place: &Place| (place.namespace.inode(), place.interface.index) == (pinned.namespace, pinned.ifindex);
         places.is_none_or(|places| places.iter().any(is_here))
     };
-    state::links().into_iter().filter(wanted).filter_map(|pinned| at(pinned).ok().flatten()).collect()
+    Ok(state::links()?.into_iter().filter(wanted).filter_map(|pinned| at(pinned).ok().flatten()).collect())
 }
 
 /// The policy behind a link; none where another program stands there, or none any more.

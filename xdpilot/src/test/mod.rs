@@ -134,7 +134,7 @@ fn finish(args: &Args, run: Run<'_>, mut report: Report<'_>, out: &mut impl Writ
         }
     }
     if let Some(obstacle) = &report.obstacle {
-        eprintln!("note: packets with the verdict - were not run: {obstacle}");
+        eprintln!("note: some packets could not be run, and are not compared: {obstacle}");
     }
     match report.kernel.as_ref().map_or(0, |kernel| kernel.differences.len() + kernel.counters.len()) {
         0 => Ok(()),

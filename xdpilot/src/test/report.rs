@@ -131,6 +131,11 @@ impl<'a> Report<'a> {
         if let Some(rule) = self.rules.get_mut(index) {
             rule.decided += 1;
         }
+        self.note(fate);
+    }
+
+    /// Keeps the first reason why a packet could not be run.
+    fn note(&mut self, fate: &Fate) {
         if self.obstacle.is_none() {
             self.obstacle.clone_from(&fate.obstacle);
         }
@@ -143,6 +148,7 @@ impl<'a> Report<'a> {
 
     /// Notes a packet if the two fates are not the same; whether they are not.
     pub(super) fn change(&mut self, packet: &Packet, before: &Fate, after: &Fate) -> bool {
+        self.note(before);
         if !before.differs(after) {
             return false;
         }

@@ -62,8 +62,12 @@ impl Fate {
         matches!(self.verdict, "pass" | "tx" | "redirect")
     }
 
-    /// Whether it makes a difference which of the two happens. The bytes of a dropped packet do not matter.
+    /// Whether it makes a difference which of the two happens. The bytes of a dropped packet do not matter; where one is
+    /// not known, there is nothing to compare.
     pub fn differs(&self, other: &Fate) -> bool {
+        if self.obstacle.is_some() || other.obstacle.is_some() {
+            return false;
+        }
         let targets = self.target.is_some() && other.target.is_some() && self.target != other.target;
         self.verdict != other.verdict || targets || self.lives() && self.bytes != other.bytes
     }

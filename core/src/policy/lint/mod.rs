@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::rules::Rules;
 pub use dead::{Dead, dead};
 
-/// Warnings about a document, in file order. A policy whose rules have no meaning has none: see [`super::resolve`].
+/// Warnings about a document, in file order. A policy whose rules have no meaning has none: see [`super::resolve()`].
 pub fn lint(document: &Document) -> Vec<Problem> {
     let mut warnings = Vec::new();
     let (mut used, mut all_known) = (HashSet::new(), true);

@@ -120,3 +120,79 @@ fn sets_tests_and_limits() {
     assert_eq!(warned(text), expected);
     assert!(warned("limit 1g/s").is_empty());
 }
+
+/// Filters that overlap in many ways.
+const FILTERS: [&str; 24] = [
+    "udp",
+    "tcp",
+    "ip",
+    "ip6",
+    "arp",
+    "icmp or icmp6",
+    "port 53",
+    "udp dst port 53",
+    "tcp portrange 20-80",
+    "not tcp",
+    "not port 53",
+    "src net 10.0.0.0/8",
+    "dst host 10.0.0.2",
+    "not host 10.0.0.1",
+    "vlan",
+    "vlan and udp",
+    "len > 60",
+    "ip[8] > 5",
+    "ip[6:2] & 0x1fff != 0",
+    "tcp[tcpflags] & tcp-syn != 0",
+    "tcp syn,!ack",
+    "ip6 protochain 17",
+    "payload starts \"a\"",
+    "ether[60] = 1",
+];
+
+/// The evaluator never hits a rule that is said to be dead.
+#[test]
+fn dead_rules_have_no_hits() {
+    let words = [
+        "udp 10.0.0.1:53 > 10.0.0.2:53",
+        "tcp 10.0.0.1:1 > 10.0.0.2:80 syn",
+        "tcp 11.0.0.1:53 > 10.0.0.3:22 syn,ack ttl 3",
+        "udp [::1]:1 > [::2]:53 payload \"abc\"",
+        "udp [::1]:1 > [::2]:53 ext 0,60",
+        "tcp [::1]:53 > [::2]:80 syn vlan 3",
+        "arp who-has 10.0.0.1 tell 10.0.0.2",
+        "icmp 10.0.0.1 > 10.0.0.2",
+        "icmp6 ::1 > ::2",
+        "ip proto 17 10.0.0.1 > 10.0.0.2 frag 5 payload \"0123456789\"",
+        "udp 10.0.0.9:9 > 10.0.0.2:9 options 40 payload \"a\" len 100",
+        "ether type 0x88cc",
+    ];
+    let mut packets = Vec::new();
+    for words in words {
+        let whole = crate::packet::parse(words).unwrap();
+        packets.extend((0..=whole.len()).map(|end| whole[..end].to_vec()));
+    }
+    let mut found = 0;
+    for first in FILTERS {
+        for second in FILTERS {
+            for third in FILTERS {
+                let text = format!("drop when {first}\ndrop when {second}\ncount x when {third} and not {second}");
+                let document = parse(&text).unwrap();
+                let request = super::super::Request { policy: None, file: "f", inbound: true, resolve: None };
+                let rules = super::super::resolve(&document, &request, &mut |_| Ok(Vec::new())).unwrap();
+                let dead = dead(&rules);
+                if dead.is_empty() {
+                    continue;
+                }
+                found += dead.len();
+                let mut machine = crate::eval::Machine::new(&rules);
+                for packet in &packets {
+                    machine.run(&mut packet.clone(), 0, None);
+                }
+                for Dead { rule, .. } in dead {
+                    assert_eq!(machine.hits(rule), (0, 0), "rule {rule} of {text}");
+                }
+            }
+        }
+    }
+    assert!(found > 1000, "only {found} dead rules");
+}
