@@ -443,11 +443,13 @@ mod tests {
         asm.bind(far);
         asm.exit();
         let code = asm.finish().unwrap().code;
+        // `if r1 == 7 goto far`: over one jump to a long one, and on behind it.
         assert_eq!((code[0].off, code[1].off, code[1].opcode), (1, 1, JA));
         assert_eq!(code[2].opcode, JA_LONG);
         assert_eq!(code[(3 + code[2].imm) as usize].opcode, op::EXIT);
-        assert_eq!(code[3].off, 1, "over the long jump");
-        assert_eq!(code[(5 + code[4].imm) as usize].opcode, op::EXIT);
+        // `if r1 == 8 goto near; goto far`: the other way round.
+        assert_eq!(code[3].opcode, JMP64 | If::Ne as u8);
+        assert_eq!(code[(6 + code[5].imm) as usize].opcode, op::EXIT);
     }
 
     #[test]

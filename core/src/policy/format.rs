@@ -117,7 +117,7 @@ impl Writer<'_> {
 
     fn case(&mut self, mark: &Mark, arrow: usize) {
         let left = packet::spaced(self.slice(mark.span.start..arrow));
-        let right = Some(format!("=> {}", packet::spaced(self.slice(arrow + 2..mark.span.end))));
+        let right = Some(format!("=> {}", outcome(self.slice(arrow + 2..mark.span.end))));
         self.lines.push(Line { right, ..Line::new(self.indent, left) });
     }
 
@@ -204,4 +204,22 @@ fn is_separator(c: char) -> bool {
 
 fn elements(text: &str) -> Vec<&str> {
     words(text, is_separator).map(|(_, word)| word).collect()
+}
+
+/// `VERDICT [becomes PACKET]`; the name of a target is a word, whatever is in it.
+fn outcome(text: &str) -> String {
+    let mut rest = text.trim();
+    let mut words = Vec::new();
+    let count = if rest.split_whitespace().next() == Some("redirect") { 2 } else { 1 };
+    for _ in 0..count {
+        let (word, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        words.push(word);
+        rest = behind.trim_start();
+    }
+    let mut out = words.join(" ");
+    if let Some(packet) = rest.strip_prefix("becomes") {
+        out.push_str(" becomes ");
+        out.push_str(&packet::spaced(packet.trim_start()));
+    }
+    out
 }
