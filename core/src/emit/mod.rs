@@ -10,7 +10,7 @@
 //! | r9 | behind a match: the index of the rule that decides |
 //! | r0 to r5 | free; lost by calls |
 //!
-//! r7 and r8 are loaded anew behind everything that may move the packet. The stack is laid out in [`stack`].
+//! r7 and r8 are loaded anew behind everything that may move the packet. `stack.rs` lays out the stack.
 
 mod action;
 mod chain;
