@@ -3,6 +3,7 @@
 pub mod build;
 mod disasm;
 pub mod helpers;
+pub mod registers;
 
 pub use disasm::text;
 

@@ -46,7 +46,9 @@ impl Emitter<'_> {
         if self.egress() {
             self.pull();
         }
-        self.asm.store_imm(Size::W, 10, stack::ZERO, 0);
+        if self.maps.have_one_element() {
+            self.asm.store_imm(Size::W, 10, stack::ZERO, 0);
+        }
         if self.growth {
             self.length(0);
             self.asm.store(Size::DW, 10, stack::LENGTH, 0);

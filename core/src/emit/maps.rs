@@ -44,6 +44,14 @@ pub(super) struct Maps {
     pub(super) sample_counts: BTreeMap<usize, MapId>,
 }
 
+impl Maps {
+    /// Whether there are arrays of one element, whose key is zero.
+    pub(super) fn have_one_element(&self) -> bool {
+        let ports = self.sets.keys().any(|(_, part)| *part == Part::Port);
+        ports || !self.limits.is_empty() || !self.sample_counts.is_empty()
+    }
+}
+
 /// The name of the map of a rule's limit.
 pub fn limit_map_name(rule: usize) -> String {
     format!("limit_{rule}")

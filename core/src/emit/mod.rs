@@ -10,6 +10,8 @@
 //! | r9 | behind a match: the index of the rule that decides |
 //! | r0 to r5 | free; lost by calls |
 //!
+//! In the end they are renamed where that is cheaper ([`registers`]).
+//!
 //! r7 and r8 are loaded anew behind everything that may move the packet. `stack.rs` lays out the stack.
 
 mod action;
@@ -28,6 +30,7 @@ mod value;
 pub use maps::{CLOCK, RULES, SAMPLES, TARGETS, limit_map_name, sample_map_name, set_map_name};
 
 use crate::asm::build::Asm;
+use crate::asm::registers;
 use crate::btf::{Btf, identifier};
 use crate::error::Result;
 use crate::object::{Function, Line, Object, TEXT};
@@ -102,7 +105,8 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
         growth: frame::growth(rules, options),
     };
     emitter.program(plan);
-    let code = emitter.asm.finish()?;
+    let mut code = emitter.asm.finish()?;
+    registers::relieve(&mut code.code);
     let btf = object.btf.get_or_insert_default();
     describe(&mut object.functions[0], btf, rules, &code.lines, options.direction);
     (object.functions[0].code, object.functions[0].references) = (code.code, code.references);
