@@ -192,6 +192,24 @@ impl Cond {
     }
 }
 
+impl Operator {
+    /// The result; none for a division by zero.
+    pub fn compute(self, left: u32, right: u32) -> Option<u32> {
+        Some(match self {
+            Operator::Add => left.wrapping_add(right),
+            Operator::Subtract => left.wrapping_sub(right),
+            Operator::Multiply => left.wrapping_mul(right),
+            Operator::Divide => left.checked_div(right)?,
+            Operator::Modulo => left.checked_rem(right)?,
+            Operator::And => left & right,
+            Operator::Or => left | right,
+            Operator::Xor => left ^ right,
+            Operator::ShiftLeft => left.checked_shl(right).unwrap_or(0),
+            Operator::ShiftRight => left.checked_shr(right).unwrap_or(0),
+        })
+    }
+}
+
 impl Value {
     /// The bytes at a fixed offset.
     pub fn load(offset: u32, width: Width) -> Self {

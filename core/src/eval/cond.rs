@@ -56,7 +56,7 @@ impl View<'_> {
             Value::Load(Load { at, width }) => self.number(self.place(at)?, *width),
             Value::Negative(inner) => Ok(self.value(inner)?.wrapping_neg()),
             Value::Arithmetic(left, operator, right) => {
-                compute(self.value(left)?, *operator, self.value(right)?).ok_or(Fault)
+                operator.compute(self.value(left)?, self.value(right)?).ok_or(Fault)
             }
         }
     }
@@ -98,22 +98,6 @@ impl View<'_> {
         }
         Ok(false)
     }
-}
-
-/// The result of an operation; none for a division by zero.
-pub(crate) fn compute(left: u32, operator: Operator, right: u32) -> Option<u32> {
-    Some(match operator {
-        Operator::Add => left.wrapping_add(right),
-        Operator::Subtract => left.wrapping_sub(right),
-        Operator::Multiply => left.wrapping_mul(right),
-        Operator::Divide => left.checked_div(right)?,
-        Operator::Modulo => left.checked_rem(right)?,
-        Operator::And => left & right,
-        Operator::Or => left | right,
-        Operator::Xor => left ^ right,
-        Operator::ShiftLeft => left.checked_shl(right).unwrap_or(0),
-        Operator::ShiftRight => left.checked_shr(right).unwrap_or(0),
-    })
 }
 
 /// Whether a key is (within) an element; elements of other kinds contain no such key.

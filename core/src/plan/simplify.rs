@@ -118,9 +118,7 @@ fn number(value: &Value, facts: &Facts) -> Option<Value> {
         Value::Arithmetic(left, operator, right) => {
             let (left, right) = (number(left, facts)?, number(right, facts)?);
             match (&left, &right) {
-                (Value::Const(left), Value::Const(right)) => {
-                    crate::eval::cond::compute(*left, *operator, *right).map(Value::Const)
-                }
+                (Value::Const(left), Value::Const(right)) => operator.compute(*left, *right).map(Value::Const),
                 (_, Value::Const(0)) if matches!(operator, Operator::Divide | Operator::Modulo) => None,
                 _ => {
                     let open = left.with(*operator, right);

@@ -82,7 +82,7 @@ fn compute(left: Value, operator: Operator, right: Value, optimized: bool) -> Re
     match (&left, operator, &right) {
         (_, Operator::Divide | Operator::Modulo, Value::Const(0)) if optimized => return Err(Refused::ByZero),
         (Value::Const(left), _, Value::Const(right)) => {
-            if let Some(value) = constant(*left, operator, *right) {
+            if let Some(value) = operator.compute(*left, *right) {
                 return Ok(Value::Const(value));
             }
         }
@@ -100,20 +100,4 @@ fn compute(left: Value, operator: Operator, right: Value, optimized: bool) -> Re
         _ => {}
     }
     Ok(left.with(operator, right))
-}
-
-/// The result for two constants; none for a division by zero.
-fn constant(left: u32, operator: Operator, right: u32) -> Option<u32> {
-    Some(match operator {
-        Operator::Add => left.wrapping_add(right),
-        Operator::Subtract => left.wrapping_sub(right),
-        Operator::Multiply => left.wrapping_mul(right),
-        Operator::Divide => left.checked_div(right)?,
-        Operator::Modulo => left.checked_rem(right)?,
-        Operator::And => left & right,
-        Operator::Or => left | right,
-        Operator::Xor => left ^ right,
-        Operator::ShiftLeft => left.checked_shl(right).unwrap_or(0),
-        Operator::ShiftRight => left.checked_shr(right).unwrap_or(0),
-    })
 }
