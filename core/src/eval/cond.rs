@@ -1,6 +1,6 @@
 //! What a condition says of a packet.
 
-use crate::cond::{Chain, Cond, Load, Member, Operator, Place, Relation, Value, Width};
+use crate::cond::{Chain, Cond, Load, Member, Place, Relation, Value, Width};
 use crate::policy::Element;
 
 use super::set::Elements;
