@@ -19,6 +19,7 @@ test: lint test-rust test-static test-vm
 
 # The workspace's tests. Each of them says what it needs; none is skipped.
 test-rust: packages-test
+	cargo fetch --locked
 	$(if $(AS_ROOT),$(RUNNER)='$(AS_ROOT)') cargo test --workspace
 
 # One static binary, which runs where nothing else is.
