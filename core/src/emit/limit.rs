@@ -29,10 +29,8 @@ impl Emitter<'_> {
         self.asm.jump_imm(If::Ne, 0, 0, found);
         if !limit.per.is_empty() {
             self.first(map, burst, excess);
-            self.asm.goto(within);
-        } else {
-            self.asm.goto(within);
         }
+        self.asm.goto(within);
         self.asm.bind(found);
         self.asm.mov(9, 0);
         for _ in 0..TRIES {

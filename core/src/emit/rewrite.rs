@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::layers::{PROTOCOL, V4, V6};
 use super::{Direction, Emitter};
 use crate::asm::build::{Alu, If, Label, Reg, Size};
-use crate::packet::{ethertype, is_tag, protocol};
+use crate::packet::{ethertype, protocol};
 use crate::policy::Assignment;
 
 const SKB_VLAN_PUSH: i32 = 18;
@@ -225,7 +225,7 @@ impl Emitter<'_> {
         self.require(18, done);
         self.asm.load(Size::H, 1, 7, 12);
         let tagged = self.asm.label();
-        for kind in [ethertype::VLAN, ethertype::QINQ, ethertype::QINQ_OLD].into_iter().filter(|kind| is_tag(*kind)) {
+        for kind in [ethertype::VLAN, ethertype::QINQ, ethertype::QINQ_OLD] {
             self.asm.jump32_imm(If::Eq, 1, u32::from(kind.swap_bytes()), tagged);
         }
         self.asm.goto(done);

@@ -9,6 +9,8 @@ use crate::cond::{Load, Operator, Place, Value, Width};
 const LAST: Reg = 5;
 /// Registers r1 up to here hold numbers that are needed later, when a number is computed into the next one.
 const FIRST: Reg = 1;
+/// Gets the end of what is read: it is free before a match.
+const END: Reg = 9;
 /// Packets are shorter than this.
 const LONGEST: u32 = 1 << 20;
 
@@ -169,15 +171,10 @@ impl Emitter<'_> {
         self.asm.mov(0, 7);
         self.asm.alu64(Alu::Add, 0, base);
         // The base is not needed any more where the bytes are there; where they are not, `short` needs it.
-        let end = self.pointer();
+        let end = END;
         self.asm.mov(end, 0);
         self.asm.alu64_imm(Alu::Add, end, (offset + width) as i32);
         self.asm.jump_reg(If::Gt, end, 8, short);
-    }
-
-    /// A register for the end of what is read: r9 is free before a match.
-    fn pointer(&self) -> Reg {
-        9
     }
 
     /// Loads bytes by a helper, from any buffer. `offset` puts the offset into r2.

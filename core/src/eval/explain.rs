@@ -188,7 +188,7 @@ impl Walk<'_> {
                     nested @ Value::Arithmetic(..) => format!("({})", self.subject(nested)),
                     other => self.subject(other),
                 };
-                format!("{left} {} {right}", sign(*operator))
+                format!("{left} {} {right}", operator.symbol())
             }
         }
     }
@@ -239,20 +239,5 @@ fn asks_for_interface(value: &Value) -> bool {
         Value::Arithmetic(left, _, right) => asks_for_interface(left) || asks_for_interface(right),
         Value::Negative(inner) => asks_for_interface(inner),
         Value::Const(_) | Value::Length | Value::Load(_) => false,
-    }
-}
-
-fn sign(operator: Operator) -> &'static str {
-    match operator {
-        Operator::Add => "+",
-        Operator::Subtract => "-",
-        Operator::Multiply => "*",
-        Operator::Divide => "/",
-        Operator::Modulo => "%",
-        Operator::And => "&",
-        Operator::Or => "|",
-        Operator::Xor => "^",
-        Operator::ShiftLeft => "<<",
-        Operator::ShiftRight => ">>",
     }
 }

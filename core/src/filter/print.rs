@@ -3,7 +3,6 @@
 use std::fmt::{self, Display, Formatter, Write};
 use std::net::Ipv4Addr;
 
-use crate::cond::Operator;
 use crate::policy::Element;
 
 use super::Filter;
@@ -221,22 +220,6 @@ impl Relation {
     }
 }
 
-/// How an operator is written.
-fn symbol(operator: Operator) -> &'static str {
-    match operator {
-        Operator::Add => "+",
-        Operator::Subtract => "-",
-        Operator::Multiply => "*",
-        Operator::Divide => "/",
-        Operator::Modulo => "%",
-        Operator::And => "&",
-        Operator::Or => "|",
-        Operator::Xor => "^",
-        Operator::ShiftLeft => "<<",
-        Operator::ShiftRight => ">>",
-    }
-}
-
 impl Display for Arithmetic {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -246,7 +229,7 @@ impl Display for Arithmetic {
             Arithmetic::Load(protocol, index, size) => write!(f, "{}[{index}:{size}]", protocol.word()),
             Arithmetic::Negative(inner) => write!(f, "-{}", Operand(inner)),
             Arithmetic::Binary(left, operator, right) => {
-                write!(f, "{} {} {}", Operand(left), symbol(*operator), Operand(right))
+                write!(f, "{} {} {}", Operand(left), operator.symbol(), Operand(right))
             }
         }
     }
