@@ -133,7 +133,7 @@ fn make(args: &Args) -> Result<Made> {
     };
     let policy = policy::read(&text, args.policy.as_deref(), args.direction)?;
     let notes = empty_maps(&policy);
-    Ok(Made { object: policy.compile()?.object, entry: 0, notes })
+    Ok(Made { object: policy.compile(true)?.object, entry: 0, notes })
 }
 
 /// What another loader leaves out: an object cannot carry what is in maps.

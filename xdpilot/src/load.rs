@@ -124,7 +124,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
                 let kept = Kept { text, name: args.policy.clone(), policy, places, order };
                 return keep::run(kept, out, |outcomes, out| print(false, outcomes, out));
             }
-            let input = Input::Policy(Box::new(policy.compile()?));
+            let input = Input::Policy(Box::new(policy.compile(place::may_have_frags(&places))?));
             report(args, &put::load(&input, &places, &order)?, out)
         }
         None => {

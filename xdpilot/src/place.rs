@@ -26,6 +26,14 @@ pub enum Traffic {
     From,
 }
 
+/// The largest MTU, in bytes, whose packets every driver that can do XDP puts into one buffer.
+const ONE_BUFFER: u32 = 1500;
+
+/// Whether packets of several buffers may come to one of these places.
+pub fn may_have_frags(places: &[Place]) -> bool {
+    places.iter().any(|place| place.interface.mtu > ONE_BUFFER)
+}
+
 /// An interface that a program can be put on.
 #[derive(Debug)]
 pub struct Place {

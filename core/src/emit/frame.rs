@@ -80,6 +80,11 @@ impl Emitter<'_> {
             self.asm.load(Size::W, into, 6, SKB_LEN);
             return;
         }
+        if !self.options.frags {
+            self.asm.mov(into, 8);
+            self.asm.alu64(Alu::Sub, into, 7);
+            return;
+        }
         // Packets of several buffers fill the first one.
         let done = self.asm.label();
         self.asm.mov(0, 8);

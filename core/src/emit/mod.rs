@@ -62,6 +62,9 @@ pub enum Clock {
 pub struct Options {
     /// Which way the packets go.
     pub direction: Direction,
+    /// Whether XDP packets of several buffers are taken (section `xdp.frags`, Linux 5.18). Without them all of a packet
+    /// lies between `data` and `data_end`, and the kernel refuses the program where that may not hold.
+    pub frags: bool,
     /// Whether hits are counted by rule.
     pub counters: bool,
     /// What tells the time to limits.
@@ -73,7 +76,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (direction, clock) = (Direction::Ingress, Clock::Kernel);
-        Options { direction, counters: true, clock, plan: plan::Options::default() }
+        Options { direction, frags: true, counters: true, clock, plan: plan::Options::default() }
     }
 }
 
@@ -93,7 +96,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
     let mut object = Object { license: Some("Dual MIT/GPL".into()), ..Object::default() };
     let maps = maps::add(&mut object, rules, options);
     let mut functions = layers::Functions::default();
-    object.functions.push(function(&identifier(&rules.name), section(options.direction)));
+    object.functions.push(function(&identifier(&rules.name), section(options)));
     functions.add(&mut object, rules, options)?;
     let mut emitter = Emitter {
         asm: Asm::default(),
@@ -115,9 +118,10 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
 }
 
 /// Where the program goes.
-fn section(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "xdp.frags",
+fn section(options: &Options) -> &'static str {
+    match options.direction {
+        Direction::Ingress if options.frags => "xdp.frags",
+        Direction::Ingress => "xdp",
         Direction::Egress => "tc",
     }
 }

@@ -118,7 +118,8 @@ pub(super) fn of_policy(text: &Text) -> Result<Vec<Subject>> {
 }
 
 fn compile(policy: &Policy, counters: bool) -> Result<Compiled> {
-    let options = Options { counters, ..Options::default() };
+    // As on interfaces with the usual MTU.
+    let options = Options { counters, frags: false, ..Options::default() };
     let object = emit::compile(&policy.rules, &options).map_err(|error| error.context(&policy.origin))?;
     Ok(Compiled { rules: policy.rules.clone(), object, direction: policy.direction, origin: policy.origin.clone() })
 }

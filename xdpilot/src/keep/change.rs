@@ -7,6 +7,7 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::rules::Rules;
 
 use super::{Kept, ids};
+use crate::place;
 use crate::policy::{self, Policy, Text, elements, sets};
 use crate::put::{self, Order};
 use crate::source::Input;
@@ -39,7 +40,7 @@ pub(super) fn follow(kept: &mut Kept, ids_now: &mut Vec<u32>) -> Result<Change> 
         }
     } else {
         let wish = attach_again(&kept.order);
-        let input = Input::Policy(Box::new(policy.compile()?));
+        let input = Input::Policy(Box::new(policy.compile(place::may_have_frags(&kept.places))?));
         *ids_now = ids(&put::load(&input, &kept.places, &wish)?);
         let (added, removed) = difference(old, &policy.rules);
         let rules = if added == 1 { "rule" } else { "rules" };

@@ -14,7 +14,7 @@ use crate::attach;
 use crate::detach;
 use crate::direction::Direction;
 use crate::pause::Pause;
-use crate::place::Place;
+use crate::place::{self, Place};
 use crate::policy::{self, Policy, Text};
 use crate::put::{self, Order, Outcome};
 use crate::source::Input;
@@ -49,12 +49,22 @@ pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut
         kept.text = Text::of_file(path)?;
         kept.policy = policy::read(&kept.text, kept.name.as_deref(), kept.policy.direction)?;
     }
-    let input = Input::Policy(Box::new(kept.policy.compile()?));
-    let mut ids = ids(&put::load(&input, &kept.places, &kept.order)
-        .and_then(|outcomes| tell(&outcomes, out).and_then(|()| out.flush()).map(|()| outcomes).map_err(unread))?);
-    let followed = follow(&mut kept, files, &end, &mut ids, out);
+    let input = Input::Policy(Box::new(kept.policy.compile(place::may_have_frags(&kept.places))?));
+    let outcomes = put::load(&input, &kept.places, &kept.order)?;
+    let mut ids = ids(&outcomes);
+    let followed = begin(&kept, &outcomes, out, tell)
+        .and_then(|samples| follow(&mut kept, Followed { files, samples, end: &end }, &mut ids, out));
     take_off(&kept.places, &ids, out)?;
     followed
+}
+
+/// Says what was loaded, when the first packet after it can no longer be missed by `sample`.
+fn begin<W: Write>(
+    kept: &Kept, outcomes: &[Outcome], out: &mut W, tell: impl Fn(&[Outcome], &mut W) -> io::Result<()>,
+) -> Result<Samples> {
+    let samples = Samples::open(&kept.places, kept.order.wish.direction)?;
+    tell(outcomes, out).and_then(|()| out.flush()).map_err(unread)?;
+    Ok(samples)
 }
 
 /// The ids of programs.
@@ -66,9 +76,16 @@ fn unread(error: io::Error) -> Error {
     Error::failed("print what was done").kernel(error.to_string())
 }
 
-/// Follows the files until the end.
-fn follow(kept: &mut Kept, mut files: Files, end: &Pause, ids: &mut Vec<u32>, out: &mut impl Write) -> Result<()> {
-    let mut samples = Samples::open(&kept.places, kept.order.wish.direction)?;
+/// What is waited for.
+struct Followed<'a> {
+    files: Files,
+    samples: Samples,
+    end: &'a Pause,
+}
+
+/// Follows the files and the samples until the end.
+fn follow(kept: &mut Kept, followed: Followed<'_>, ids: &mut Vec<u32>, out: &mut impl Write) -> Result<()> {
+    let Followed { mut files, mut samples, end } = followed;
     loop {
         let mut waiting = vec![end.as_fd(), files.as_fd()];
         waiting.extend(samples.descriptors());

@@ -49,17 +49,18 @@ pub struct Compiled {
 }
 
 impl Policy {
-    /// Compiles it.
+    /// Compiles it, for packets of several buffers too or not.
     ///
     /// # Errors
     /// It needs more code than a program can hold.
-    pub fn compile(&self) -> Result<Compiled> {
+    pub fn compile(&self, frags: bool) -> Result<Compiled> {
         let direction = self.direction;
         let options = Options {
             direction: match direction {
                 Direction::Ingress => emit::Direction::Ingress,
                 Direction::Egress => emit::Direction::Egress,
             },
+            frags,
             ..Options::default()
         };
         let object = emit::compile(&self.rules, &options).map_err(|error| error.context(&self.origin))?;

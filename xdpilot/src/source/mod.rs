@@ -46,7 +46,7 @@ impl Input {
             return read(path).map(Input::Object);
         }
         let policy = policy::read(&Text::of_file(path)?, None, direction)?;
-        Ok(Input::Policy(Box::new(policy.compile()?)))
+        Ok(Input::Policy(Box::new(policy.compile(true)?)))
     }
 
     /// Its name, without folder and extension.

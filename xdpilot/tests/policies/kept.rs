@@ -1,20 +1,22 @@
 //! `load --keep` follows the files of a policy.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::command::XDPILOT;
-use crate::net::Pair;
+use crate::net::{PATIENCE, Pair};
 use crate::traffic::{FIRST, Files, OTHER, hits, pair, udp_arrives, udp_is_dropped};
 
 /// A command that keeps a policy, and what it says.
 struct Keeper {
     child: Child,
-    out: BufReader<ChildStdout>,
-    err: BufReader<ChildStderr>,
+    out: Receiver<String>,
+    err: Receiver<String>,
 }
 
 impl Keeper {
@@ -22,19 +24,21 @@ impl Keeper {
         let mut command = Command::new(XDPILOT);
         command.args(["load", &files.policy(), "--on", &pair.target(), "--keep"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let mut keeper = Keeper { child, out: BufReader::new(out), err: BufReader::new(err) };
+        let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+        let keeper = Keeper { child, out, err };
         let said = keeper.says();
         assert!(said.contains("attached"), "{said}");
         keeper
     }
 
     /// Its next line.
-    fn says(&mut self) -> String {
-        line(&mut self.out)
+    #[track_caller]
+    fn says(&self) -> String {
+        line(&self.out)
     }
 
     /// Sends a signal, on which it must end well.
+    #[track_caller]
     fn end(mut self, signal: Signal) -> String {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
         let said = self.says();
@@ -43,10 +47,16 @@ impl Keeper {
     }
 }
 
-fn line(from: &mut impl BufRead) -> String {
-    let mut line = String::new();
-    from.read_line(&mut line).unwrap();
-    line
+/// The lines that come out of a pipe. A line that never comes must fail the test, not hang it.
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    receiver
+}
+
+#[track_caller]
+fn line(from: &Receiver<String>) -> String {
+    from.recv_timeout(PATIENCE).expect("another line")
 }
 
 impl Drop for Keeper {
@@ -67,22 +77,22 @@ drop when udp dst port 53
 fn root_files_are_followed_and_all_is_taken_off_at_the_end() {
     let (pair, files) = (pair(), Files::new(POLICY));
     files.write("blocked.txt", "192.0.2.1\n192.0.2.2\n");
-    let mut keeper = Keeper::start(&pair, &files);
+    let keeper = Keeper::start(&pair, &files);
     udp_arrives(&pair, FIRST, 4000);
     udp_is_dropped(&pair, FIRST, 53);
     let loaded = pair.xdp();
 
     files.write("blocked.txt", "192.0.2.1\n10.0.0.1 # the sender\n10.0.0.0/30");
-    assert_eq!(keeper.says(), format!("{}: set blocked: +2 -1\n", pair.target()));
+    assert_eq!(keeper.says(), format!("{}: set blocked: +2 -1", pair.target()));
     udp_is_dropped(&pair, FIRST, 4000);
     files.exchange("blocked.txt", "");
-    assert_eq!(keeper.says(), format!("{}: set blocked: +0 -3\n", pair.target()));
+    assert_eq!(keeper.says(), format!("{}: set blocked: +0 -3", pair.target()));
     udp_arrives(&pair, FIRST, 4000);
     assert_eq!(pair.xdp(), loaded, "elements need no new program");
 
     files
         .exchange("edge.xdp", &POLICY.replace("dst port 53", "dst port 54").replace("drop when src", "drop when  src"));
-    assert_eq!(keeper.says(), "policy: 1 rule added, 1 removed\n");
+    assert_eq!(keeper.says(), "policy: 1 rule added, 1 removed");
     udp_arrives(&pair, FIRST, 53);
     udp_is_dropped(&pair, FIRST, 54);
     let told = keeper.end(Signal::SIGTERM);
@@ -93,12 +103,12 @@ fn root_files_are_followed_and_all_is_taken_off_at_the_end() {
 #[test]
 fn root_what_is_wrong_is_told_and_the_policy_before_it_stays() {
     let (pair, files) = (pair(), Files::new("drop when udp dst port 53"));
-    let mut keeper = Keeper::start(&pair, &files);
+    let keeper = Keeper::start(&pair, &files);
     let loaded = pair.xdp();
     files.write("edge.xdp", "frop when udp");
-    assert!(line(&mut keeper.err).contains("edge.xdp:1:1: "));
-    assert!(line(&mut keeper.err).contains("frop when udp"));
-    let caret = line(&mut keeper.err);
+    assert!(line(&keeper.err).contains("edge.xdp:1:1: "));
+    assert!(line(&keeper.err).contains("frop when udp"));
+    let caret = line(&keeper.err);
     assert!(caret.contains("^^^^") && caret.contains("drop"), "{caret}");
     assert_eq!(pair.xdp(), loaded);
     udp_is_dropped(&pair, FIRST, 53);
@@ -110,12 +120,12 @@ fn root_what_is_wrong_is_told_and_the_policy_before_it_stays() {
 fn root_samples_are_shown_and_hits_of_rules_that_stay_are_kept() {
     let policy = "sample 1/1 when udp dst port 4000; count all when udp dst port 4000";
     let (pair, files) = (pair(), Files::new(policy));
-    let mut keeper = Keeper::start(&pair, &files);
+    let keeper = Keeper::start(&pair, &files);
     udp_arrives(&pair, OTHER, 4000);
     let said = keeper.says();
     assert!(said.contains("udp 10.0.0.9:") && said.contains("10.0.0.2:4000") && said.contains("sample 1/1"), "{said}");
     files.exchange("edge.xdp", &format!("drop when udp dst port 9; {policy}"));
-    assert_eq!(keeper.says(), "policy: 1 rule added, 0 removed\n");
+    assert_eq!(keeper.says(), "policy: 1 rule added, 0 removed");
     assert_eq!(hits(&pair.target())[..3], [0, 1, 1]);
     udp_arrives(&pair, FIRST, 4000);
     assert!(keeper.says().contains("udp 10.0.0.1:"));
