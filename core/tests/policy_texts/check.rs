@@ -2,11 +2,13 @@
 
 use xdpilot_core::policy::{self, Element, Request};
 use xdpilot_core::problem::Problem;
+use xdpilot_core::rules::Rules;
+use xdpilot_core::{elf, emit};
 
 /// Takes a text through everything that reads policies; whether it is one.
 pub(crate) fn pipeline(text: &str) -> bool {
     // Looking for the nearest of all names of ports is slow: few words are enough.
-    let line = text.lines().next().filter(|line| line.len() < 24).unwrap_or_default();
+    let line = text.lines().next().filter(|line| line.len() < 12).unwrap_or_default();
     if let Err(problems) = policy::elements(line) {
         told(line, &problems);
     }
@@ -42,8 +44,18 @@ fn resolve(text: &str, document: &policy::Document, name: &str) {
     let request = Request { policy: Some(name), file: "f", inbound: true, resolve: None };
     let mut files = |_: &str| Ok(vec![Element::Ports(1..=2)]);
     match policy::resolve(document, &request, &mut files) {
-        Ok(rules) => assert!(rules.rules.iter().all(|rule| !rule.text.contains('\n')), "a rule's text has two lines"),
+        Ok(rules) => {
+            assert!(rules.rules.iter().all(|rule| !rule.text.contains('\n')), "a rule's text has two lines");
+            compile(&rules);
+        }
         Err(problems) => told(text, &problems),
+    }
+}
+
+/// Whatever means something becomes an object, or is too long for a program.
+fn compile(rules: &Rules) {
+    if let Ok(object) = emit::compile(rules, &emit::Options::default()) {
+        assert!(!elf::write(&object).is_empty());
     }
 }
 
