@@ -16,7 +16,7 @@ use texts::{Random, Texts};
 
 const DEFAULT_INPUTS: u64 = 100_000;
 /// Beyond this an input hangs; slow machines under load stay far below.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
