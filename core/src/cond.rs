@@ -232,6 +232,29 @@ impl Value {
         Value::Load(Load { at: Place::fixed(offset), width })
     }
 
+    /// The greatest number that it can be, as far as that is easily seen (the verifier sees the same).
+    pub fn most(&self) -> u32 {
+        match self {
+            Value::Const(constant) => *constant,
+            Value::Load(Load { width: Width::One, .. }) => 0xff,
+            Value::Load(Load { width: Width::Two, .. }) => 0xffff,
+            Value::Arithmetic(left, operator, right) => {
+                let (left, most) = (left.most(), right.most());
+                match (operator, &**right) {
+                    (Operator::And, _) => left.min(most),
+                    (Operator::ShiftRight, Value::Const(by)) => left.checked_shr(*by).unwrap_or(0),
+                    (Operator::ShiftLeft, Value::Const(by)) => {
+                        u32::try_from(u64::from(left) << by.min(&32)).unwrap_or(u32::MAX)
+                    }
+                    (Operator::Multiply, _) => left.saturating_mul(most),
+                    (Operator::Add, _) => left.saturating_add(most),
+                    _ => u32::MAX,
+                }
+            }
+            Value::Length | Value::Ifindex | Value::Load(_) | Value::Negative(_) => u32::MAX,
+        }
+    }
+
     /// Arithmetic on this and another.
     #[must_use]
     pub fn with(self, operator: Operator, other: Value) -> Self {

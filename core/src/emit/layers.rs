@@ -66,15 +66,17 @@ impl Functions {
 }
 
 /// What a function takes.
-enum Takes<'a> {
+pub(super) enum Takes<'a> {
     /// The context, and numbers of these names.
     Context(&'a [&'a str]),
+    /// The address of so many bytes.
+    Memory(u32),
     /// A number and a pointer, as the kernel's loop gives them.
     Step,
 }
 
-/// Adds a function to `.text`. Those that take the context are global: the verifier looks at them once, not at each call.
-fn add(
+/// Adds a function to `.text`. All but steps are global: the verifier looks at them once, not at each call.
+pub(super) fn add(
     object: &mut Object,
     name: &str,
     text: &str,
@@ -86,11 +88,15 @@ fn add(
     let mut function = function(name, TEXT);
     let btf = object.btf.get_or_insert_default();
     let int = btf.add_int("unsigned int", 4, false);
-    function.global = matches!(takes, Takes::Context(_));
+    function.global = !matches!(takes, Takes::Step);
     let parameters: Vec<_> = match takes {
         Takes::Context(numbers) => {
             let pointer = context_pointer(btf, options.direction);
             [("ctx", pointer)].into_iter().chain(numbers.iter().map(|name| (*name, int))).collect()
+        }
+        Takes::Memory(size) => {
+            let state = btf.add(kind::STRUCT, &format!("{name}_state"), 0, size, Vec::new());
+            vec![("state", btf.add(kind::PTR, "", 0, state, Vec::new()))]
         }
         Takes::Step => vec![("index", int), ("state", btf.add(kind::PTR, "", 0, 0, Vec::new()))],
     };

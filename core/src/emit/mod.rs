@@ -16,6 +16,7 @@
 
 mod action;
 mod chain;
+mod classifier;
 mod cond;
 mod frame;
 mod layers;
@@ -104,16 +105,17 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
         options,
         maps: &maps,
         functions: &functions,
-        data: &mut object.data,
+        object: &mut object,
+        tables: Vec::new(),
         growth: frame::growth(rules, options),
     };
-    emitter.program(plan);
-    let mut code = emitter.asm.finish()?;
+    emitter.program(plan)?;
+    let (mut code, tables) = (emitter.asm.finish()?, emitter.tables);
+    table::add(&mut object, tables);
     registers::relieve(&mut code.code);
     let btf = object.btf.get_or_insert_default();
     describe(&mut object.functions[0], btf, rules, &code.lines, options.direction);
     (object.functions[0].code, object.functions[0].references) = (code.code, code.references);
-    table::describe(&mut object);
     Ok(object)
 }
 
@@ -167,7 +169,10 @@ struct Emitter<'a> {
     options: &'a Options,
     maps: &'a maps::Maps,
     functions: &'a layers::Functions,
-    data: &'a mut Vec<crate::object::Data>,
+    /// What it is written into: functions that the program calls.
+    object: &'a mut Object,
+    /// Read-only data.
+    tables: Vec<u8>,
     /// Whether the packet's length at arrival must be kept.
     growth: bool,
 }

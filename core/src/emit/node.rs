@@ -5,6 +5,7 @@ use super::cond::{Branch, fits, masked_load, swapped};
 use super::value::Goal;
 use crate::asm::build::{Alu, If, Label};
 use crate::cond::{Cond, Value};
+use crate::error::Result;
 use crate::plan::{Dispatch, List, Node, NodeId, Plan, Step, extent};
 use crate::policy::{Action, Verdict};
 
@@ -37,7 +38,7 @@ impl Places {
 
 impl Emitter<'_> {
     /// The whole program.
-    pub(super) fn program(&mut self, plan: &Plan) {
+    pub(super) fn program(&mut self, plan: &Plan) -> Result<()> {
         let mut places = Places {
             nodes: plan.nodes.iter().map(|_| self.asm.label()).collect(),
             known: vec![u32::MAX; plan.nodes.len()],
@@ -57,10 +58,11 @@ impl Emitter<'_> {
             self.asm.bind(places.nodes[at]);
             match &plan.nodes[at] {
                 Node::Dispatch(dispatch) => self.dispatch(dispatch, at, &mut places),
-                Node::Rules(list) => self.list(list, at, &mut places),
+                Node::Rules(list) => self.list(list, at, &mut places)?,
             }
         }
         self.ends(&mut places);
+        Ok(())
     }
 
     fn dispatch(&mut self, dispatch: &Dispatch, at: usize, places: &mut Places) {
@@ -105,17 +107,18 @@ impl Emitter<'_> {
         self.switch(high, other);
     }
 
-    fn list(&mut self, list: &List, at: usize, places: &mut Places) {
+    fn list(&mut self, list: &List, at: usize, places: &mut Places) -> Result<()> {
         let mut known = places.known[at];
         for step in &list.steps {
             let next = self.asm.label();
             known = match step {
                 Step::Rule { rule, cond } => self.rule(*rule, cond, known, next, places),
                 Step::Table(table) => self.table(table, known, next, places),
+                Step::Classifier(classifier) => self.classifier(classifier, known, next, places)?,
             };
             self.asm.bind(next);
             if known == u32::MAX {
-                return;
+                return Ok(());
             }
         }
         let end = list.end.map_or(places.default, |node| {
@@ -123,10 +126,11 @@ impl Emitter<'_> {
             places.lead(node, 0)
         });
         self.asm.goto(end);
+        Ok(())
     }
 
     /// Tries one rule; goes on to `next`. Returns how many bytes a packet is known to have there.
-    fn rule(&mut self, rule: usize, cond: &Cond, known: u32, next: Label, places: &mut Places) -> u32 {
+    pub(super) fn rule(&mut self, rule: usize, cond: &Cond, known: u32, next: Label, places: &mut Places) -> u32 {
         self.asm.line(rule);
         let matched = self.asm.label();
         let branch = Branch { yes: (matched, 0), no: (next, u32::MAX), fault: next, yes_follows: true };

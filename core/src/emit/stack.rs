@@ -12,11 +12,13 @@ pub(super) const BYTES: i16 = -24;
 pub(super) const LAYERS: i16 = -32;
 /// A number while calls are made; 8 bytes.
 pub(super) const SAVED: i16 = -40;
-/// The key of a set or of a limit, or the head of a sample; 96 bytes.
+/// The key of a set or of a limit, the head of a sample, or the numbers that a classifier reads; 96 bytes.
 pub(super) const KEY: i16 = -136;
 /// A value to be stored in a map; 8 bytes.
 pub(super) const VALUE: i16 = -144;
 /// The state of a header chain; 32 bytes.
 pub(super) const CHAIN: i16 = -176;
+/// What a classifier found; 8 bytes.
+pub(super) const FOUND: i16 = -184;
 /// Registers that a deep expression puts aside; 8 bytes each, downwards to the stack's end.
-pub(super) const SPILL: i16 = -184;
+pub(super) const SPILL: i16 = -192;

@@ -120,11 +120,7 @@ impl Emitter<'_> {
 
     /// Puts the rows into the data; returns the table's offset there.
     fn place(&mut self, keys: &[Vec<u32>], rows: &[Row], numbers: &[u32], layout: &Layout, width: usize) -> u32 {
-        if self.data.is_empty() {
-            let content = Content::Bytes(Vec::new());
-            self.data.push(Data { name: SECTION.into(), writable: false, align: 8, content, symbols: Vec::new() });
-        }
-        let Content::Bytes(bytes) = &mut self.data[0].content else { return 0 };
+        let bytes = &mut self.tables;
         let offset = bytes.len();
         // A free place holds the first row's keys, which only ever lead to their own place.
         let mut places: Vec<usize> = vec![0; 1 << layout.bits];
@@ -210,10 +206,12 @@ fn random(seed: &mut u64) -> u64 {
     z ^ z >> 31
 }
 
-/// Describes the data of all tables, once they are written.
-pub(super) fn describe(object: &mut Object) {
-    let Some(Data { content: Content::Bytes(bytes), .. }) = object.data.first() else { return };
-    let size = bytes.len() as u32;
+/// Adds the data of all tables, once they are written, and describes it.
+pub(super) fn add(object: &mut Object, tables: Vec<u8>) {
+    if tables.is_empty() {
+        return;
+    }
+    let size = tables.len() as u32;
     let btf = object.btf.get_or_insert_with(Btf::default);
     let byte = btf.add_int("unsigned char", 1, false);
     let index = btf.add_int("unsigned int", 4, false);
@@ -221,5 +219,6 @@ pub(super) fn describe(object: &mut Object) {
     let variable = btf.add(kind::VAR, VARIABLE, 0, array, vec![1]);
     btf.set_section(None, SECTION, size, &[SectionVariable { type_id: variable, offset: 0, size }]);
     let symbol = DataSymbol { name: VARIABLE.into(), offset: 0, size: u64::from(size), global: true, visibility: 0 };
-    object.data[0].symbols.push(symbol);
+    let (name, content) = (SECTION.into(), Content::Bytes(tables));
+    object.data.push(Data { name, writable: false, align: 64, content, symbols: vec![symbol] });
 }

@@ -133,7 +133,7 @@ impl Emitter<'_> {
     /// Loads bytes behind a base that lies in the goal's register.
     fn variable(&mut self, at: &Place, width: u32, goal: Goal) {
         let into = goal.register;
-        let most = most(at.base.as_deref()).saturating_add(at.offset).saturating_add(width);
+        let most = at.base.as_deref().map_or(0, Value::most).saturating_add(at.offset).saturating_add(width);
         if at.offset >= LONGEST {
             self.asm.goto(goal.fault);
             return;
@@ -227,29 +227,5 @@ fn alu(operator: Operator) -> Alu {
         Operator::Xor => Alu::Xor,
         Operator::ShiftLeft => Alu::Lsh,
         Operator::ShiftRight => Alu::Rsh,
-    }
-}
-
-/// The greatest number that the value can be, as far as that is easily seen (the verifier sees the same).
-fn most(value: Option<&Value>) -> u32 {
-    match value {
-        None => 0,
-        Some(Value::Const(constant)) => *constant,
-        Some(Value::Load(Load { width: Width::One, .. })) => 0xff,
-        Some(Value::Load(Load { width: Width::Two, .. })) => 0xffff,
-        Some(Value::Arithmetic(left, operator, right)) => {
-            let (left, right) = (most(Some(left)), (most(Some(right)), &**right));
-            match (operator, right) {
-                (Operator::And, (right, _)) => left.min(right),
-                (Operator::ShiftRight, (_, Value::Const(by))) => left.checked_shr(*by).unwrap_or(0),
-                (Operator::ShiftLeft, (_, Value::Const(by))) => {
-                    u32::try_from(u64::from(left) << by.min(&32)).unwrap_or(u32::MAX)
-                }
-                (Operator::Multiply, (right, _)) => left.saturating_mul(right),
-                (Operator::Add, (right, _)) => left.saturating_add(right),
-                _ => u32::MAX,
-            }
-        }
-        Some(_) => u32::MAX,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::classify::{FEWEST, are_entries, classify};
 use super::fact::Facts;
 use super::need::extent;
 use super::simplify::simplify;
@@ -15,6 +16,9 @@ use crate::rules::Rules;
 const MOST_CASES: usize = 16;
 /// How many times the comparisons of all rules may be copied, on average, and how many copies are free in any case.
 const COPIES: (usize, usize) = (6, 1024);
+
+/// Length of the Ethernet header.
+const ETHERNET: u32 = 14;
 
 /// Rules that are left, with what is left of their conditions.
 type Items = Vec<(usize, Cond)>;
@@ -64,7 +68,7 @@ impl Builder<'_> {
         if let Some(node) = self.known.get(&key) {
             return *node;
         }
-        let node = self.dispatch(&key.0, facts).unwrap_or_else(|| Node::Rules(self.steps(&key.0)));
+        let node = self.dispatch(&key.0, facts).unwrap_or_else(|| Node::Rules(self.steps(&key.0, facts)));
         self.nodes.push(node);
         let id = NodeId(self.nodes.len() - 1);
         self.known.insert(key, id);
@@ -97,6 +101,10 @@ impl Builder<'_> {
             return None;
         }
         let (on, values) = choose(items)?;
+        // What is behind the Ethernet header classifiers read themselves.
+        if self.options.classifiers && extent(&on) > ETHERNET && are_entries(items, &facts.of_length(), |rule| self.decides(rule)) {
+            return None;
+        }
         let copies = items.iter().map(|(_, cond)| size(cond)).sum::<usize>() * (values.len() + 2);
         self.budget = self.budget.checked_sub(copies)?;
         let fault = (!facts.has(extent(&on))).then(|| self.list(items.clone(), &facts.too_short_for(&on)));
@@ -107,17 +115,31 @@ impl Builder<'_> {
         Some(Node::Dispatch(Dispatch { on, cases, other, fault }))
     }
 
-    fn steps(&self, items: &Items) -> List {
+    fn steps(&self, items: &Items, facts: &Facts) -> List {
         let mut steps = Vec::new();
         let mut rest = &items[..];
+        let mut classifiers = self.options.classifiers;
         while let [(rule, cond), behind @ ..] = rest {
             let deciding = rest.iter().take_while(|(rule, _)| self.decides(*rule)).count();
-            match table(&rest[..deciding]).filter(|_| self.options.tables) {
-                Some((table, taken)) => {
+            let table = table(&rest[..deciding]).filter(|_| self.options.tables);
+            let in_table = table.as_ref().map_or(0, |(_, taken)| *taken);
+            let classifier = if classifiers && rest.len() >= in_table + FEWEST {
+                classify(rest, &facts.of_length(), |rule| self.decides(rule))
+            } else {
+                None
+            };
+            // What is none of so many rules is none of fewer.
+            classifiers &= classifier.is_some() || rest.len() < in_table + FEWEST;
+            match (classifier, table) {
+                (Some((classifier, taken)), _) => {
+                    steps.push(Step::Classifier(classifier));
+                    rest = &rest[taken..];
+                }
+                (None, Some((table, taken))) => {
                     steps.push(Step::Table(table));
                     rest = &rest[taken..];
                 }
-                None => {
+                (None, None) => {
                     steps.push(Step::Rule { rule: *rule, cond: cond.clone() });
                     rest = behind;
                 }
@@ -221,6 +243,10 @@ fn dead(nodes: &[Node], start: NodeId, count: usize) -> Vec<usize> {
                     match step {
                         Step::Rule { rule, .. } => alive[*rule] = true,
                         Step::Table(table) => table.rows.iter().for_each(|row| alive[row.rule] = true),
+                        Step::Classifier(classifier) => {
+                            classifier.entries.iter().for_each(|entry| alive[entry.rule] = true);
+                            classifier.others.iter().for_each(|(rule, _)| alive[*rule] = true);
+                        }
                     }
                 }
                 list.end.iter().for_each(|node| reached[node.0] = true);

@@ -3,17 +3,21 @@
 //! Rules are specialised by what is known of a packet. A [`Node::Dispatch`] asks once for a number that many rules ask
 //! for (the Ethernet type, the IP protocol, …), and in each of its branches only the rules are left that can still
 //! match, without the tests that are decided. What is left at the end is a list of [`Step`]s: rules to be tried in
-//! order, and tables of rules that ask for the same numbers ([`Table`]), of which one lookup finds the right one.
+//! order, tables of rules that ask for the same numbers ([`Table`]), and classifiers of rules that ask for ranges of the
+//! same numbers ([`Classifier`]), of both of which a lookup finds the right one.
 //!
 //! Every step of this is exact, also for packets that end too early; which of them are taken is a matter of cost only.
 
 mod build;
+mod classify;
 mod fact;
+mod group;
 mod need;
 mod simplify;
 mod table;
 
 pub use build::plan;
+pub use group::MOST_GROUPS;
 pub use need::{extent, need};
 pub use table::{Row, Table};
 
@@ -77,6 +81,62 @@ pub enum Step {
     },
     /// Rules that differ only in the constants they ask for, all of which decide.
     Table(Table),
+    /// Rules that ask for ranges of the same numbers, and others among them.
+    Classifier(Classifier),
+}
+
+/// Rules of which the first that matches is found by a few numbers, whichever bits of them each rule asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Classifier {
+    /// What all entries ask for beside.
+    pub guards: Vec<Cond>,
+    /// The numbers.
+    pub fields: Vec<Field>,
+    /// Whether groups may ask for fewer bits of wide numbers than their entries do.
+    pub coarse: bool,
+    /// Entries that ask for the same bits, ascending by their first rule.
+    pub groups: Vec<Group>,
+    /// Of rules that decide, ascending by rule; a rule has one for each alternative.
+    pub entries: Vec<Entry>,
+    /// Rules between them that must be tried one by one, ascending.
+    pub others: Vec<(usize, Cond)>,
+}
+
+/// A number that a classifier reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Field {
+    /// The number: bytes of the packet, or what is at most 65,535.
+    pub value: Value,
+    /// The greatest that it can be.
+    pub most: u32,
+}
+
+/// Entries that ask for the same bits of each number exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// The bits, by field.
+    pub masks: Vec<u32>,
+    /// The first rule that has an entry here.
+    pub best: usize,
+}
+
+/// What a rule asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// The rule's index.
+    pub rule: usize,
+    /// Index of its group.
+    pub group: usize,
+    /// What each number must be, by field; where it is none, the packet need not have it.
+    pub wants: Vec<Option<Range>>,
+}
+
+/// Numbers from `low` to `high`, both included; of numbers above 65,535 always all that begin with the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "their names say it")]
+pub struct Range {
+    pub low: u32,
+    pub high: u32,
 }
 
 /// Which strategies are allowed; all of them by default. Tests force each off in turn.
@@ -86,10 +146,12 @@ pub struct Options {
     pub dispatch: bool,
     /// Looking up which of many rules matches.
     pub tables: bool,
+    /// The same, where they ask for different bits.
+    pub classifiers: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { dispatch: true, tables: true }
+        Options { dispatch: true, tables: true, classifiers: true }
     }
 }

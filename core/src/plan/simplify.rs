@@ -1,7 +1,6 @@
 //! Conditions in the light of facts: what is decided goes, what is left means the same.
 
 use super::fact::{Facts, fault};
-use super::need::extent;
 use crate::cond::{Cond, Load, Operator, Place, Relation, Value};
 
 /// What is left of a condition.
@@ -21,6 +20,15 @@ pub(super) fn simplify(cond: &Cond, facts: &Facts) -> Cond {
         Rest::True => Cond::Always(true),
         Rest::False | Rest::Fault => Cond::Always(false),
         Rest::Open(cond) => cond,
+    }
+}
+
+/// Whether no packet with these facts makes the condition fault.
+pub(super) fn is_safe(cond: &Cond, facts: &Facts) -> bool {
+    match rest(cond, facts, false) {
+        Rest::True | Rest::False => true,
+        Rest::Fault => false,
+        Rest::Open(cond) => cannot_fault(&cond, facts),
     }
 }
 
@@ -143,7 +151,7 @@ fn place(at: &Place, size: u32, facts: &Facts) -> Option<Place> {
     }
 }
 
-/// Whether no packet with these facts makes the condition fault.
+/// Whether what is left of a condition cannot fault.
 fn cannot_fault(cond: &Cond, facts: &Facts) -> bool {
     match cond {
         Cond::Always(_) => true,
@@ -159,7 +167,7 @@ fn safe(value: &Value, facts: &Facts) -> bool {
     match value {
         Value::Const(_) | Value::Length => true,
         Value::Ifindex => false,
-        Value::Load(load) => load.at.base.is_none() && facts.has(extent(value)),
+        Value::Load(load) => facts.reaches(load),
         Value::Negative(inner) => safe(inner, facts),
         Value::Arithmetic(left, operator, right) => {
             let divides = matches!(operator, Operator::Divide | Operator::Modulo);

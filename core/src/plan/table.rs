@@ -26,6 +26,8 @@ pub struct Row {
 
 /// Fewer rules than this are faster tried one by one.
 const FEWEST: usize = 8;
+/// More rules than this do not find places of their own.
+const MOST: usize = 512;
 /// More numbers than this are not packed into one key.
 const MOST_KEYS: usize = 4;
 
@@ -43,7 +45,9 @@ pub(super) fn table(items: &[(usize, Cond)]) -> Option<(Table, usize)> {
     let mut rows = vec![(items[0].0, first.constants.clone())];
     for (rule, cond) in &items[1..] {
         match conjunction(cond) {
-            Some(next) if next.keys == first.keys && next.others == first.others => rows.push((*rule, next.constants)),
+            Some(next) if next.keys == first.keys && next.others == first.others && rows.len() < MOST => {
+                rows.push((*rule, next.constants));
+            }
             _ => break,
         }
     }

@@ -1,0 +1,421 @@
+//! Classifiers: the first rule that matches, by probing the groups that can have it.
+//!
+//! The program reads the numbers and calls a function of the classifier's own: a global one, which the verifier looks at
+//! once, wherever it is called. All tables lie in read-only data, whose places the code knows.
+
+mod layout;
+mod signature;
+
+use super::layers::{self, Takes};
+use super::node::{Places, verdicts_of};
+use super::value::Goal;
+use super::{Emitter, stack};
+use crate::asm::build::{Alu, Asm, If, Label, Size};
+use crate::error::Result;
+use crate::object::{DataId, FunctionId};
+use crate::plan::{Classifier, extent};
+use crate::policy::{Action, Verdict};
+use layout::{BEST, Check, GROUP, INDEX, Layout, MASKS, NEXT, NONE, NUMBERS, RULE, SEED};
+use signature::{FACTOR, Index, Signature};
+
+use super::cond::Branch;
+
+/// What stands for a number of 16 bits that a packet does not have.
+const ABSENT: i32 = 0x1_0000;
+/// Multiplied with a power of two, each exponent shows in other upper six bits (Leiserson, Prokop, Randall: Using de
+/// Bruijn Sequences to Index a 1 in a Computer Word, 1998).
+const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
+/// Where the function keeps the rows.
+const ROWS: i16 = -8;
+
+/// Offsets in the read-only data.
+#[derive(Clone, Debug)]
+struct Tables {
+    rows: u32,
+    /// By signature.
+    ids: Vec<u32>,
+    /// The size of a row's number.
+    id: Size,
+    groups: u32,
+    entries: u32,
+    /// The number of entries, as a power of two.
+    entry_bits: u32,
+    exponents: u32,
+}
+
+impl Emitter<'_> {
+    /// Finds the first rule of a classifier; goes on to `next` where none matches. Returns how many bytes a packet has
+    /// there.
+    pub(super) fn classifier(
+        &mut self, classifier: &Classifier, known: u32, next: Label, places: &mut Places,
+    ) -> Result<u32> {
+        let rules = self.rules;
+        let (verdicts, numbers) = verdicts_of(classifier.entries.iter().map(|entry| match &rules.rules[entry.rule].action {
+            Action::Verdict(verdict) => verdict,
+            _ => &Verdict::Pass,
+        }));
+        let layout = Layout::new(classifier, &numbers);
+        let tables = self.tables(&layout);
+        let function = self.finder(classifier, &layout, &tables)?;
+        let (nothing, found) = (self.asm.label(), self.asm.label());
+        self.guards(classifier, known, nothing);
+        let left_out = if layout.all { Some(nothing) } else { None };
+        self.read(classifier, &layout, known, left_out);
+        self.asm.mov(1, 10);
+        self.asm.alu64_imm(Alu::Add, 1, i32::from(stack::KEY));
+        self.asm.call_function(function);
+        let known = self.others(classifier, known, (nothing, found, next), places);
+        self.asm.bind(found);
+        self.asm.mov(9, 0);
+        self.asm.alu32(Alu::Mov, 9, 9);
+        self.asm.mov(1, 0);
+        self.asm.alu64_imm(Alu::Rsh, 1, 32);
+        self.by_verdict(&verdicts, places);
+        Ok(known)
+    }
+
+    /// Goes to `nothing` where no entry can match.
+    fn guards(&mut self, classifier: &Classifier, known: u32, nothing: Label) {
+        let mut known = known;
+        for guard in &classifier.guards {
+            let on = self.asm.label();
+            let branch = Branch { yes: (on, 0), no: (nothing, u32::MAX), fault: nothing, yes_follows: true };
+            known = self.test(guard, branch, known).yes;
+            self.asm.bind(on);
+        }
+    }
+
+    /// Reads the numbers into the state on the stack: fast where the packet has them all at fixed places.
+    fn read(&mut self, classifier: &Classifier, layout: &Layout, known: u32, left_out: Option<Label>) {
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        let most = classifier.fields.iter().map(|field| extent(&field.value)).max().unwrap_or(0);
+        let flags = stack::KEY + 4 * classifier.fields.len() as i16;
+        self.asm.store_imm(Size::W, 10, flags, 0);
+        if most > known {
+            self.require(most, slow);
+        }
+        self.read_all(classifier, layout, most.max(known), left_out);
+        if most > known {
+            self.asm.goto(done);
+            self.asm.bind(slow);
+            self.read_all(classifier, layout, known, left_out);
+        }
+        self.asm.bind(done);
+    }
+
+    fn read_all(&mut self, classifier: &Classifier, layout: &Layout, known: u32, left_out: Option<Label>) {
+        let flags = stack::KEY + 4 * classifier.fields.len() as i16;
+        for (at, field) in classifier.fields.iter().enumerate() {
+            let (absent, on) = (self.asm.label(), self.asm.label());
+            let fault = left_out.unwrap_or(absent);
+            if extent(&field.value) > known {
+                self.require(extent(&field.value), fault);
+            }
+            self.number(&field.value, Goal { register: 1, aside: 0, fault });
+            let place = stack::KEY + 4 * at as i16;
+            self.asm.store(Size::W, 10, place, 1);
+            self.asm.goto(on);
+            self.asm.bind(absent);
+            let marker = if layout.checks[at] == Check::Range && field.most <= 0xffff { ABSENT } else { 0 };
+            self.asm.store_imm(Size::W, 10, place, marker);
+            self.asm.load(Size::W, 1, 10, flags);
+            self.asm.alu32_imm(Alu::Or, 1, 1 << at);
+            self.asm.store(Size::W, 10, flags, 1);
+            self.asm.bind(on);
+        }
+    }
+
+    /// Tries the rules that are not in the classifier but stand before what it found (in r0). Goes on behind to what was
+    /// found.
+    fn others(
+        &mut self, classifier: &Classifier, known: u32, (nothing, found, next): (Label, Label, Label), places: &mut Places,
+    ) -> u32 {
+        if classifier.others.is_empty() {
+            let on = self.asm.label();
+            self.asm.jump32_imm(If::Ne, 0, NONE, on);
+            self.asm.bind(nothing);
+            self.asm.goto(next);
+            self.asm.bind(on);
+            return known;
+        }
+        let (store, begin) = (self.asm.label(), self.asm.label());
+        self.asm.goto(store);
+        self.asm.bind(nothing);
+        self.asm.mov_imm(0, -1);
+        self.asm.bind(store);
+        self.asm.store(Size::DW, 10, stack::FOUND, 0);
+        self.asm.bind(begin);
+        let mut known = known;
+        for (rule, cond) in &classifier.others {
+            let on = self.asm.label();
+            self.asm.load(Size::DW, 0, 10, stack::FOUND);
+            self.asm.jump32_imm(If::Lt, 0, *rule as u32, found);
+            known = self.rule(*rule, cond, known, on, places).min(known);
+            self.asm.bind(on);
+        }
+        self.asm.load(Size::DW, 0, 10, stack::FOUND);
+        self.asm.jump32_imm(If::Eq, 0, NONE, next);
+        known
+    }
+
+    /// Puts the tables into the data.
+    fn tables(&mut self, layout: &Layout) -> Tables {
+        let id = if layout.signatures.rows.len() <= 1 << 16 { Size::H } else { Size::W };
+        let exponents: Vec<u8> = {
+            let mut table = vec![0; 64];
+            (0..64u8).for_each(|bit| table[(DE_BRUIJN.wrapping_mul(1 << bit) >> 58) as usize] = bit);
+            table
+        };
+        let words = |words: &[u32], bytes: &mut Vec<u8>| words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        let exponents = self.append(&exponents);
+        let mut rows = Vec::new();
+        layout.signatures.rows.iter().flatten().for_each(|word| rows.extend(word.to_le_bytes()));
+        rows.resize(layout.signatures.rows.len().next_power_of_two() * layout.words * 8, 0);
+        let rows = self.append(&rows);
+        let mut ids = Vec::new();
+        for signature in &layout.signatures.all {
+            let mut bytes = Vec::new();
+            match id {
+                Size::H => signature.ids.iter().for_each(|id| bytes.extend((*id as u16).to_le_bytes())),
+                _ => words(&signature.ids, &mut bytes),
+            }
+            ids.push(self.append(&bytes));
+        }
+        let mut bytes = Vec::new();
+        layout.groups.iter().for_each(|group| words(group, &mut bytes));
+        bytes.resize(layout.words * 64 * 4 * layout.groups[0].len(), 0);
+        let groups = self.append(&bytes);
+        let entry_bits = layout.entries.len().next_power_of_two().trailing_zeros();
+        let mut bytes = Vec::with_capacity(4 * layout.entry_words() << entry_bits);
+        layout.entries.iter().for_each(|entry| words(entry, &mut bytes));
+        bytes.resize(4 * layout.entry_words() << entry_bits, 0);
+        let entries = self.append(&bytes);
+        Tables { rows, ids, id, groups, entries, entry_bits, exponents }
+    }
+
+    /// Puts bytes into the data, where a cache line begins.
+    fn append(&mut self, bytes: &[u8]) -> u32 {
+        let data = &mut self.tables;
+        data.resize(data.len().next_multiple_of(64), 0);
+        let offset = data.len() as u32;
+        data.extend_from_slice(bytes);
+        offset
+    }
+
+    /// The function that finds the rule.
+    fn finder(&mut self, classifier: &Classifier, layout: &Layout, tables: &Tables) -> Result<FunctionId> {
+        let asm = Asm::default();
+        let mut finder = Finder { asm, classifier, layout, tables };
+        finder.write();
+        let name = format!("xdpilot_find_{}", self.object.functions.len());
+        let size = 4 * (classifier.fields.len() as u32 + 1);
+        layers::add(self.object, &name, "finds the first rule", finder.asm, self.options, Takes::Memory(size))
+    }
+}
+
+/// `u64 find(state *)`: the rule in the lower half, the number of its verdict in the upper one; all ones where there is
+/// none.
+///
+/// | register | holds |
+/// | --- | --- |
+/// | r9 | the state: numbers, and a bit for each that the packet does not have |
+/// | r8 | what was found so far |
+/// | r7 | how many groups of the word may still be probed |
+/// | r6 | the groups of the word that can have an entry |
+/// | r5 | the group |
+/// | r4 | how many entries of the place may still be looked at |
+/// | r3 | the entry |
+struct Finder<'a> {
+    asm: Asm,
+    classifier: &'a Classifier,
+    layout: &'a Layout,
+    tables: &'a Tables,
+}
+
+impl Finder<'_> {
+    fn write(&mut self) {
+        let done = self.asm.label();
+        self.asm.mov(9, 1);
+        self.asm.mov_imm(8, -1);
+        self.asm.jump_imm(If::Eq, 9, 0, done);
+        for (at, signature) in self.layout.signatures.all.iter().enumerate() {
+            self.row(at, signature);
+        }
+        for word in 0..self.layout.words {
+            let left = self.layout.groups.len().saturating_sub(64 * word).min(64);
+            if left > 0 {
+                self.word(word, left, done);
+            }
+        }
+        self.asm.bind(done);
+        self.asm.mov(0, 8);
+        self.asm.exit();
+    }
+
+    fn number(&mut self, into: u8, field: usize) {
+        self.asm.load(Size::W, into, 9, 4 * field as i16);
+    }
+
+    /// Keeps the address of a signature's row.
+    fn row(&mut self, at: usize, signature: &Signature) {
+        let (absent, on) = (self.asm.label(), self.asm.label());
+        let field = signature.field;
+        self.asm.load(Size::W, 2, 9, 4 * self.classifier.fields.len() as i16);
+        self.asm.jump32_imm(If::Set, 2, 1 << field, absent);
+        self.number(1, field);
+        match signature.index {
+            Index::Number => self.asm.alu64_imm(Alu::And, 1, 0xffff),
+            Index::Upper => self.asm.alu64_imm(Alu::Rsh, 1, 16),
+            Index::Hashed { upper, bits } => {
+                if upper < 32 {
+                    self.asm.alu32_imm(Alu::Rsh, 1, 32 - upper);
+                }
+                self.asm.alu32_imm(Alu::Mul, 1, FACTOR);
+                self.asm.alu32_imm(Alu::Rsh, 1, 32 - bits);
+            }
+        }
+        let shift = if self.tables.id == Size::H { 1 } else { 2 };
+        self.asm.alu64_imm(Alu::Lsh, 1, shift);
+        self.asm.load_data(2, DataId(0), self.tables.ids[at]);
+        self.asm.alu64(Alu::Add, 2, 1);
+        self.asm.load(self.tables.id, 1, 2, 0);
+        self.asm.goto(on);
+        self.asm.bind(absent);
+        self.asm.mov32_imm(1, signature.absent);
+        self.asm.bind(on);
+        self.asm.alu64_imm(Alu::And, 1, self.layout.signatures.rows.len().next_power_of_two() as i32 - 1);
+        self.asm.alu64_imm(Alu::Lsh, 1, 3 + self.layout.words.trailing_zeros() as i32);
+        self.asm.load_data(2, DataId(0), self.tables.rows);
+        self.asm.alu64(Alu::Add, 2, 1);
+        self.asm.store(Size::DW, 10, ROWS - 8 * at as i16, 2);
+    }
+
+    /// Probes the groups of a word of the rows.
+    fn word(&mut self, word: usize, groups: usize, done: Label) {
+        let (again, next) = (self.asm.label(), self.asm.label());
+        if self.layout.all {
+            self.asm.mov32_imm(6, (1 << groups) - 1);
+        }
+        for at in 0..self.layout.signatures.all.len() {
+            let into = if at == 0 { 6 } else { 1 };
+            self.asm.load(Size::DW, 2, 10, ROWS - 8 * at as i16);
+            self.asm.load(Size::DW, into, 2, 8 * word as i16);
+            if at > 0 {
+                self.asm.alu64(Alu::And, 6, 1);
+            }
+        }
+        self.asm.jump_imm(If::Eq, 6, 0, next);
+        self.asm.mov_imm(7, groups as i32);
+        self.asm.bind(again);
+        self.group(word, done);
+        let probed = self.asm.label();
+        self.place();
+        self.entries(probed);
+        self.asm.bind(probed);
+        self.asm.alu64_imm(Alu::Sub, 7, 1);
+        self.asm.jump_imm(If::Eq, 7, 0, next);
+        self.asm.jump_imm(If::Ne, 6, 0, again);
+        self.asm.bind(next);
+    }
+
+    /// r5 = the first group of r6, which loses it. Goes to `done` where it has no rule before what was found.
+    fn group(&mut self, word: usize, done: Label) {
+        let width = 4 * self.layout.groups[0].len() as u32;
+        self.asm.mov(1, 6);
+        self.asm.alu64_imm(Alu::Neg, 1, 0);
+        self.asm.alu64(Alu::And, 1, 6);
+        self.asm.alu64(Alu::Xor, 6, 1);
+        self.asm.mov64_wide(2, DE_BRUIJN);
+        self.asm.alu64(Alu::Mul, 1, 2);
+        self.asm.alu64_imm(Alu::Rsh, 1, 58);
+        self.asm.load_data(2, DataId(0), self.tables.exponents);
+        self.asm.alu64(Alu::Add, 2, 1);
+        self.asm.load(Size::B, 1, 2, 0);
+        self.asm.alu64_imm(Alu::And, 1, 63);
+        self.asm.alu64_imm(Alu::Lsh, 1, width.trailing_zeros() as i32);
+        self.asm.load_data(5, DataId(0), self.tables.groups + 64 * width * word as u32);
+        self.asm.alu64(Alu::Add, 5, 1);
+        self.asm.load(Size::W, 1, 5, BEST);
+        self.asm.jump32_reg(If::Ge, 1, 8, done);
+    }
+
+    /// r0 = the place of the packet's key in the group.
+    fn place(&mut self) {
+        self.asm.load(Size::DW, 0, 5, SEED);
+        for field in 0..self.classifier.fields.len() {
+            if self.classifier.groups.iter().all(|group| group.masks[field] == 0) {
+                continue;
+            }
+            self.number(1, field);
+            self.asm.load(Size::W, 2, 5, MASKS + 4 * field as i16);
+            self.asm.alu64(Alu::And, 1, 2);
+            self.asm.mov64_wide(2, self.layout.factors[field]);
+            self.asm.alu64(Alu::Mul, 1, 2);
+            self.asm.alu64(Alu::Add, 0, 1);
+        }
+        self.asm.alu64_imm(Alu::Rsh, 0, 64 - self.layout.bits as i32);
+    }
+
+    /// Looks for the first entry of the place in r0 that matches; goes to `probed`.
+    fn entries(&mut self, probed: Label) {
+        let (again, advance) = (self.asm.label(), self.asm.label());
+        let width = 4 * self.layout.entry_words() as u32;
+        self.asm.mov_imm(4, self.layout.longest as i32);
+        self.asm.bind(again);
+        self.asm.alu64_imm(Alu::Lsh, 0, width.trailing_zeros() as i32);
+        self.asm.load_data(3, DataId(0), self.tables.entries);
+        self.asm.alu64(Alu::Add, 3, 0);
+        self.asm.load(Size::W, 1, 3, RULE);
+        self.asm.jump32_reg(If::Ge, 1, 8, probed);
+        self.checks(advance);
+        self.asm.load(Size::DW, 8, 3, RULE);
+        self.asm.goto(probed);
+        self.asm.bind(advance);
+        self.asm.load(Size::W, 0, 3, NEXT);
+        self.asm.jump_imm(If::Eq, 0, 0, probed);
+        self.asm.alu64_imm(Alu::And, 0, (1 << self.tables.entry_bits) - 1);
+        self.asm.alu64_imm(Alu::Sub, 4, 1);
+        self.asm.jump_imm(If::Ne, 4, 0, again);
+        self.asm.goto(probed);
+    }
+
+    /// Goes to `other` unless the entry in r3 is one of the group in r5 and matches.
+    fn checks(&mut self, other: Label) {
+        if self.layout.groups.len() > 1 {
+            self.asm.load(Size::W, 1, 3, GROUP);
+            self.asm.load(Size::W, 2, 5, INDEX);
+            self.asm.jump32_reg(If::Ne, 1, 2, other);
+        }
+        let mut at = NUMBERS;
+        for (field, check) in self.layout.checks.iter().enumerate() {
+            self.number(1, field);
+            match check {
+                Check::Bits => {
+                    self.asm.load(Size::W, 2, 5, MASKS + 4 * field as i16);
+                    self.asm.alu32(Alu::And, 1, 2);
+                    self.asm.load(Size::W, 2, 3, at);
+                    self.asm.jump32_reg(If::Ne, 1, 2, other);
+                }
+                Check::Range => {
+                    self.asm.load(Size::W, 2, 3, at);
+                    self.asm.alu32(Alu::Sub, 1, 2);
+                    self.asm.load(Size::W, 2, 3, at + 4);
+                    self.asm.jump32_reg(If::Gt, 1, 2, other);
+                }
+            }
+            at += 4 * check.words() as i16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_exponent_has_a_place() {
+        let mut places: Vec<u64> = (0..64).map(|bit| DE_BRUIJN.wrapping_mul(1 << bit) >> 58).collect();
+        places.sort_unstable();
+        assert!(places.into_iter().eq(0..64));
+    }
+}

@@ -1,0 +1,259 @@
+//! Rules as entries of a classifier: what each of them asks of the same few numbers.
+
+use std::collections::HashMap;
+
+use super::fact::Facts;
+use super::group::groups;
+use super::need::extent;
+use super::simplify::is_safe;
+use super::{Classifier, Entry, Field, Range};
+use crate::cond::{Cond, Load, Operator, Relation, Value, Width};
+
+/// Fewer rules than this are faster tried one by one.
+pub(super) const FEWEST: usize = 24;
+/// More numbers than this are not read for one lookup.
+const MOST_FIELDS: usize = 12;
+/// A rule that is more entries than this is tried by itself.
+const MOST_ALTERNATIVES: usize = 64;
+
+/// Numbers and what they must be, all of them.
+type Alternative = Vec<(Value, Range)>;
+
+/// The classifier of the first items of a list, and how many items it takes; none where few of them fit into one.
+pub(super) fn classify(
+    items: &[(usize, Cond)], facts: &Facts, decides: impl Fn(usize) -> bool,
+) -> Option<(Classifier, usize)> {
+    let mut all: Vec<Option<Vec<Alternative>>> =
+        items.iter().map(|(rule, cond)| alternatives(cond, true, facts).filter(|_| decides(*rule))).collect();
+    let fields = fields(&all);
+    for alternatives in &mut all {
+        let unknown = |alternative: &Alternative| alternative.iter().any(|(value, _)| !fields.contains(value));
+        if alternatives.as_ref().is_some_and(|all| all.iter().any(unknown)) {
+            *alternatives = None;
+        }
+    }
+    let entries = entries(items, &all, &fields);
+    let (shared, fields, entries) = shared(fields, entries);
+    let (groups, coarse, entries, end) = groups(&fields, entries);
+    let taken = end.map_or(items.len(), |end| items.iter().take_while(|(rule, _)| *rule < end).count());
+    let is_other = items[..taken].iter().zip(&all).filter(|(_, all)| all.is_none());
+    let others: Vec<_> = is_other.map(|(item, _)| item.clone()).collect();
+    if fields.is_empty() || taken - others.len() < FEWEST {
+        return None;
+    }
+    Some((Classifier { guards: shared, fields, coarse, groups, entries, others }, taken))
+}
+
+/// Whether nearly all items can be entries.
+pub(super) fn are_entries(items: &[(usize, Cond)], facts: &Facts, decides: impl Fn(usize) -> bool) -> bool {
+    let is_entry = |(rule, cond): &&(usize, Cond)| decides(*rule) && alternatives(cond, true, facts).is_some();
+    let count = items.iter().filter(is_entry).count();
+    count >= 2 * FEWEST && count * 10 >= items.len() * 9
+}
+
+/// The numbers that most alternatives ask for, in the order in which packets hold them.
+fn fields(all: &[Option<Vec<Alternative>>]) -> Vec<Value> {
+    let mut uses: HashMap<&Value, usize> = HashMap::new();
+    let asked = all.iter().flatten().flatten().flatten();
+    asked.for_each(|(value, _)| *uses.entry(value).or_default() += 1);
+    let mut uses: Vec<_> = uses.into_iter().collect();
+    let place = |value: &Value| (extent(value), format!("{value:?}"));
+    uses.sort_by_key(|(value, count)| (std::cmp::Reverse(*count), place(value)));
+    uses.truncate(MOST_FIELDS);
+    uses.sort_by_key(|(value, _)| place(value));
+    uses.into_iter().map(|(value, _)| value.clone()).collect()
+}
+
+fn entries(items: &[(usize, Cond)], all: &[Option<Vec<Alternative>>], fields: &[Value]) -> Vec<Entry> {
+    let places: HashMap<&Value, usize> = fields.iter().zip(0..).collect();
+    let mut entries = Vec::with_capacity(items.len());
+    for ((rule, _), alternatives) in items.iter().zip(all) {
+        for alternative in alternatives.iter().flatten() {
+            let mut wants = vec![None; fields.len()];
+            alternative.iter().for_each(|(value, range)| wants[places[value]] = Some(*range));
+            entries.push(Entry { rule: *rule, group: 0, wants });
+        }
+    }
+    entries
+}
+
+/// What all entries ask for alike becomes a condition of its own.
+fn shared(fields: Vec<Value>, mut entries: Vec<Entry>) -> (Vec<Cond>, Vec<Field>, Vec<Entry>) {
+    let mut guards = Vec::new();
+    let mut left = Vec::new();
+    for (at, value) in fields.iter().enumerate() {
+        let first = entries.first().and_then(|entry| entry.wants[at]);
+        let is_shared = first.is_some() && entries.iter().all(|entry| entry.wants[at] == first);
+        match first.filter(|_| is_shared) {
+            Some(range) => guards.push(condition(value, range)),
+            None => left.push(at),
+        }
+    }
+    for entry in &mut entries {
+        entry.wants = left.iter().map(|at| entry.wants[*at]).collect();
+    }
+    let field = |at: usize| Field { value: fields[at].clone(), most: fields[at].most() };
+    (guards, left.into_iter().map(field).collect(), entries)
+}
+
+/// The number lies in the range.
+fn condition(value: &Value, range: Range) -> Cond {
+    let compare = |relation, constant| Cond::Compare(value.clone(), relation, Value::Const(constant));
+    if range.low == range.high {
+        return compare(Relation::Equal, range.low);
+    }
+    compare(Relation::GreaterEqual, range.low).and(compare(Relation::Greater, range.high).negate())
+}
+
+/// The alternatives of which one must hold for the condition to hold (or not to): exactly, faults included. None where
+/// that cannot be said.
+///
+/// Negations move inwards: De Morgan's laws hold also where the evaluation ends at the first fault.
+fn alternatives(cond: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative>> {
+    match cond {
+        Cond::Always(always) => Some(if *always == holds { vec![Vec::new()] } else { Vec::new() }),
+        Cond::Not(inner) => alternatives(inner, !holds, facts),
+        Cond::Compare(value, relation, Value::Const(constant)) => ranges(value, *relation, *constant, holds),
+        Cond::And(left, right) if holds => both(left, right, holds, facts),
+        Cond::Or(left, right) if !holds => both(left, right, holds, facts),
+        Cond::And(left, right) | Cond::Or(left, right) => either(left, right, holds, facts),
+        Cond::Compare(..) | Cond::In(_) | Cond::Chain(_) => None,
+    }
+}
+
+fn both(left: &Cond, right: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative>> {
+    let (left, right) = (alternatives(left, holds, facts)?, alternatives(right, holds, facts)?);
+    if left.len() * right.len() > MOST_ALTERNATIVES {
+        return None;
+    }
+    Some(left.iter().flat_map(|one| right.iter().filter_map(|other| meet(one, other))).collect())
+}
+
+/// The right side decides only where the left one does not fault.
+fn either(left: &Cond, right: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative>> {
+    let (mut all, others) = (alternatives(left, holds, facts)?, alternatives(right, holds, facts)?);
+    let is_safe = |alternative: &Alternative| {
+        let known = alternative.iter().fold(facts.clone(), |facts, (value, range)| match range.low == range.high {
+            true => facts.with(value, range.low),
+            false => facts.having(value),
+        });
+        is_safe(left, &known)
+    };
+    if !others.iter().all(is_safe) {
+        return None;
+    }
+    all.extend(others);
+    (all.len() <= MOST_ALTERNATIVES).then_some(all)
+}
+
+/// Both alternatives; none where they exclude each other.
+fn meet(one: &Alternative, other: &Alternative) -> Option<Alternative> {
+    let mut met = one.clone();
+    for (value, range) in other {
+        match met.iter_mut().find(|(known, _)| known == value) {
+            Some((_, known)) => *known = known.meet(*range)?,
+            None => met.push((value.clone(), *range)),
+        }
+    }
+    Some(met)
+}
+
+/// What a comparison asks of a number; none where the number is none that classifiers read.
+fn ranges(value: &Value, relation: Relation, constant: u32, holds: bool) -> Option<Vec<Alternative>> {
+    let (number, mask) = unmasked(value);
+    let most = number.most();
+    let wide = most > 0xffff;
+    if extent(number) == 0 || wide && !matches!(number, Value::Load(Load { width: Width::Four, .. })) {
+        return None;
+    }
+    let inside = match relation {
+        Relation::Equal if constant & !mask != 0 || constant > most => None,
+        Relation::Equal => Some(Range { low: constant, high: constant | !mask & most }),
+        Relation::Greater if mask == u32::MAX => constant.checked_add(1).map(|low| Range { low, high: most }),
+        Relation::GreaterEqual if mask == u32::MAX => Some(Range { low: constant, high: most }),
+        Relation::Greater | Relation::GreaterEqual => return None,
+    };
+    let inside = inside.filter(|range| range.low <= range.high);
+    let all = Range { low: 0, high: most };
+    let found = match (inside, holds) {
+        (None, true) => Vec::new(),
+        (None, false) => vec![all],
+        (Some(range), true) => vec![range],
+        (Some(range), false) => range.without(most),
+    };
+    let found: Vec<Range> = if wide { found.into_iter().flat_map(Range::prefixes).collect() } else { found };
+    // Where a packet only has to have the bytes, no prefix says so.
+    let says_nothing = wide && found.contains(&all);
+    (!says_nothing).then(|| found.into_iter().map(|range| vec![(number.clone(), range)]).collect())
+}
+
+/// The number behind a mask of leading ones, and the mask.
+fn unmasked(value: &Value) -> (&Value, u32) {
+    if let Value::Arithmetic(left, Operator::And, right) = value
+        && let (Value::Load(Load { width: Width::Four, .. }), Value::Const(mask)) = (&**left, &**right)
+        && mask.leading_ones() + mask.trailing_zeros() == u32::BITS
+    {
+        return (left, *mask);
+    }
+    (value, u32::MAX)
+}
+
+impl Range {
+    /// What is in both.
+    fn meet(self, other: Range) -> Option<Range> {
+        let met = Range { low: self.low.max(other.low), high: self.high.min(other.high) };
+        (met.low <= met.high).then_some(met)
+    }
+
+    /// The numbers up to `most` that are not in it.
+    fn without(self, most: u32) -> Vec<Range> {
+        let below = self.low.checked_sub(1).map(|high| Range { low: 0, high });
+        let above = self.high.checked_add(1).filter(|low| *low <= most).map(|low| Range { low, high: most });
+        below.into_iter().chain(above).collect()
+    }
+
+    /// The fewest prefixes that make it up.
+    fn prefixes(self) -> Vec<Range> {
+        let (mut at, end) = (u64::from(self.low), u64::from(self.high) + 1);
+        let mut prefixes = Vec::new();
+        while at < end {
+            let aligned = if at == 0 { 1 << 32 } else { 1 << at.trailing_zeros() };
+            let mut size: u64 = aligned;
+            while at + size > end {
+                size >>= 1;
+            }
+            prefixes.push(Range { low: at as u32, high: (at + size - 1) as u32 });
+            at += size;
+        }
+        prefixes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(mask: u32, value: u32) -> Cond {
+        let load = Value::load(26, Width::Four);
+        Cond::Compare(load.with(Operator::And, Value::Const(mask)), Relation::Equal, Value::Const(value))
+    }
+
+    #[test]
+    fn ranges_are_prefixes_where_numbers_are_wide() {
+        let prefixes = Range { low: 1, high: 8 }.prefixes();
+        assert_eq!(prefixes.iter().map(|range| (range.low, range.high)).collect::<Vec<_>>(), [(1, 1), (2, 3), (4, 7), (8, 8)]);
+        assert_eq!(Range { low: 0, high: u32::MAX }.prefixes().len(), 1);
+        let not = alternatives(&address(0xff00_0000, 0x0a00_0000), false, &Facts::none()).unwrap();
+        assert_eq!(not.len(), 8);
+    }
+
+    #[test]
+    fn an_or_is_two_entries_only_where_its_left_side_cannot_fault() {
+        let late = Cond::equals(60, Width::Two, 80);
+        let early = address(u32::MAX, 7);
+        let facts = Facts::none();
+        assert_eq!(alternatives(&early.clone().or(late.clone()), true, &facts).unwrap().len(), 2);
+        assert_eq!(alternatives(&late.clone().or(early.clone()), true, &facts), None);
+        assert_eq!(alternatives(&early.and(late).negate(), true, &facts).unwrap().len(), 34);
+    }
+}
