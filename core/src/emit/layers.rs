@@ -69,8 +69,8 @@ impl Functions {
 pub(super) enum Takes<'a> {
     /// The context, and numbers of these names.
     Context(&'a [&'a str]),
-    /// The address of so many bytes.
-    Memory(u32),
+    /// The address of so many bytes, and numbers of these names.
+    Memory(u32, &'a [&'a str]),
     /// A number and a pointer, as the kernel's loop gives them.
     Step,
 }
@@ -94,9 +94,10 @@ pub(super) fn add(
             let pointer = context_pointer(btf, options.direction);
             [("ctx", pointer)].into_iter().chain(numbers.iter().map(|name| (*name, int))).collect()
         }
-        Takes::Memory(size) => {
+        Takes::Memory(size, numbers) => {
             let state = btf.add(kind::STRUCT, &format!("{name}_state"), 0, size, Vec::new());
-            vec![("state", btf.add(kind::PTR, "", 0, state, Vec::new()))]
+            let (state, long) = (btf.add(kind::PTR, "", 0, state, Vec::new()), btf.add_int("unsigned long", 8, false));
+            [("state", state)].into_iter().chain(numbers.iter().map(|name| (*name, long))).collect()
         }
         Takes::Step => vec![("index", int), ("state", btf.add(kind::PTR, "", 0, 0, Vec::new()))],
     };

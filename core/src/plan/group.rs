@@ -12,34 +12,49 @@ const MOST_ALIKE: usize = 8;
 /// Where there are more kinds of prefixes than groups, lengths are rounded down to multiples of one of these.
 const STEPS: [u32; 4] = [1, 2, 4, 8];
 
-/// What came of the entries.
-type Grouped = (Vec<Group>, bool, Vec<Entry>, Option<usize>);
+/// Numbers up to these are never part of a group's key: more groups cost more than some entries that are alike.
+const KEYS: [u32; 3] = [0xffff, 0xff, 0];
+/// What 64 more groups cost, and an entry more that is looked at; in nanoseconds, about.
+const COST: (f64, f64) = (8.0, 6.0);
 
-/// Puts entries into groups, as long as there are groups: their lengths may be rounded (then groups are coarse: they ask
-/// for fewer bits than their entries). Says the first rule for which there was none.
-pub(super) fn groups(fields: &[Field], entries: Vec<Entry>) -> Grouped {
-    let mut best: Option<Grouped> = None;
-    for step in STEPS {
-        let found = grouped(fields, entries.clone(), step);
-        let all = found.3.is_none();
-        let farther = best.as_ref().is_none_or(|best| best.3.is_some_and(|end| found.3.is_none_or(|found| found > end)));
-        if farther {
-            best = Some(found);
-        }
-        if all {
-            break;
-        }
-    }
-    best.unwrap_or_default()
+/// Entries in groups.
+#[derive(Debug, Default)]
+pub(super) struct Grouped {
+    pub(super) groups: Vec<Group>,
+    pub(super) entries: Vec<Entry>,
+    /// The first rule for which there was no group.
+    pub(super) end: Option<usize>,
+    /// How many entries are looked at before one, in sum.
+    before: usize,
 }
 
-fn grouped(fields: &[Field], mut entries: Vec<Entry>, step: u32) -> Grouped {
+/// Puts entries into groups, as long as there are groups. Groups may ask for fewer bits than their entries.
+pub(super) fn groups(fields: &[Field], entries: &[Entry]) -> Grouped {
+    for step in STEPS {
+        let all = KEYS.into_iter().map(|small| grouped(fields, entries.to_vec(), step, small));
+        let whole = all.filter(|grouped| grouped.end.is_none());
+        if let Some(best) = whole.min_by(|one, other| one.cost().total_cmp(&other.cost())) {
+            return best;
+        }
+    }
+    grouped(fields, entries.to_vec(), STEPS[STEPS.len() - 1], 0)
+}
+
+impl Grouped {
+    fn cost(&self) -> f64 {
+        let words = self.groups.len().div_ceil(64) as f64;
+        words * COST.0 + self.before as f64 / self.entries.len().max(1) as f64 * COST.1
+    }
+}
+
+fn grouped(fields: &[Field], mut entries: Vec<Entry>, step: u32, small: u32) -> Grouped {
+    let mut before = 0;
     let mut groups: Vec<Group> = Vec::new();
     let mut by_masks: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
     let mut alike: HashMap<(usize, Vec<u32>), usize> = HashMap::new();
     let mut end = None;
     for entry in &mut entries {
-        let masks: Vec<u32> = fields.iter().zip(&entry.wants).map(|(field, want)| mask(field, *want, step)).collect();
+        let masks: Vec<u32> = fields.iter().zip(&entry.wants).map(|(field, want)| mask(field, *want, step, small)).collect();
         let key: Vec<u32> = masks.iter().zip(&entry.wants).map(|(mask, want)| mask & want.map_or(0, |range| range.low)).collect();
         let copies = by_masks.entry(masks.clone()).or_default();
         let free = copies.last().filter(|group| alike.get(&(**group, key.clone())).is_none_or(|count| *count < MOST_ALIKE));
@@ -56,20 +71,22 @@ fn grouped(fields: &[Field], mut entries: Vec<Entry>, step: u32) -> Grouped {
             }
         };
         entry.group = group;
-        *alike.entry((group, key)).or_default() += 1;
+        let count = alike.entry((group, key)).or_default();
+        before += *count;
+        *count += 1;
     }
     if let Some(end) = end {
         entries.retain(|entry| entry.rule < end);
         groups.retain(|group| group.best < end);
     }
-    (groups, step > 1, entries, end)
+    Grouped { groups, entries, end, before }
 }
 
-/// The bits of a number that a group's key has.
-fn mask(field: &Field, want: Option<Range>, step: u32) -> u32 {
+/// The bits of a number that a group's key has: none of those that are at most `small`.
+fn mask(field: &Field, want: Option<Range>, step: u32, small: u32) -> u32 {
     let Some(Range { low, high }) = want else { return 0 };
     if field.most <= 0xffff {
-        return if low == high { 0xffff } else { 0 };
+        return if low == high && field.most > small { 0xffff } else { 0 };
     }
     let length = (high - low).leading_zeros();
     // Not to nothing: an entry that asks for bits is not found where a packet has none.

@@ -92,8 +92,6 @@ pub struct Classifier {
     pub guards: Vec<Cond>,
     /// The numbers.
     pub fields: Vec<Field>,
-    /// Whether groups may ask for fewer bits of wide numbers than their entries do.
-    pub coarse: bool,
     /// Entries that ask for the same bits, ascending by their first rule.
     pub groups: Vec<Group>,
     /// Of rules that decide, ascending by rule; a rule has one for each alternative.
@@ -111,10 +109,10 @@ pub struct Field {
     pub most: u32,
 }
 
-/// Entries that ask for the same bits of each number exactly.
+/// Entries that are found by the same bits of each number. They may ask for more.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
-    /// The bits, by field.
+    /// The bits, by field; of numbers that are at most 65,535 all or none.
     pub masks: Vec<u32>,
     /// The first rule that has an entry here.
     pub best: usize,

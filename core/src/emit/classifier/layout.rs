@@ -32,7 +32,7 @@ pub(super) enum Check {
 /// Where everything lies, and what is there.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    /// How many words a row has.
+    /// How many words the groups of a row take.
     pub(super) words: usize,
     /// Whether all groups are probed, without signatures.
     pub(super) all: bool,
@@ -54,7 +54,7 @@ pub(super) struct Layout {
 impl Layout {
     /// Lays out a classifier; `verdicts` are the numbers of the verdicts of the entries.
     pub(super) fn new(classifier: &Classifier, verdicts: &[u32]) -> Self {
-        let words = classifier.groups.len().div_ceil(64).next_power_of_two();
+        let words = classifier.groups.len().div_ceil(64);
         let asked = |entry: &Entry| entry.wants.iter().all(Option::is_some);
         let all = classifier.groups.len() <= 2 && classifier.entries.iter().all(asked);
         let checks: Vec<Check> = (0..classifier.fields.len()).map(|field| check(classifier, field)).collect();
@@ -102,6 +102,11 @@ impl Layout {
         self.longest = last.values().map(|(_, count)| *count).max().unwrap_or(1);
     }
 
+    /// How many bytes a row has.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.words * 8
+    }
+
     /// The words of an entry.
     pub(super) fn entry_words(&self) -> usize {
         let numbers: usize = self.checks.iter().map(|check| check.words()).sum();
@@ -143,12 +148,16 @@ fn key(entry: &Entry) -> Vec<u32> {
     entry.wants.iter().map(|want| want.map_or(0, |range| range.low)).collect()
 }
 
+/// Bits are enough where all entries ask for just those of their groups.
 fn check(classifier: &Classifier, field: usize) -> Check {
     let wide = classifier.fields[field].most > 0xffff;
-    let exact = |entry: &Entry| match entry.wants[field] {
-        None => true,
-        Some(range) if wide => !(range.high - range.low) == classifier.groups[entry.group].masks[field],
-        Some(range) => range.low == range.high,
+    let exact = |entry: &Entry| {
+        let mask = classifier.groups[entry.group].masks[field];
+        match entry.wants[field] {
+            None => mask == 0,
+            Some(range) if wide => !(range.high - range.low) == mask,
+            Some(_) => mask != 0,
+        }
     };
     if classifier.entries.iter().all(exact) { Check::Bits } else { Check::Range }
 }

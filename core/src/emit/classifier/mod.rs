@@ -3,6 +3,7 @@
 //! The program reads the numbers and calls a function of the classifier's own: a global one, which the verifier looks at
 //! once, wherever it is called. All tables lie in read-only data, whose places the code knows.
 
+mod choose;
 mod layout;
 mod signature;
 
@@ -13,7 +14,7 @@ use super::{Emitter, stack};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::error::Result;
 use crate::object::{DataId, FunctionId};
-use crate::plan::{Classifier, extent};
+use crate::plan::{Classifier, MOST_GROUPS, extent};
 use crate::policy::{Action, Verdict};
 use layout::{BEST, Check, GROUP, INDEX, Layout, MASKS, NEXT, NONE, NUMBERS, RULE, SEED};
 use signature::{FACTOR, Index, Signature};
@@ -25,8 +26,10 @@ const ABSENT: i32 = 0x1_0000;
 /// Multiplied with a power of two, each exponent shows in other upper six bits (Leiserson, Prokop, Randall: Using de
 /// Bruijn Sequences to Index a 1 in a Computer Word, 1998).
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
-/// Where the function keeps the rows.
-const ROWS: i16 = -8;
+/// On the function's stack: the groups that can have an entry.
+const WORDS: i16 = -8;
+/// So many groups are probed by the function itself.
+const FEW: usize = 8;
 
 /// Offsets in the read-only data.
 #[derive(Clone, Debug)]
@@ -56,14 +59,12 @@ impl Emitter<'_> {
         }));
         let layout = Layout::new(classifier, &numbers);
         let tables = self.tables(&layout);
-        let function = self.finder(classifier, &layout, &tables)?;
+        let functions = self.finders(classifier, &layout, &tables)?;
         let (nothing, found) = (self.asm.label(), self.asm.label());
         self.guards(classifier, known, nothing);
         let left_out = if layout.all { Some(nothing) } else { None };
         self.read(classifier, &layout, known, left_out);
-        self.asm.mov(1, 10);
-        self.asm.alu64_imm(Alu::Add, 1, i32::from(stack::KEY));
-        self.asm.call_function(function);
+        self.call(classifier, functions);
         let known = self.others(classifier, known, (nothing, found, next), places);
         self.asm.bind(found);
         self.asm.mov(9, 0);
@@ -72,6 +73,24 @@ impl Emitter<'_> {
         self.asm.alu64_imm(Alu::Rsh, 1, 32);
         self.by_verdict(&verdicts, places);
         Ok(known)
+    }
+
+    /// r0 = what is found for the numbers on the stack.
+    fn call(&mut self, classifier: &Classifier, [all, short]: [FunctionId; 2]) {
+        let (fewer, called) = (self.asm.label(), self.asm.label());
+        self.asm.mov(1, 10);
+        self.asm.alu64_imm(Alu::Add, 1, i32::from(stack::KEY));
+        if all != short {
+            self.asm.load(Size::W, 2, 10, stack::KEY + 4 * classifier.fields.len() as i16);
+            self.asm.jump_imm(If::Ne, 2, 0, fewer);
+        }
+        self.asm.call_function(all);
+        if all != short {
+            self.asm.goto(called);
+            self.asm.bind(fewer);
+            self.asm.call_function(short);
+        }
+        self.asm.bind(called);
     }
 
     /// Goes to `nothing` where no entry can match.
@@ -168,9 +187,9 @@ impl Emitter<'_> {
         };
         let words = |words: &[u32], bytes: &mut Vec<u8>| words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
         let exponents = self.append(&exponents);
-        let mut rows = Vec::new();
-        layout.signatures.rows.iter().flatten().for_each(|word| rows.extend(word.to_le_bytes()));
-        rows.resize(layout.signatures.rows.len().next_power_of_two() * layout.words * 8, 0);
+        let mut rows: Vec<u8> = layout.signatures.rows.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
+        // The verifier only knows that the number of a row is below that power of two.
+        rows.resize(layout.signatures.rows.len().next_power_of_two() * layout.row_bytes(), 0);
         let rows = self.append(&rows);
         let mut ids = Vec::new();
         for signature in &layout.signatures.all {
@@ -183,7 +202,7 @@ impl Emitter<'_> {
         }
         let mut bytes = Vec::new();
         layout.groups.iter().for_each(|group| words(group, &mut bytes));
-        bytes.resize(layout.words * 64 * 4 * layout.groups[0].len(), 0);
+        bytes.resize(MOST_GROUPS * 4 * layout.groups[0].len(), 0);
         let groups = self.append(&bytes);
         let entry_bits = layout.entries.len().next_power_of_two().trailing_zeros();
         let mut bytes = Vec::with_capacity(4 * layout.entry_words() << entry_bits);
@@ -202,19 +221,45 @@ impl Emitter<'_> {
         offset
     }
 
-    /// The function that finds the rule.
-    fn finder(&mut self, classifier: &Classifier, layout: &Layout, tables: &Tables) -> Result<FunctionId> {
-        let asm = Asm::default();
-        let mut finder = Finder { asm, classifier, layout, tables };
-        finder.write();
-        let name = format!("xdpilot_find_{}", self.object.functions.len());
+    /// The functions that find the rule: for packets that have all numbers, and for others.
+    fn finders(&mut self, classifier: &Classifier, layout: &Layout, tables: &Tables) -> Result<[FunctionId; 2]> {
+        let number = self.object.functions.len();
         let size = 4 * (classifier.fields.len() as u32 + 1);
-        layers::add(self.object, &name, "finds the first rule", finder.asm, self.options, Takes::Memory(size))
+        let finder = |with_absent| Finder { asm: Asm::default(), classifier, layout, tables, with_absent };
+        let mut probe = None;
+        if classifier.groups.len() > FEW {
+            let mut finder = finder(false);
+            finder.probe_function();
+            let (name, takes) = (format!("xdpilot_probe_{number}"), Takes::Memory(size, &["group", "found"]));
+            probe = Some(layers::add(self.object, &name, "probes a group", finder.asm, self.options, takes)?);
+        }
+        let mut functions = [FunctionId(0); 2];
+        for (function, kind, with_absent) in [(0, "find", false), (1, "find_short", true)] {
+            if with_absent && layout.all {
+                continue;
+            }
+            let mut finder = finder(with_absent);
+            finder.find(probe);
+            let (name, takes) = (format!("xdpilot_{kind}_{number}"), Takes::Memory(size, &[]));
+            functions[function] =
+                layers::add(self.object, &name, "finds the first rule", finder.asm, self.options, takes)?;
+        }
+        if layout.all {
+            functions[1] = functions[0];
+        }
+        Ok(functions)
     }
 }
 
-/// `u64 find(state *)`: the rule in the lower half, the number of its verdict in the upper one; all ones where there is
-/// none.
+/// What a row says something of.
+enum Asked<'a> {
+    /// A number.
+    Signature(&'a Signature),
+    /// Whether the packet has a number.
+    Presence(usize),
+}
+
+/// Writes the functions of a classifier.
 ///
 /// | register | holds |
 /// | --- | --- |
@@ -230,23 +275,71 @@ struct Finder<'a> {
     classifier: &'a Classifier,
     layout: &'a Layout,
     tables: &'a Tables,
+    /// Whether it is for packets that do not have all numbers.
+    with_absent: bool,
 }
 
 impl Finder<'_> {
-    fn write(&mut self) {
+    /// `u64 find(state *)`: the rule in the lower half, the number of its verdict in the upper one; all ones where there
+    /// is none.
+    fn find(&mut self, probe: Option<FunctionId>) {
         let done = self.asm.label();
         self.asm.mov(9, 1);
         self.asm.mov_imm(8, -1);
         self.asm.jump_imm(If::Eq, 9, 0, done);
-        for (at, signature) in self.layout.signatures.all.iter().enumerate() {
-            self.row(at, signature);
+        self.candidates();
+        for (word, groups) in (0..).zip(self.layout.groups.chunks(64)) {
+            self.word(word, groups, probe, done);
         }
-        for word in 0..self.layout.words {
-            let left = self.layout.groups.len().saturating_sub(64 * word).min(64);
-            if left > 0 {
-                self.word(word, left, done);
+        self.asm.bind(done);
+        self.asm.mov(0, 8);
+        self.asm.exit();
+    }
+
+    /// Probes the groups of a word of the rows.
+    fn word(&mut self, word: usize, groups: &[Vec<u32>], probe: Option<FunctionId>, done: Label) {
+        let (again, next) = (self.asm.label(), self.asm.label());
+        if word > 0 {
+            self.asm.jump32_imm(If::Lt, 8, groups[0][0], done);
+        }
+        match self.layout.all {
+            true => self.asm.mov_imm(6, (1 << groups.len()) - 1),
+            false => self.asm.load(Size::DW, 6, 10, WORDS - 8 * word as i16),
+        }
+        self.asm.mov_imm(7, groups.len() as i32);
+        self.asm.jump_imm(If::Eq, 6, 0, next);
+        self.asm.bind(again);
+        self.first();
+        self.asm.alu64_imm(Alu::Add, 1, 64 * word as i32);
+        self.address();
+        self.asm.load(Size::W, 2, 5, BEST);
+        self.asm.jump32_reg(If::Ge, 2, 8, done);
+        match probe {
+            Some(probe) => {
+                self.asm.mov(3, 8);
+                self.asm.mov(2, 1);
+                self.asm.mov(1, 9);
+                self.asm.call_function(probe);
+                self.asm.mov(8, 0);
             }
+            None => self.probe(),
         }
+        self.asm.alu64_imm(Alu::Sub, 7, 1);
+        self.asm.jump_imm(If::Eq, 7, 0, next);
+        self.asm.jump_imm(If::Ne, 6, 0, again);
+        self.asm.bind(next);
+    }
+
+    /// `u64 probe(state *, u64 group, u64 found)`: what is found if the group is looked at, too.
+    fn probe_function(&mut self) {
+        let done = self.asm.label();
+        self.asm.mov(9, 1);
+        self.asm.mov(8, 3);
+        self.asm.mov(1, 2);
+        self.asm.jump_imm(If::Eq, 9, 0, done);
+        self.asm.alu64_imm(Alu::And, 1, MOST_GROUPS as i32 - 1);
+        self.address();
+        self.probe();
         self.asm.bind(done);
         self.asm.mov(0, 8);
         self.asm.exit();
@@ -256,71 +349,86 @@ impl Finder<'_> {
         self.asm.load(Size::W, into, 9, 4 * field as i16);
     }
 
-    /// Keeps the address of a signature's row.
-    fn row(&mut self, at: usize, signature: &Signature) {
-        let (absent, on) = (self.asm.label(), self.asm.label());
-        let field = signature.field;
-        self.asm.load(Size::W, 2, 9, 4 * self.classifier.fields.len() as i16);
-        self.asm.jump32_imm(If::Set, 2, 1 << field, absent);
-        self.number(1, field);
+    /// Keeps the words of the groups that can have an entry: those of all rows, combined.
+    fn candidates(&mut self) {
+        let layout = self.layout;
+        let signatures = layout.signatures.all.iter().map(Asked::Signature);
+        // A number that no signature asks for may be one that the packet does not have.
+        let fields = if self.with_absent { 0..layout.signatures.absent.len() } else { 0..0 };
+        let all: Vec<Asked<'_>> = signatures.chain(fields.map(Asked::Presence)).collect();
+        for (number, rows) in all.chunks(choose::MOST).enumerate() {
+            for (register, row) in (1..).zip(rows) {
+                self.row(register, row, number * choose::MOST + usize::from(register) - 1);
+            }
+            for word in 0..layout.words as i16 {
+                match number {
+                    0 => self.asm.load(Size::DW, 0, 1, 8 * word),
+                    _ => self.asm.load(Size::DW, 0, 10, WORDS - 8 * word),
+                }
+                for register in (1..=rows.len() as u8).skip(usize::from(number == 0)) {
+                    self.asm.load(Size::DW, 6, register, 8 * word);
+                    self.asm.alu64(Alu::And, 0, 6);
+                }
+                self.asm.store(Size::DW, 10, WORDS - 8 * word, 0);
+            }
+        }
+    }
+
+    /// The address of a row in a register; r0, r6 and r7 are lost.
+    fn row(&mut self, into: u8, row: &Asked<'_>, at: usize) {
+        let rows = &self.layout.signatures;
+        match row {
+            Asked::Presence(field) => {
+                self.asm.mov32_imm(into, rows.full);
+                self.unless_absent(into, *field, rows.absent[*field]);
+            }
+            Asked::Signature(signature) => {
+                self.row_number(into, signature, at);
+                if self.with_absent {
+                    self.unless_absent(into, signature.field, signature.absent);
+                }
+            }
+        }
+        self.asm.alu64_imm(Alu::And, into, rows.rows.len().next_power_of_two() as i32 - 1);
+        self.asm.alu64_imm(Alu::Mul, into, self.layout.row_bytes() as i32);
+        self.asm.load_data(0, DataId(0), self.tables.rows);
+        self.asm.alu64(Alu::Add, into, 0);
+    }
+
+    fn row_number(&mut self, into: u8, signature: &Signature, at: usize) {
+        self.number(into, signature.field);
         match signature.index {
-            Index::Number => self.asm.alu64_imm(Alu::And, 1, 0xffff),
-            Index::Upper => self.asm.alu64_imm(Alu::Rsh, 1, 16),
+            Index::Number { bits } => self.asm.alu64_imm(Alu::And, into, (1 << bits) - 1),
+            Index::Upper => self.asm.alu64_imm(Alu::Rsh, into, 16),
             Index::Hashed { upper, bits } => {
                 if upper < 32 {
-                    self.asm.alu32_imm(Alu::Rsh, 1, 32 - upper);
+                    self.asm.alu32_imm(Alu::Rsh, into, 32 - upper);
                 }
-                self.asm.alu32_imm(Alu::Mul, 1, FACTOR);
-                self.asm.alu32_imm(Alu::Rsh, 1, 32 - bits);
+                self.asm.alu32_imm(Alu::Mul, into, FACTOR);
+                self.asm.alu32_imm(Alu::Rsh, into, 32 - bits);
             }
         }
         let shift = if self.tables.id == Size::H { 1 } else { 2 };
-        self.asm.alu64_imm(Alu::Lsh, 1, shift);
-        self.asm.load_data(2, DataId(0), self.tables.ids[at]);
-        self.asm.alu64(Alu::Add, 2, 1);
-        self.asm.load(self.tables.id, 1, 2, 0);
-        self.asm.goto(on);
-        self.asm.bind(absent);
-        self.asm.mov32_imm(1, signature.absent);
-        self.asm.bind(on);
-        self.asm.alu64_imm(Alu::And, 1, self.layout.signatures.rows.len().next_power_of_two() as i32 - 1);
-        self.asm.alu64_imm(Alu::Lsh, 1, 3 + self.layout.words.trailing_zeros() as i32);
-        self.asm.load_data(2, DataId(0), self.tables.rows);
-        self.asm.alu64(Alu::Add, 2, 1);
-        self.asm.store(Size::DW, 10, ROWS - 8 * at as i16, 2);
+        self.asm.alu64_imm(Alu::Lsh, into, shift);
+        self.asm.load_data(0, DataId(0), self.tables.ids[at]);
+        self.asm.alu64(Alu::Add, 0, into);
+        self.asm.load(self.tables.id, into, 0, 0);
     }
 
-    /// Probes the groups of a word of the rows.
-    fn word(&mut self, word: usize, groups: usize, done: Label) {
-        let (again, next) = (self.asm.label(), self.asm.label());
-        if self.layout.all {
-            self.asm.mov32_imm(6, (1 << groups) - 1);
-        }
-        for at in 0..self.layout.signatures.all.len() {
-            let into = if at == 0 { 6 } else { 1 };
-            self.asm.load(Size::DW, 2, 10, ROWS - 8 * at as i16);
-            self.asm.load(Size::DW, into, 2, 8 * word as i16);
-            if at > 0 {
-                self.asm.alu64(Alu::And, 6, 1);
-            }
-        }
-        self.asm.jump_imm(If::Eq, 6, 0, next);
-        self.asm.mov_imm(7, groups as i32);
-        self.asm.bind(again);
-        self.group(word, done);
-        let probed = self.asm.label();
-        self.place();
-        self.entries(probed);
-        self.asm.bind(probed);
-        self.asm.alu64_imm(Alu::Sub, 7, 1);
-        self.asm.jump_imm(If::Eq, 7, 0, next);
-        self.asm.jump_imm(If::Ne, 6, 0, again);
-        self.asm.bind(next);
+    /// The number of a row stays where the packet has the field; else it becomes `absent`. Without a branch: the verifier
+    /// would follow each combination of them.
+    fn unless_absent(&mut self, row: u8, field: usize, absent: u32) {
+        self.asm.load(Size::W, 6, 9, 4 * self.classifier.fields.len() as i16);
+        self.asm.alu32_imm(Alu::Rsh, 6, field as u32);
+        self.asm.alu32_imm(Alu::And, 6, 1);
+        self.asm.mov32_imm(7, absent);
+        self.asm.alu32(Alu::Sub, 7, row);
+        self.asm.alu32(Alu::Mul, 7, 6);
+        self.asm.alu32(Alu::Add, row, 7);
     }
 
-    /// r5 = the first group of r6, which loses it. Goes to `done` where it has no rule before what was found.
-    fn group(&mut self, word: usize, done: Label) {
-        let width = 4 * self.layout.groups[0].len() as u32;
+    /// r1 = the number of the lowest bit of r6, which is cleared there.
+    fn first(&mut self) {
         self.asm.mov(1, 6);
         self.asm.alu64_imm(Alu::Neg, 1, 0);
         self.asm.alu64(Alu::And, 1, 6);
@@ -332,11 +440,23 @@ impl Finder<'_> {
         self.asm.alu64(Alu::Add, 2, 1);
         self.asm.load(Size::B, 1, 2, 0);
         self.asm.alu64_imm(Alu::And, 1, 63);
-        self.asm.alu64_imm(Alu::Lsh, 1, width.trailing_zeros() as i32);
-        self.asm.load_data(5, DataId(0), self.tables.groups + 64 * width * word as u32);
-        self.asm.alu64(Alu::Add, 5, 1);
-        self.asm.load(Size::W, 1, 5, BEST);
-        self.asm.jump32_reg(If::Ge, 1, 8, done);
+    }
+
+    /// r5 = the address of the group whose number is in r1.
+    fn address(&mut self) {
+        let width = 4 * self.layout.groups[0].len() as u32;
+        self.asm.load_data(5, DataId(0), self.tables.groups);
+        self.asm.mov(2, 1);
+        self.asm.alu64_imm(Alu::Lsh, 2, width.trailing_zeros() as i32);
+        self.asm.alu64(Alu::Add, 5, 2);
+    }
+
+    /// Looks for an entry of the group in r5.
+    fn probe(&mut self) {
+        let probed = self.asm.label();
+        self.place();
+        self.entries(probed);
+        self.asm.bind(probed);
     }
 
     /// r0 = the place of the packet's key in the group.

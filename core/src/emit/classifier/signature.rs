@@ -4,16 +4,17 @@
 
 use std::collections::HashMap;
 
+use super::choose::choose;
 use crate::plan::{Classifier, Range};
 
-/// A row: a bit for each group.
+/// A row: a bit for each group, and so many zeros that the words are complete.
 pub(super) type Row = Vec<u64>;
 
 /// How a number leads to the index of a row's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Index {
-    /// The number itself, of 16 bits.
-    Number,
+    /// The number itself, of so many bits, at most 16.
+    Number { bits: u32 },
     /// Its upper 16 bits of 32.
     Upper,
     /// Its upper so many bits of 32, hashed to so many.
@@ -37,6 +38,10 @@ pub(super) struct Signature {
 pub(super) struct Signatures {
     pub(super) all: Vec<Signature>,
     pub(super) rows: Vec<Row>,
+    /// The rows of packets that do not have a number, by field.
+    pub(super) absent: Vec<u32>,
+    /// The row of all groups.
+    pub(super) full: u32,
 }
 
 /// What [`Index::Hashed`] multiplies with (2^32 divided by the golden ratio).
@@ -72,12 +77,26 @@ pub(super) fn signatures(classifier: &Classifier, words: usize) -> Signatures {
     for (field, number) in classifier.fields.iter().enumerate() {
         let wide = number.most > 0xffff;
         let wants = wants(classifier, field);
-        let index = if wide { Index::Upper } else { Index::Number };
+        let bits = u32::BITS - number.most.leading_zeros();
+        let index = if wide { Index::Upper } else { Index::Number { bits: bits.max(1) } };
         all.push(direct(field, index, &wants, words, &mut rows));
         let prefixes = HASHED.into_iter().filter(|_| wide);
         all.extend(prefixes.filter_map(|kind| hashed(field, kind, &wants, words, &mut rows)));
     }
-    Signatures { all, rows: rows.rows }
+    let full = rows.id(&(0..words).map(|word| full(classifier.groups.len(), word)).collect());
+    let absent = (0..classifier.fields.len()).map(|field| rows.id(&indifferent(&wants(classifier, field), words)));
+    let absent = absent.collect();
+    let mut signatures = Signatures { all, rows: rows.rows, absent, full };
+    choose(classifier, &mut signatures);
+    signatures
+}
+
+/// A word of the row that has all groups.
+fn full(groups: usize, word: usize) -> u64 {
+    match groups.saturating_sub(64 * word) {
+        64.. => u64::MAX,
+        left => (1 << left) - 1,
+    }
 }
 
 /// What the entries of each group want of a number.
@@ -101,7 +120,10 @@ fn indifferent(wants: &[Vec<Option<Range>>], words: usize) -> Row {
 
 /// By 16 bits of the number.
 fn direct(field: usize, index: Index, wants: &[Vec<Option<Range>>], words: usize, rows: &mut Rows) -> Signature {
-    let shift = if index == Index::Upper { 16 } else { 0 };
+    let (shift, count) = match index {
+        Index::Number { bits } => (0, 1 << bits),
+        _ => (16, 1 << 16),
+    };
     let mut row = indifferent(wants, words);
     let absent = rows.id(&row);
     let mut changes: Vec<(u32, usize, bool)> = Vec::new();
@@ -112,10 +134,10 @@ fn direct(field: usize, index: Index, wants: &[Vec<Option<Range>>], words: usize
         }
     }
     changes.sort_unstable();
-    let mut ids = vec![absent; 1 << 16];
+    let mut ids = vec![absent; count as usize];
     for (at, (from, group, on)) in changes.iter().enumerate() {
         set(&mut row, *group, *on);
-        let until = changes.get(at + 1).map_or(1 << 16, |next| next.0);
+        let until = changes.get(at + 1).map_or(count, |next| next.0.min(count));
         if until > *from {
             let id = rows.id(&row);
             ids[*from as usize..until as usize].fill(id);
@@ -170,15 +192,14 @@ impl Index {
     fn of_upper(self, prefix: u32) -> usize {
         match self {
             Index::Hashed { bits, .. } => (prefix.wrapping_mul(FACTOR) >> (32 - bits)) as usize,
-            Index::Number | Index::Upper => prefix as usize,
+            Index::Number { .. } | Index::Upper => prefix as usize,
         }
     }
 
     /// The index by a number.
-    #[cfg(test)]
     pub(super) fn of(self, number: u32) -> usize {
         match self {
-            Index::Number => number as usize,
+            Index::Number { .. } => number as usize,
             Index::Upper => (number >> 16) as usize,
             Index::Hashed { upper, .. } => self.of_upper(number >> (32 - upper)),
         }
