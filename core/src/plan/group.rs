@@ -9,13 +9,12 @@ use super::{Entry, Field, Group, Range};
 pub const MOST_GROUPS: usize = 512;
 /// So many entries of a group may ask for the same bits; more are another group.
 const MOST_ALIKE: usize = 8;
-/// Where there are more kinds of prefixes than groups, lengths are rounded down to multiples of one of these.
-const STEPS: [u32; 4] = [1, 2, 4, 8];
-
+/// Lengths of prefixes are rounded down to multiples of one of these, so that there are fewer groups.
+const STEPS: [u32; 3] = [1, 4, 8];
 /// Numbers up to these are never part of a group's key: more groups cost more than some entries that are alike.
 const KEYS: [u32; 3] = [0xffff, 0xff, 0];
 /// What 64 more groups cost, and an entry more that is looked at; in nanoseconds, about.
-const COST: (f64, f64) = (8.0, 6.0);
+const COST: (f64, f64) = (10.0, 30.0);
 
 /// Entries in groups.
 #[derive(Debug, Default)]
@@ -30,14 +29,11 @@ pub(super) struct Grouped {
 
 /// Puts entries into groups, as long as there are groups. Groups may ask for fewer bits than their entries.
 pub(super) fn groups(fields: &[Field], entries: &[Entry]) -> Grouped {
-    for step in STEPS {
-        let all = KEYS.into_iter().map(|small| grouped(fields, entries.to_vec(), step, small));
-        let whole = all.filter(|grouped| grouped.end.is_none());
-        if let Some(best) = whole.min_by(|one, other| one.cost().total_cmp(&other.cost())) {
-            return best;
-        }
-    }
-    grouped(fields, entries.to_vec(), STEPS[STEPS.len() - 1], 0)
+    let kinds = STEPS.into_iter().flat_map(|step| KEYS.map(|small| (step, small)));
+    let all = kinds.map(|(step, small)| grouped(fields, entries.to_vec(), step, small));
+    let taken = |grouped: &Grouped| grouped.end.map_or(usize::MAX, |end| end);
+    let best = all.max_by(|one, other| taken(one).cmp(&taken(other)).then(other.cost().total_cmp(&one.cost())));
+    best.unwrap_or_default()
 }
 
 impl Grouped {

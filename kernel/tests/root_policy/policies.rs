@@ -11,11 +11,14 @@ use crate::random::Random;
 const SET: usize = 0;
 
 /// A policy of at most `most` rules, and a few more where rules of one form follow each other.
-pub(crate) fn policy(random: &mut Random, most: usize) -> Rules {
+/// A policy of at most so many rules of all kinds, and some times so many that are alike.
+pub(crate) fn policy(random: &mut Random, most: usize, crowded: usize) -> Rules {
     let mut rules = Vec::new();
     for _ in 0..1 + random.below(most) {
         if random.once_in(20) {
             rules.extend(family(random));
+        } else if random.once_in(25) {
+            rules.extend(crowd(random, crowded));
         } else {
             rules.push(rule(cond(random, 3), action(random)));
         }
@@ -85,6 +88,61 @@ fn family(random: &mut Random) -> Vec<Rule> {
             rule(all, Action::Verdict(verdict(random)))
         })
         .collect()
+}
+
+/// Rules that ask for other bits of the same numbers, and a few of any kind among them.
+fn crowd(random: &mut Random, most: usize) -> Vec<Rule> {
+    let others = *random.pick(&[10, 40, 10_000]);
+    let v6 = random.once_in(4);
+    (0..24 + random.below(most))
+        .map(|_| {
+            if random.once_in(others) {
+                return rule(cond(random, 2), action(random));
+            }
+            let all = if random.once_in(9) { either(random, v6) } else { asked(random, v6) };
+            let kind = if v6 { 0x86dd } else { 0x0800 };
+            rule(if random.once_in(30) { all } else { ether(kind).and(all) }, Action::Verdict(verdict(random)))
+        })
+        .collect()
+}
+
+fn either(random: &mut Random, v6: bool) -> Cond {
+    let (one, other) = (asked(random, v6), asked(random, v6));
+    let any = one.or(other);
+    if random.once_in(4) { any.negate() } else { any }
+}
+
+/// Some of: source, destination, protocol, ports, flags.
+fn asked(random: &mut Random, v6: bool) -> Cond {
+    let mut all = Cond::Always(true);
+    let (addresses, protocol) = if v6 { ([22, 34, 38, 50], 20) } else { ([26, 26, 30, 30], 23) };
+    for offset in addresses {
+        if random.once_in(3) {
+            let (address, mask) = (*random.pick(&ADDRESSES), (u64::from(u32::MAX) << random.below(33)) as u32);
+            let one = equals(Value::load(offset, Width::Four).with(Operator::And, Value::Const(mask)), address & mask);
+            all = all.and(if random.once_in(8) { one.negate() } else { one });
+        }
+    }
+    if random.once_in(2) {
+        all = all.and(Cond::equals(protocol, Width::One, *random.pick(&[6, 17, 1, 58])));
+    }
+    for offset in [0, 2] {
+        if random.once_in(3) {
+            let port = if v6 { Value::load(54 + offset, Width::Two) } else { port_of_v4(offset) };
+            let low = *random.pick(&PORTS);
+            let high = low.saturating_add(*random.pick(&[0, 0, 0, 1, 7, 1000]));
+            let (from, to) = (Value::Const(low.into()), Value::Const(high.into()));
+            let one = Cond::Compare(port.clone(), Relation::GreaterEqual, from);
+            let one = one.and(Cond::Compare(port.clone(), Relation::Greater, to).negate());
+            let one = if low == high { equals(port, low.into()) } else { one };
+            all = all.and(if random.once_in(8) { one.negate() } else { one });
+        }
+    }
+    if random.once_in(6) {
+        let flags = Value::load(47, Width::One).with(Operator::And, Value::Const(*random.pick(&[2, 0x12])));
+        all = all.and(equals(flags, 0).negate());
+    }
+    all
 }
 
 fn ether(kind: u32) -> Cond {

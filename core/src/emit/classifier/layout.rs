@@ -1,32 +1,33 @@
 //! The bytes of a classifier: tables of signatures, groups, and entries at hashed places.
 
-use std::collections::HashMap;
 
 use super::signature::{Signatures, signatures};
 use crate::plan::{Classifier, Entry, Group, Range};
 
-/// No rule: in free places, and where nothing was found.
+/// No rule: where nothing was found.
 pub(super) const NONE: u32 = u32::MAX;
-/// Offsets in an entry: rule, number of its verdict, the next entry of the same place (0: none), group; then the numbers.
+/// Offsets in an entry: rule, number of its verdict, a bit for each number that it asks for, group; then the numbers.
 pub(super) const RULE: i16 = 0;
-pub(super) const NEXT: i16 = 8;
-pub(super) const GROUP: i16 = 12;
-pub(super) const NUMBERS: i16 = 16;
+pub(super) const ASKED: i16 = 6;
+pub(super) const GROUP: i16 = 8;
+pub(super) const NUMBERS: i16 = 12;
+/// A place says how many entries it has in so many bits, and above them where those begin.
+pub(super) const COUNT_BITS: u32 = 5;
+pub(super) const MOST_IN_PLACE: u32 = (1 << COUNT_BITS) - 1;
 /// Offsets in a group: its first rule, its index, what its keys' hashes begin with; then the masks.
 pub(super) const BEST: i16 = 0;
 pub(super) const INDEX: i16 = 4;
 pub(super) const SEED: i16 = 8;
 pub(super) const MASKS: i16 = 16;
-/// Entries per place, at most, on average: one of so many quarters of a place is taken.
-const SPARE: usize = 3;
-
 /// How an entry says what a number must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// One word: the bits of the group's mask.
+    /// 4 bytes: the bits of the group's mask.
     Bits,
-    /// Two words: the first number, and how many others follow.
+    /// Twice 4 bytes: the first number, and how many others follow.
     Range,
+    /// The same for numbers of 16 bits, in twice 2 bytes.
+    ShortRange,
 }
 
 /// Where everything lies, and what is there.
@@ -41,10 +42,10 @@ pub(super) struct Layout {
     pub(super) checks: Vec<Check>,
     /// What numbers are multiplied with, by field.
     pub(super) factors: Vec<u64>,
-    /// The number of places, as a power of two.
-    pub(super) bits: u32,
-    /// All places and what does not find one.
-    pub(super) entries: Vec<Vec<u32>>,
+    /// The places, a power of two of them.
+    pub(super) places: Vec<u32>,
+    /// The entries, place by place.
+    pub(super) entries: Vec<Vec<u8>>,
     /// The most entries of a place.
     pub(super) longest: u32,
     /// Groups as words.
@@ -59,14 +60,13 @@ impl Layout {
         let all = classifier.groups.len() <= 2 && classifier.entries.iter().all(asked);
         let checks: Vec<Check> = (0..classifier.fields.len()).map(|field| check(classifier, field)).collect();
         let factors: Vec<u64> = (1..).map(factor).take(checks.len()).collect();
-        let bits = (classifier.entries.len() * (SPARE + 1) / SPARE).next_power_of_two().trailing_zeros().max(1);
         let mut layout = Layout {
             words,
             all,
             signatures: if all { Signatures::default() } else { signatures(classifier, words) },
             checks,
             factors,
-            bits,
+            places: Vec::new(),
             entries: Vec::new(),
             longest: 0,
             groups: Vec::new(),
@@ -78,28 +78,27 @@ impl Layout {
 
     /// Puts the entries where their keys' hashes say; the entries of a place ascend by rule.
     fn place(&mut self, classifier: &Classifier, verdicts: &[u32]) {
-        let width = self.entry_words();
-        let mut free = vec![0; width];
-        free[0] = NONE;
-        self.entries = vec![free; 1 << self.bits];
-        let mut last: HashMap<usize, (usize, u32)> = HashMap::new();
-        for (entry, verdict) in classifier.entries.iter().zip(verdicts) {
-            let words = self.entry(entry, *verdict, &classifier.groups[entry.group]);
-            let place = self.hash(entry.group, &classifier.groups[entry.group].masks, &key(entry));
-            match last.get_mut(&place) {
-                None => {
-                    self.entries[place] = words;
-                    last.insert(place, (place, 1));
-                }
-                Some((before, count)) => {
-                    let at = self.entries.len();
-                    self.entries[*before][NEXT as usize / 4] = at as u32;
-                    (*before, *count) = (at, *count + 1);
-                    self.entries.push(words);
-                }
+        let mut bits = (2 * classifier.entries.len()).next_power_of_two().trailing_zeros().max(4);
+        let places = loop {
+            let mut places: Vec<Vec<usize>> = vec![Vec::new(); 1 << bits];
+            for (at, entry) in classifier.entries.iter().enumerate() {
+                let hash = self.hash(entry.group, &classifier.groups[entry.group].masks, &key(entry));
+                places[(hash >> (64 - bits)) as usize].push(at);
+            }
+            self.longest = places.iter().map(Vec::len).max().unwrap_or(0) as u32;
+            // Entries that are alike never part; a group has fewer of them than a place may have.
+            if self.longest <= MOST_IN_PLACE {
+                break places;
+            }
+            bits += 1;
+        };
+        for place in places {
+            self.places.push((self.entries.len() as u32) << COUNT_BITS | place.len() as u32);
+            for at in place {
+                let entry = &classifier.entries[at];
+                self.entries.push(self.entry(entry, verdicts[at], &classifier.groups[entry.group]));
             }
         }
-        self.longest = last.values().map(|(_, count)| *count).max().unwrap_or(1);
     }
 
     /// How many bytes a row has.
@@ -107,38 +106,44 @@ impl Layout {
         self.words * 8
     }
 
-    /// The words of an entry.
-    pub(super) fn entry_words(&self) -> usize {
-        let numbers: usize = self.checks.iter().map(|check| check.words()).sum();
-        (NUMBERS as usize / 4 + numbers).next_power_of_two()
+    /// How many bytes an entry has.
+    pub(super) fn entry_bytes(&self) -> usize {
+        let numbers: usize = self.checks.iter().map(|check| check.bytes()).sum();
+        (NUMBERS as usize + numbers).next_multiple_of(8)
     }
 
-    fn entry(&self, entry: &Entry, verdict: u32, group: &Group) -> Vec<u32> {
-        let mut words = vec![entry.rule as u32, verdict, 0, entry.group as u32];
+    fn entry(&self, entry: &Entry, verdict: u32, group: &Group) -> Vec<u8> {
+        let asked = entry.wants.iter().enumerate().fold(0u16, |bits, (at, want)| bits | u16::from(want.is_some()) << at);
+        let mut bytes = (entry.rule as u32).to_le_bytes().to_vec();
+        [verdict as u16, asked, entry.group as u16, 0].iter().for_each(|half| bytes.extend(half.to_le_bytes()));
         for (at, check) in self.checks.iter().enumerate() {
             let Range { low, high } = entry.wants[at].unwrap_or(Range { low: 0, high: u32::MAX });
             match check {
-                Check::Bits => words.push(low & group.masks[at]),
-                Check::Range => words.extend([low, high - low]),
+                Check::Bits => bytes.extend((low & group.masks[at]).to_le_bytes()),
+                Check::Range => [low, high - low].iter().for_each(|word| bytes.extend(word.to_le_bytes())),
+                Check::ShortRange => {
+                    let span = (high - low).min(0xffff);
+                    [low, span].iter().for_each(|word| bytes.extend((*word as u16).to_le_bytes()));
+                }
             }
         }
-        words.resize(self.entry_words(), 0);
-        words
+        bytes.resize(self.entry_bytes(), 0);
+        bytes
     }
 
-    /// The place of a key.
-    pub(super) fn hash(&self, group: usize, masks: &[u32], numbers: &[u32]) -> usize {
+    /// The hash of a key; its upper bits say its place.
+    fn hash(&self, group: usize, masks: &[u32], numbers: &[u32]) -> u64 {
         let products = self.factors.iter().zip(masks).zip(numbers);
         let products = products.map(|((factor, mask), number)| u64::from(mask & number).wrapping_mul(*factor));
-        (products.fold(seed(group), u64::wrapping_add) >> (64 - self.bits)) as usize
+        products.fold(seed(group), u64::wrapping_add)
     }
 }
 
 impl Check {
-    pub(super) fn words(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         match self {
-            Check::Bits => 1,
-            Check::Range => 2,
+            Check::Bits | Check::ShortRange => 4,
+            Check::Range => 8,
         }
     }
 }
@@ -159,7 +164,11 @@ fn check(classifier: &Classifier, field: usize) -> Check {
             Some(_) => mask != 0,
         }
     };
-    if classifier.entries.iter().all(exact) { Check::Bits } else { Check::Range }
+    match (classifier.entries.iter().all(exact), wide) {
+        (true, _) => Check::Bits,
+        (false, true) => Check::Range,
+        (false, false) => Check::ShortRange,
+    }
 }
 
 fn group_words(index: usize, group: &Group) -> Vec<u32> {

@@ -16,13 +16,13 @@ use crate::error::Result;
 use crate::object::{DataId, FunctionId};
 use crate::plan::{Classifier, MOST_GROUPS, extent};
 use crate::policy::{Action, Verdict};
-use layout::{BEST, Check, GROUP, INDEX, Layout, MASKS, NEXT, NONE, NUMBERS, RULE, SEED};
+use layout::{
+    ASKED, BEST, COUNT_BITS, Check, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, NONE, NUMBERS, RULE, SEED,
+};
 use signature::{FACTOR, Index, Signature};
 
 use super::cond::Branch;
 
-/// What stands for a number of 16 bits that a packet does not have.
-const ABSENT: i32 = 0x1_0000;
 /// Multiplied with a power of two, each exponent shows in other upper six bits (Leiserson, Prokop, Randall: Using de
 /// Bruijn Sequences to Index a 1 in a Computer Word, 1998).
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
@@ -40,9 +40,8 @@ struct Tables {
     /// The size of a row's number.
     id: Size,
     groups: u32,
+    places: u32,
     entries: u32,
-    /// The number of entries, as a power of two.
-    entry_bits: u32,
     exponents: u32,
 }
 
@@ -63,7 +62,7 @@ impl Emitter<'_> {
         let (nothing, found) = (self.asm.label(), self.asm.label());
         self.guards(classifier, known, nothing);
         let left_out = if layout.all { Some(nothing) } else { None };
-        self.read(classifier, &layout, known, left_out);
+        self.read(classifier, known, left_out);
         self.call(classifier, functions);
         let known = self.others(classifier, known, (nothing, found, next), places);
         self.asm.bind(found);
@@ -71,6 +70,7 @@ impl Emitter<'_> {
         self.asm.alu32(Alu::Mov, 9, 9);
         self.asm.mov(1, 0);
         self.asm.alu64_imm(Alu::Rsh, 1, 32);
+        self.asm.alu64_imm(Alu::And, 1, 0xffff);
         self.by_verdict(&verdicts, places);
         Ok(known)
     }
@@ -105,7 +105,7 @@ impl Emitter<'_> {
     }
 
     /// Reads the numbers into the state on the stack: fast where the packet has them all at fixed places.
-    fn read(&mut self, classifier: &Classifier, layout: &Layout, known: u32, left_out: Option<Label>) {
+    fn read(&mut self, classifier: &Classifier, known: u32, left_out: Option<Label>) {
         let (slow, done) = (self.asm.label(), self.asm.label());
         let most = classifier.fields.iter().map(|field| extent(&field.value)).max().unwrap_or(0);
         let flags = stack::KEY + 4 * classifier.fields.len() as i16;
@@ -113,16 +113,16 @@ impl Emitter<'_> {
         if most > known {
             self.require(most, slow);
         }
-        self.read_all(classifier, layout, most.max(known), left_out);
+        self.read_all(classifier, most.max(known), left_out);
         if most > known {
             self.asm.goto(done);
             self.asm.bind(slow);
-            self.read_all(classifier, layout, known, left_out);
+            self.read_all(classifier, known, left_out);
         }
         self.asm.bind(done);
     }
 
-    fn read_all(&mut self, classifier: &Classifier, layout: &Layout, known: u32, left_out: Option<Label>) {
+    fn read_all(&mut self, classifier: &Classifier, known: u32, left_out: Option<Label>) {
         let flags = stack::KEY + 4 * classifier.fields.len() as i16;
         for (at, field) in classifier.fields.iter().enumerate() {
             let (absent, on) = (self.asm.label(), self.asm.label());
@@ -135,8 +135,7 @@ impl Emitter<'_> {
             self.asm.store(Size::W, 10, place, 1);
             self.asm.goto(on);
             self.asm.bind(absent);
-            let marker = if layout.checks[at] == Check::Range && field.most <= 0xffff { ABSENT } else { 0 };
-            self.asm.store_imm(Size::W, 10, place, marker);
+            self.asm.store_imm(Size::W, 10, place, 0);
             self.asm.load(Size::W, 1, 10, flags);
             self.asm.alu32_imm(Alu::Or, 1, 1 << at);
             self.asm.store(Size::W, 10, flags, 1);
@@ -204,12 +203,15 @@ impl Emitter<'_> {
         layout.groups.iter().for_each(|group| words(group, &mut bytes));
         bytes.resize(MOST_GROUPS * 4 * layout.groups[0].len(), 0);
         let groups = self.append(&bytes);
-        let entry_bits = layout.entries.len().next_power_of_two().trailing_zeros();
-        let mut bytes = Vec::with_capacity(4 * layout.entry_words() << entry_bits);
-        layout.entries.iter().for_each(|entry| words(entry, &mut bytes));
-        bytes.resize(4 * layout.entry_words() << entry_bits, 0);
+        let mut bytes = Vec::new();
+        words(&layout.places, &mut bytes);
+        let places = self.append(&bytes);
+        let mut bytes = layout.entries.concat();
+        // The verifier only knows that the number of an entry is below that power of two.
+        let most = layout.entries.len().next_power_of_two() + MOST_IN_PLACE as usize;
+        bytes.resize(most * layout.entry_bytes(), 0);
         let entries = self.append(&bytes);
-        Tables { rows, ids, id, groups, entries, entry_bits, exponents }
+        Tables { rows, ids, id, groups, places, entries, exponents }
     }
 
     /// Puts bytes into the data, where a cache line begins.
@@ -251,14 +253,6 @@ impl Emitter<'_> {
     }
 }
 
-/// What a row says something of.
-enum Asked<'a> {
-    /// A number.
-    Signature(&'a Signature),
-    /// Whether the packet has a number.
-    Presence(usize),
-}
-
 /// Writes the functions of a classifier.
 ///
 /// | register | holds |
@@ -287,7 +281,9 @@ impl Finder<'_> {
         self.asm.mov(9, 1);
         self.asm.mov_imm(8, -1);
         self.asm.jump_imm(If::Eq, 9, 0, done);
-        self.candidates();
+        if !self.layout.all {
+            self.candidates();
+        }
         for (word, groups) in (0..).zip(self.layout.groups.chunks(64)) {
             self.word(word, groups, probe, done);
         }
@@ -352,44 +348,29 @@ impl Finder<'_> {
     /// Keeps the words of the groups that can have an entry: those of all rows, combined.
     fn candidates(&mut self) {
         let layout = self.layout;
-        let signatures = layout.signatures.all.iter().map(Asked::Signature);
-        // A number that no signature asks for may be one that the packet does not have.
-        let fields = if self.with_absent { 0..layout.signatures.absent.len() } else { 0..0 };
-        let all: Vec<Asked<'_>> = signatures.chain(fields.map(Asked::Presence)).collect();
-        for (number, rows) in all.chunks(choose::MOST).enumerate() {
-            for (register, row) in (1..).zip(rows) {
-                self.row(register, row, number * choose::MOST + usize::from(register) - 1);
-            }
-            for word in 0..layout.words as i16 {
-                match number {
-                    0 => self.asm.load(Size::DW, 0, 1, 8 * word),
-                    _ => self.asm.load(Size::DW, 0, 10, WORDS - 8 * word),
-                }
-                for register in (1..=rows.len() as u8).skip(usize::from(number == 0)) {
-                    self.asm.load(Size::DW, 6, register, 8 * word);
+        for (register, (at, signature)) in (1..).zip(layout.signatures.all.iter().enumerate()) {
+            self.row(register, signature, at);
+        }
+        for word in 0..layout.words as i16 {
+            for register in 1..=layout.signatures.all.len() as u8 {
+                let into = if register == 1 { 0 } else { 6 };
+                self.asm.load(Size::DW, into, register, 8 * word);
+                if register > 1 {
                     self.asm.alu64(Alu::And, 0, 6);
                 }
-                self.asm.store(Size::DW, 10, WORDS - 8 * word, 0);
             }
+            self.asm.store(Size::DW, 10, WORDS - 8 * word, 0);
         }
     }
 
     /// The address of a row in a register; r0, r6 and r7 are lost.
-    fn row(&mut self, into: u8, row: &Asked<'_>, at: usize) {
-        let rows = &self.layout.signatures;
-        match row {
-            Asked::Presence(field) => {
-                self.asm.mov32_imm(into, rows.full);
-                self.unless_absent(into, *field, rows.absent[*field]);
-            }
-            Asked::Signature(signature) => {
-                self.row_number(into, signature, at);
-                if self.with_absent {
-                    self.unless_absent(into, signature.field, signature.absent);
-                }
-            }
+    fn row(&mut self, into: u8, signature: &Signature, at: usize) {
+        let rows = &self.layout.signatures.rows;
+        self.row_number(into, signature, at);
+        if self.with_absent {
+            self.unless_absent(into, signature.field, signature.absent);
         }
-        self.asm.alu64_imm(Alu::And, into, rows.rows.len().next_power_of_two() as i32 - 1);
+        self.asm.alu64_imm(Alu::And, into, rows.len().next_power_of_two() as i32 - 1);
         self.asm.alu64_imm(Alu::Mul, into, self.layout.row_bytes() as i32);
         self.asm.load_data(0, DataId(0), self.tables.rows);
         self.asm.alu64(Alu::Add, into, 0);
@@ -473,27 +454,32 @@ impl Finder<'_> {
             self.asm.alu64(Alu::Mul, 1, 2);
             self.asm.alu64(Alu::Add, 0, 1);
         }
-        self.asm.alu64_imm(Alu::Rsh, 0, 64 - self.layout.bits as i32);
+        self.asm.alu64_imm(Alu::Rsh, 0, 64 - self.layout.places.len().trailing_zeros() as i32);
     }
 
     /// Looks for the first entry of the place in r0 that matches; goes to `probed`.
     fn entries(&mut self, probed: Label) {
         let (again, advance) = (self.asm.label(), self.asm.label());
-        let width = 4 * self.layout.entry_words() as u32;
-        self.asm.mov_imm(4, self.layout.longest as i32);
-        self.asm.bind(again);
-        self.asm.alu64_imm(Alu::Lsh, 0, width.trailing_zeros() as i32);
+        self.asm.alu64_imm(Alu::Lsh, 0, 2);
+        self.asm.load_data(3, DataId(0), self.tables.places);
+        self.asm.alu64(Alu::Add, 3, 0);
+        self.asm.load(Size::W, 0, 3, 0);
+        self.asm.mov(4, 0);
+        self.asm.alu64_imm(Alu::And, 4, MOST_IN_PLACE as i32);
+        self.asm.jump_imm(If::Eq, 4, 0, probed);
+        self.asm.alu64_imm(Alu::Rsh, 0, COUNT_BITS as i32);
+        self.asm.alu64_imm(Alu::And, 0, self.layout.entries.len().next_power_of_two() as i32 - 1);
+        self.asm.alu64_imm(Alu::Mul, 0, self.layout.entry_bytes() as i32);
         self.asm.load_data(3, DataId(0), self.tables.entries);
         self.asm.alu64(Alu::Add, 3, 0);
+        self.asm.bind(again);
         self.asm.load(Size::W, 1, 3, RULE);
         self.asm.jump32_reg(If::Ge, 1, 8, probed);
         self.checks(advance);
         self.asm.load(Size::DW, 8, 3, RULE);
         self.asm.goto(probed);
         self.asm.bind(advance);
-        self.asm.load(Size::W, 0, 3, NEXT);
-        self.asm.jump_imm(If::Eq, 0, 0, probed);
-        self.asm.alu64_imm(Alu::And, 0, (1 << self.tables.entry_bits) - 1);
+        self.asm.alu64_imm(Alu::Add, 3, self.layout.entry_bytes() as i32);
         self.asm.alu64_imm(Alu::Sub, 4, 1);
         self.asm.jump_imm(If::Ne, 4, 0, again);
         self.asm.goto(probed);
@@ -502,7 +488,7 @@ impl Finder<'_> {
     /// Goes to `other` unless the entry in r3 is one of the group in r5 and matches.
     fn checks(&mut self, other: Label) {
         if self.layout.groups.len() > 1 {
-            self.asm.load(Size::W, 1, 3, GROUP);
+            self.asm.load(Size::H, 1, 3, GROUP);
             self.asm.load(Size::W, 2, 5, INDEX);
             self.asm.jump32_reg(If::Ne, 1, 2, other);
         }
@@ -516,14 +502,21 @@ impl Finder<'_> {
                     self.asm.load(Size::W, 2, 3, at);
                     self.asm.jump32_reg(If::Ne, 1, 2, other);
                 }
-                Check::Range => {
-                    self.asm.load(Size::W, 2, 3, at);
+                Check::Range | Check::ShortRange => {
+                    let (size, span) = if *check == Check::Range { (Size::W, 4) } else { (Size::H, 2) };
+                    self.asm.load(size, 2, 3, at);
                     self.asm.alu32(Alu::Sub, 1, 2);
-                    self.asm.load(Size::W, 2, 3, at + 4);
+                    self.asm.load(size, 2, 3, at + span);
                     self.asm.jump32_reg(If::Gt, 1, 2, other);
                 }
             }
-            at += 4 * check.words() as i16;
+            at += check.bytes() as i16;
+        }
+        if !self.layout.all {
+            // What the packet does not have was read as zero.
+            self.asm.load(Size::W, 1, 9, 4 * self.classifier.fields.len() as i16);
+            self.asm.load(Size::H, 2, 3, ASKED);
+            self.asm.jump32_reg(If::Set, 1, 2, other);
         }
     }
 }

@@ -38,10 +38,6 @@ pub(super) struct Signature {
 pub(super) struct Signatures {
     pub(super) all: Vec<Signature>,
     pub(super) rows: Vec<Row>,
-    /// The rows of packets that do not have a number, by field.
-    pub(super) absent: Vec<u32>,
-    /// The row of all groups.
-    pub(super) full: u32,
 }
 
 /// What [`Index::Hashed`] multiplies with (2^32 divided by the golden ratio).
@@ -83,20 +79,9 @@ pub(super) fn signatures(classifier: &Classifier, words: usize) -> Signatures {
         let prefixes = HASHED.into_iter().filter(|_| wide);
         all.extend(prefixes.filter_map(|kind| hashed(field, kind, &wants, words, &mut rows)));
     }
-    let full = rows.id(&(0..words).map(|word| full(classifier.groups.len(), word)).collect());
-    let absent = (0..classifier.fields.len()).map(|field| rows.id(&indifferent(&wants(classifier, field), words)));
-    let absent = absent.collect();
-    let mut signatures = Signatures { all, rows: rows.rows, absent, full };
+    let mut signatures = Signatures { all, rows: rows.rows };
     choose(classifier, &mut signatures);
     signatures
-}
-
-/// A word of the row that has all groups.
-fn full(groups: usize, word: usize) -> u64 {
-    match groups.saturating_sub(64 * word) {
-        64.. => u64::MAX,
-        left => (1 << left) - 1,
-    }
 }
 
 /// What the entries of each group want of a number.
@@ -169,7 +154,7 @@ fn hashed(
     if count == 0 {
         return None;
     }
-    let bits = (usize::BITS - count.leading_zeros() + 3).clamp(BITS.0, BITS.1);
+    let bits = (usize::BITS - count.leading_zeros() + 1).clamp(BITS.0, BITS.1);
     let index = Index::Hashed { upper, bits };
     let mut others = vec![0; words];
     wants.iter().enumerate().for_each(|(group, wants)| set(&mut others, group, !long(wants)));

@@ -67,13 +67,12 @@ pub(super) fn verdict(cursor: &mut Cursor<'_>) -> Result<Option<Verdict>, Proble
 
 /// An interface or a container.
 pub(super) fn target(cursor: &mut Cursor<'_>) -> Result<String, Problem> {
-    match cursor.peek() {
-        ("" | "when", _) => Err(cursor.expected("a target: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE")),
-        (word, span) => {
-            cursor.at = span.end;
-            Ok(word.to_string())
-        }
+    let (word, span) = cursor.peek();
+    if matches!(word, "" | "when") || word.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(cursor.expected("a target: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE"));
     }
+    cursor.at = span.end;
+    Ok(word.to_string())
 }
 
 fn sample(cursor: &mut Cursor<'_>) -> Result<Action, Problem> {
