@@ -13,6 +13,7 @@ pub mod emit;
 pub mod error;
 pub mod eval;
 pub mod filter;
+pub mod import;
 pub mod link;
 pub mod listing;
 pub mod map_types;

@@ -1,0 +1,429 @@
+//! The tests of a rule of nft: a field of the packet beside a value.
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use super::sets::{self, word};
+use super::{Context, text};
+use crate::filter::names;
+use crate::import::ranges;
+use crate::import::term::{Family, Side, Term};
+use crate::policy::Element;
+
+type Reason = String;
+
+/// What a test comes to.
+#[derive(Debug)]
+pub(super) enum Test {
+    /// All of these.
+    Terms(Vec<Term>),
+    /// It holds for no packet that the policy sees; why.
+    Never(Option<String>),
+}
+
+/// What a test means.
+pub(super) fn matches(value: &Value, context: &Context<'_>) -> Result<Test, Reason> {
+    let part = |field: &str| value.get(field).ok_or_else(|| format!("{value} has no {field}"));
+    let (left, right) = (part("left")?, part("right")?);
+    let negated = match text(value, "op") {
+        "==" | "in" => false,
+        "!=" => true,
+        operator => return ordered(left, operator, right),
+    };
+    if let Some(meta) = left.get("meta") {
+        return self::meta(text(meta, "key"), right, negated, context);
+    }
+    let flags = left.get("payload").unwrap_or(left);
+    if text(flags, "protocol") == "tcp" && text(flags, "field") == "flags" {
+        let any = text(value, "op") == "in";
+        return self::flags(None, right, negated, any).map(one);
+    }
+    if let Some([payload, mask]) = left.get("&").and_then(Value::as_array).map(Vec::as_slice) {
+        let field = payload.get("payload").unwrap_or(payload);
+        if text(field, "protocol") == "tcp" && text(field, "field") == "flags" {
+            return self::flags(Some(mask), right, negated, false).map(one);
+        }
+    }
+    match left.get("payload") {
+        Some(payload) => payload_test(text(payload, "protocol"), text(payload, "field"), right, negated, context),
+        None => Err(match left.as_object().and_then(|left| left.keys().next()).map(String::as_str) {
+            Some("ct") => "connections are not known where a policy stands, before the kernel's stack".into(),
+            Some("concat") => "tuples have no counterpart".into(),
+            Some(kind) => format!("{kind} has no counterpart"),
+            None => format!("{left} is no field"),
+        }),
+    }
+}
+
+fn one(term: Term) -> Test {
+    Test::Terms(vec![term])
+}
+
+/// The test or its opposite.
+fn test(term: Option<Term>, negated: bool) -> Test {
+    match (term, negated) {
+        (Some(term), true) => Test::Terms(vec![Term::not(&[term])]),
+        (Some(term), false) => one(term),
+        (None, false) => Test::Terms(Vec::new()),
+        (None, true) => Test::Never(None),
+    }
+}
+
+/// `<`, `>`, `<=` and `>=` of fields that are numbers.
+fn ordered(left: &Value, operator: &str, right: &Value) -> Result<Test, Reason> {
+    let payload = left.get("payload").unwrap_or(left);
+    let (protocol, field) = (text(payload, "protocol"), text(payload, "field"));
+    let number =
+        word(right).and_then(|word| word.parse::<u16>().ok()).ok_or_else(|| format!("{right} is no number"))?;
+    if let Some((transport, side)) = port(protocol, field) {
+        let range = match operator {
+            "<" => number.checked_sub(1).map(|last| 0..=last),
+            "<=" => Some(0..=number),
+            ">" => number.checked_add(1).map(|first| first..=u16::MAX),
+            ">=" => Some(number..=u16::MAX),
+            _ => return Err(format!("{operator} has no counterpart")),
+        };
+        return Ok(range.map_or(Test::Never(None), |range| one(Term::ports(transport, &[side], &[range]))));
+    }
+    let (family, bytes) =
+        bytes(protocol, field).ok_or_else(|| format!("{operator} of {protocol} {field} has no counterpart"))?;
+    match operator {
+        "<" | ">" | "<=" | ">=" => Ok(one(Term::new(family, format!("{bytes} {operator} {number}")))),
+        _ => Err(format!("{operator} has no counterpart")),
+    }
+}
+
+/// Fields that are compared as numbers.
+fn bytes(protocol: &str, field: &str) -> Option<(Family, &'static str)> {
+    Some(match (protocol, field) {
+        ("ip", "ttl") => (Family::V4, "ip[8]"),
+        ("ip", "length") => (Family::V4, "ip[2:2]"),
+        ("ip", "id") => (Family::V4, "ip[4:2]"),
+        ("ip", "frag-off") => (Family::V4, "ip[6:2]"),
+        ("ip6", "hoplimit") => (Family::V6, "ip6[7]"),
+        ("ip6", "length") => (Family::V6, "ip6[4:2]"),
+        ("udp", "length") => (Family::V4, "udp[4:2]"),
+        ("icmp", "code") => (Family::V4, "icmp[1]"),
+        ("icmpv6", "code") => (Family::V6, "icmp6[1]"),
+        _ => return None,
+    })
+}
+
+fn port(protocol: &str, field: &str) -> Option<(&'static str, Side)> {
+    let transport = match protocol {
+        "tcp" => "tcp",
+        "udp" => "udp",
+        "sctp" => "sctp",
+        "th" => "",
+        _ => return None,
+    };
+    match field {
+        "sport" => Some((transport, Side::Src)),
+        "dport" => Some((transport, Side::Dst)),
+        _ => None,
+    }
+}
+
+/// A field of a header beside one or several values.
+fn payload_test(
+    protocol: &str,
+    field: &str,
+    right: &Value,
+    negated: bool,
+    context: &Context<'_>,
+) -> Result<Test, Reason> {
+    if let Some((transport, side)) = port(protocol, field) {
+        return ports(transport, side, right, negated, context);
+    }
+    let side = match field {
+        "saddr" => Some(Side::Src),
+        "daddr" => Some(Side::Dst),
+        _ => None,
+    };
+    match (protocol, side, field) {
+        ("ip" | "ip6" | "ether", Some(side), _) => addresses(protocol, side, right, negated, context),
+        ("ip", _, "protocol") => protocols(Family::V4, right, negated),
+        ("ip6", _, "nexthdr") => protocols(Family::V6, right, negated),
+        ("ether", _, "type") => types(right, negated),
+        ("icmp" | "icmpv6", _, "type") => icmp(protocol == "icmpv6", right, negated),
+        ("ip", _, "dscp") => dscp(Family::V4, right, negated),
+        ("ip6", _, "dscp") => dscp(Family::V6, right, negated),
+        _ => {
+            let (family, bytes) =
+                bytes(protocol, field).ok_or_else(|| format!("{protocol} {field} has no counterpart"))?;
+            let text = |value: &Value| {
+                let number = word(value)
+                    .and_then(|word| word.parse::<u32>().ok())
+                    .ok_or_else(|| format!("{value} is no number"))?;
+                Ok(format!("{bytes} = {number}"))
+            };
+            several(family, right, negated, text)
+        }
+    }
+}
+
+/// The values of an anonymous set, or the only one.
+fn values(right: &Value) -> Vec<&Value> {
+    match right.get("set").unwrap_or(right) {
+        Value::Array(values) => values.iter().collect(),
+        value => vec![value],
+    }
+}
+
+/// A test for each of several values.
+fn several(
+    family: Family,
+    right: &Value,
+    negated: bool,
+    text: impl Fn(&Value) -> Result<String, Reason>,
+) -> Result<Test, Reason> {
+    let texts = values(right).into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    Ok(test(Some(Term::any(family, &texts)), negated))
+}
+
+/// The name in the policy of a set that is named here.
+fn named(right: &Value, context: &Context<'_>) -> Result<Option<String>, Reason> {
+    let Some(name) = right.as_str().and_then(|word| word.strip_prefix('@')) else { return Ok(None) };
+    let known = context.sets.iter().find(|(known, _)| known == name).map(|(_, known)| known);
+    known.ok_or_else(|| format!("there is no set {name}"))?.clone().map(Some)
+}
+
+/// A packet without such ports matches neither a test of them nor its opposite.
+fn ports(transport: &str, side: Side, right: &Value, negated: bool, context: &Context<'_>) -> Result<Test, Reason> {
+    if let Some(set) = named(right, context)? {
+        let before = if transport.is_empty() { String::new() } else { format!("{transport} ") };
+        let inside = Term::new(Family::Ip, format!("{before}{} port in {set}", side.word()));
+        if !negated {
+            return Ok(one(inside));
+        }
+        return Ok(Test::Terms(vec![Term::ports(transport, &[side], &[0..=u16::MAX]), Term::not(&[inside])]));
+    }
+    let mut found: Vec<RangeInclusive<u16>> = Vec::new();
+    for value in values(right) {
+        for element in sets::value(value)? {
+            match element {
+                Element::Ports(range) => found.push(range),
+                other => return Err(format!("{other} is no port")),
+            }
+        }
+    }
+    if negated {
+        found = ranges::other_ports(&found);
+    }
+    if found.is_empty() { Ok(Test::Never(None)) } else { Ok(one(Term::ports(transport, &[side], &found))) }
+}
+
+fn addresses(protocol: &str, side: Side, right: &Value, negated: bool, context: &Context<'_>) -> Result<Test, Reason> {
+    let family = match protocol {
+        "ip" => Family::V4,
+        "ip6" => Family::V6,
+        _ => Family::Any,
+    };
+    let terms = |inside: Term| match (negated, family) {
+        (false, _) => vec![inside],
+        // The field is there, and has another value.
+        (true, Family::Any) => vec![Term::not(&[inside])],
+        (true, _) => vec![Term::new(family, family.word()), Term::not(&[inside])],
+    };
+    if let Some(set) = named(right, context)? {
+        return Ok(Test::Terms(terms(Term::new(family, format!("{protocol} {} in {set}", side.word())))));
+    }
+    let mut elements = Vec::new();
+    for value in values(right) {
+        elements.extend(sets::value(value)?);
+    }
+    let fits = |element: &Element| {
+        matches!(
+            (element, family),
+            (Element::V4(..), Family::V4) | (Element::V6(..), Family::V6) | (Element::Mac(_), Family::Any)
+        )
+    };
+    if !elements.iter().all(fits) {
+        return Err(format!("{right} is no address of {protocol}"));
+    }
+    if family == Family::Any {
+        let texts: Vec<String> = elements.iter().map(|mac| format!("ether {} host {mac}", side.word())).collect();
+        return Ok(Test::Terms(terms(Term::any(family, &texts))));
+    }
+    match Term::addresses(side, &elements) {
+        Some(term) => Ok(Test::Terms(terms(term))),
+        None if negated => Ok(Test::Never(None)),
+        None => Ok(one(Term::new(family, family.word()))),
+    }
+}
+
+/// An IP protocol by number or name.
+fn protocols(family: Family, right: &Value, negated: bool) -> Result<Test, Reason> {
+    let mut texts = Vec::new();
+    for value in values(right) {
+        let word = word(value).unwrap_or_default();
+        let number = match word.as_str() {
+            "icmpv6" => Some(58),
+            word => word.parse().ok().or_else(|| names::protocol(word).and_then(|number| u8::try_from(number).ok())),
+        };
+        let number = number.ok_or_else(|| format!("no protocol {value} is known"))?;
+        texts.push(match family {
+            Family::V4 | Family::V6 => format!("{} proto {number}", family.word()),
+            _ => Term::protocol(Family::Ip, number).text,
+        });
+    }
+    let term = Term::any(family, &texts);
+    Ok(match negated {
+        false => one(term),
+        true if family.word().is_empty() => Test::Terms(vec![Term::not(&[term])]),
+        true => Test::Terms(vec![Term::new(family, family.word()), Term::not(&[term])]),
+    })
+}
+
+/// EtherTypes.
+fn types(right: &Value, negated: bool) -> Result<Test, Reason> {
+    several(Family::Any, right, negated, |value| {
+        Ok(match word(value).unwrap_or_default().as_str() {
+            "ip" => "ip".into(),
+            "ip6" => "ip6".into(),
+            "arp" => "arp".into(),
+            "vlan" | "8021q" => "ether proto 0x8100".into(),
+            word => match word.parse::<u16>() {
+                Ok(number @ 1536..) => format!("ether proto {number:#x}"),
+                _ => return Err(format!("no Ethernet type {value} is known")),
+            },
+        })
+    })
+}
+
+fn icmp(v6: bool, right: &Value, negated: bool) -> Result<Test, Reason> {
+    const NAMES: [(&str, bool, u8); 25] = [
+        ("echo-reply", false, 0),
+        ("destination-unreachable", false, 3),
+        ("source-quench", false, 4),
+        ("redirect", false, 5),
+        ("echo-request", false, 8),
+        ("router-advertisement", false, 9),
+        ("router-solicitation", false, 10),
+        ("time-exceeded", false, 11),
+        ("parameter-problem", false, 12),
+        ("timestamp-request", false, 13),
+        ("timestamp-reply", false, 14),
+        ("destination-unreachable", true, 1),
+        ("packet-too-big", true, 2),
+        ("time-exceeded", true, 3),
+        ("parameter-problem", true, 4),
+        ("echo-request", true, 128),
+        ("echo-reply", true, 129),
+        ("mld-listener-query", true, 130),
+        ("mld-listener-report", true, 131),
+        ("mld-listener-done", true, 132),
+        ("nd-router-solicit", true, 133),
+        ("nd-router-advert", true, 134),
+        ("nd-neighbor-solicit", true, 135),
+        ("nd-neighbor-advert", true, 136),
+        ("nd-redirect", true, 137),
+    ];
+    let (family, header) = if v6 { (Family::V6, "icmp6") } else { (Family::V4, "icmp") };
+    several(family, right, negated, |value| {
+        let word = word(value).unwrap_or_default();
+        let named = NAMES.iter().find(|(name, of_v6, _)| *name == word && *of_v6 == v6).map(|(.., number)| *number);
+        let number = named.or_else(|| word.parse().ok()).ok_or_else(|| format!("no ICMP type {value} is known"))?;
+        Ok(format!("{header}[0] = {number}"))
+    })
+}
+
+fn dscp(family: Family, right: &Value, negated: bool) -> Result<Test, Reason> {
+    several(family, right, negated, |value| {
+        let word = word(value).unwrap_or_default();
+        let class = |digits: &str| digits.parse::<u32>().ok().filter(|class| *class < 8).map(|class| class << 3);
+        let number = match word.strip_prefix("cs") {
+            Some(digits) => class(digits),
+            None => match word.as_str() {
+                "ef" => Some(46),
+                word => word.parse().ok().filter(|number| *number < 64),
+            },
+        };
+        let number = number.ok_or_else(|| format!("no DSCP {value} is known"))?;
+        Ok(match family {
+            Family::V6 => format!("ip6[0:2] & 0xfc0 = {}", number << 6),
+            _ => format!("ip[1] & 0xfc = {}", number << 2),
+        })
+    })
+}
+
+/// What the kernel knows beside the packet's bytes.
+fn meta(key: &str, right: &Value, negated: bool, context: &Context<'_>) -> Result<Test, Reason> {
+    match key {
+        "l4proto" => {
+            let family = if context.family == Family::Any { Family::Ip } else { context.family };
+            protocols(family, right, negated)
+        }
+        "nfproto" => several(Family::Any, right, negated, |value| match word(value).unwrap_or_default().as_str() {
+            "ipv4" => Ok("ip".into()),
+            "ipv6" => Ok("ip6".into()),
+            _ => Err(format!("{value} is no IP version")),
+        }),
+        "protocol" => types(right, negated),
+        "length" => Err("the length that nft knows is that without the Ethernet header".into()),
+        "iif" | "iifname" => interface(right, negated, context),
+        "oif" | "oifname" => Err("where a packet will leave is not known when it arrives".into()),
+        _ => Err(format!("meta {key} has no counterpart")),
+    }
+}
+
+/// A policy is for one interface: there a test of the interface always holds or never.
+fn interface(right: &Value, negated: bool, context: &Context<'_>) -> Result<Test, Reason> {
+    let names: Vec<String> = values(right).into_iter().filter_map(word).collect();
+    let is = |name: &String, interface: &str| match name.strip_suffix('*') {
+        Some(prefix) => interface.starts_with(prefix),
+        None => interface == name,
+    };
+    let holds = match context.interface {
+        Some(interface) => names.iter().any(|name| is(name, interface)),
+        None if names == ["lo"] => false,
+        None => {
+            return Err(format!("a policy does not look at interfaces: say which it is for, --on {}", names.join(" ")));
+        }
+    };
+    let not = if negated { "not " } else { "" };
+    Ok(if holds == negated {
+        let names = names.join(", ");
+        Test::Never(Some(format!("rules for packets {not}of {names} are not needed: the policy is for others")))
+    } else {
+        Test::Terms(Vec::new())
+    })
+}
+
+/// `tcp flags syn` (any of them), `tcp flags & (syn | ack) == syn`.
+fn flags(mask: Option<&Value>, right: &Value, negated: bool, any: bool) -> Result<Term, Reason> {
+    const ALL: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"];
+    let set = flag_words(right)?;
+    let text = if any {
+        let texts: Vec<String> = set.iter().map(|flag| format!("tcp {flag}")).collect();
+        Term::any(Family::Ip, &texts).text
+    } else {
+        let mask = match mask {
+            Some(mask) => flag_words(mask)?,
+            None => ALL.map(str::to_owned).to_vec(),
+        };
+        if set.iter().any(|flag| !mask.contains(flag)) {
+            return Err("no packet has flags that are not looked at".into());
+        }
+        let words = mask.iter().map(|flag| if set.contains(flag) { flag.clone() } else { format!("!{flag}") });
+        format!("tcp {}", words.collect::<Vec<_>>().join(","))
+    };
+    let term = Term::new(Family::Ip, text);
+    Ok(if negated { Term::new(Family::Ip, format!("(tcp and not {})", term.text)) } else { term })
+}
+
+fn flag_words(value: &Value) -> Result<Vec<String>, Reason> {
+    let values = match value.get("|").unwrap_or(value) {
+        Value::Array(values) => values.iter().map(flag_words).collect::<Result<Vec<_>, _>>()?.concat(),
+        Value::Number(number) if number.as_u64() == Some(0) => Vec::new(),
+        Value::String(flag) => vec![flag.clone()],
+        other => return Err(format!("{other} is no TCP flag")),
+    };
+    let known =
+        |flag: &String| ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "ecn", "cwr"].contains(&flag.as_str());
+    match values.iter().find(|flag| !known(flag)) {
+        Some(flag) => Err(format!("no TCP flag {flag} is known")),
+        None => Ok(values.into_iter().map(|flag| if flag == "ecn" { "ece".into() } else { flag }).collect()),
+    }
+}
