@@ -189,12 +189,9 @@ fn choose<'t>(tables: &'t [Table], asked: Option<&str>) -> Result<(&'t Table, &'
 fn tell_others(tables: &[Table], (table, base): (&Table, &Chain), draft: &mut Draft) {
     for other in tables {
         for chain in other.at_work().filter(|chain| other.name != table.name || chain.name != base.name) {
-            draft.note(format!(
-                "of chain {}/{}, {} rules are not looked at",
-                other.name,
-                chain.name,
-                chain.rules.len()
-            ));
+            let policy = if chain.policy == Verdict::Drop { " and its policy, DROP" } else { "" };
+            let (table, name, rules) = (&other.name, &chain.name, chain.rules.len());
+            draft.note(format!("chain {table}/{name} is not imported: its {rules} rules{policy}"));
         }
     }
 }

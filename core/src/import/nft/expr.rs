@@ -355,17 +355,28 @@ fn meta(key: &str, right: &Value, negated: bool, context: &Context<'_>) -> Resul
             let family = if context.family == Family::Any { Family::Ip } else { context.family };
             protocols(family, right, negated)
         }
-        "nfproto" => several(Family::Any, right, negated, |value| match word(value).unwrap_or_default().as_str() {
-            "ipv4" => Ok("ip".into()),
-            "ipv6" => Ok("ip6".into()),
-            _ => Err(format!("{value} is no IP version")),
-        }),
+        "nfproto" => versions(right, negated),
         "protocol" => types(right, negated),
         "length" => Err("the length that nft knows is that without the Ethernet header".into()),
         "iif" | "iifname" => interface(right, negated, context),
         "oif" | "oifname" => Err("where a packet will leave is not known when it arrives".into()),
         _ => Err(format!("meta {key} has no counterpart")),
     }
+}
+
+/// Versions of IP.
+fn versions(right: &Value, negated: bool) -> Result<Test, Reason> {
+    let is = |version: &str| values(right).iter().all(|value| value.as_str() == Some(version));
+    let family = match (is("ipv4"), is("ipv6")) {
+        (true, _) => Family::V4,
+        (_, true) => Family::V6,
+        _ => Family::Ip,
+    };
+    several(family, right, negated, |value| match value.as_str() {
+        Some("ipv4") => Ok("ip".into()),
+        Some("ipv6") => Ok("ip6".into()),
+        _ => Err(format!("{value} is no IP version")),
+    })
 }
 
 /// A policy is for one interface: there a test of the interface always holds or never.

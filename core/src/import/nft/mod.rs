@@ -144,7 +144,9 @@ impl Base<'_> {
 fn tell_others(bases: &[Base<'_>], chosen: Base<'_>, objects: &[Value], draft: &mut Draft) {
     let others = bases.iter().filter(|base| !base.hook.is_empty() && base.path() != chosen.path());
     for base in others.filter(|base| base.works(objects)) {
-        draft.note(format!("of chain {}, {} rules are not looked at", base.path(), base.rules(objects).count()));
+        let policy = if base.drops { " and its policy, drop" } else { "" };
+        let rules = base.rules(objects).count();
+        draft.note(format!("chain {} is not imported: its {rules} rules{policy}", base.path()));
     }
 }
 
