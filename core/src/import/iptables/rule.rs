@@ -384,22 +384,25 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// An option behind the target.
+    /// An option behind the target: one of the target's, or a match all the same.
     fn target_option(&mut self, word: &str) -> Result<(), Reason> {
         match (&self.rule.act, word) {
-            (_, "-m" | "--match" | "--comment" | "-c") => self.option(word, false),
             (Some(Target::Log(_)), "--log-prefix" | "--nflog-prefix") => {
                 self.rule.act = Some(Target::Log(self.next(word)?));
                 Ok(())
             }
-            (Some(Target::Log(_) | Target::Verdict(_)), _) if word.starts_with("--") => {
-                if !matches!(word, "--log-tcp-options" | "--log-ip-options" | "--log-tcp-sequence" | "--log-uid") {
-                    self.next(word)?;
-                }
+            (Some(Target::Log(_)), "--log-tcp-options" | "--log-ip-options" | "--log-tcp-sequence" | "--log-uid") => {
                 Ok(())
             }
-            (Some(Target::Chain(Act::Jump(name))), _) => Err(format!("target {name} has no counterpart")),
-            _ => Err(format!("{word} has no counterpart")),
+            (Some(Target::Log(_)), _) if word.starts_with("--log-") || word.starts_with("--nflog-") => {
+                self.next(word).map(drop)
+            }
+            (Some(Target::Verdict(Verdict::Drop)), "--reject-with") => self.next(word).map(drop),
+            (Some(Target::Chain(Act::Jump(name))), _) => {
+                let reason = format!("target {name} has no counterpart");
+                self.option(word, false).map_err(|_| reason)
+            }
+            _ => self.option(word, false),
         }
     }
 

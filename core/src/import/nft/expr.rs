@@ -158,7 +158,7 @@ fn payload_test(
                     .ok_or_else(|| format!("{value} is no number"))?;
                 Ok(format!("{bytes} = {number}"))
             };
-            several(family, right, negated, text)
+            several(family, bytes.split('[').next().unwrap_or_default(), right, negated, text)
         }
     }
 }
@@ -171,15 +171,22 @@ fn values(right: &Value) -> Vec<&Value> {
     }
 }
 
-/// A test for each of several values.
+/// A test for each of several values of a field. A packet without the header `of` has no such field: it matches neither the
+/// test nor its opposite.
 fn several(
     family: Family,
+    of: &str,
     right: &Value,
     negated: bool,
     text: impl Fn(&Value) -> Result<String, Reason>,
 ) -> Result<Test, Reason> {
     let texts = values(right).into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
-    Ok(test(Some(Term::any(family, &texts)), negated))
+    let inside = Term::any(family, &texts);
+    let has = (!of.is_empty()).then(|| Term::new(family, of));
+    Ok(Test::Terms(match negated {
+        true => has.into_iter().chain([Term::not(&[inside])]).collect(),
+        false => vec![inside],
+    }))
 }
 
 /// The name in the policy of a set that is named here.
@@ -271,14 +278,14 @@ fn protocols(family: Family, right: &Value, negated: bool) -> Result<Test, Reaso
     let term = Term::any(family, &texts);
     Ok(match negated {
         false => one(term),
-        true if family.word().is_empty() => Test::Terms(vec![Term::not(&[term])]),
+        true if family.word().is_empty() => Test::Terms(vec![Term::new(Family::Ip, "(ip or ip6)"), Term::not(&[term])]),
         true => Test::Terms(vec![Term::new(family, family.word()), Term::not(&[term])]),
     })
 }
 
 /// EtherTypes.
 fn types(right: &Value, negated: bool) -> Result<Test, Reason> {
-    several(Family::Any, right, negated, |value| {
+    several(Family::Any, "", right, negated, |value| {
         Ok(match word(value).unwrap_or_default().as_str() {
             "ip" => "ip".into(),
             "ip6" => "ip6".into(),
@@ -321,7 +328,7 @@ fn icmp(v6: bool, right: &Value, negated: bool) -> Result<Test, Reason> {
         ("nd-redirect", true, 137),
     ];
     let (family, header) = if v6 { (Family::V6, "icmp6") } else { (Family::V4, "icmp") };
-    several(family, right, negated, |value| {
+    several(family, header, right, negated, |value| {
         let word = word(value).unwrap_or_default();
         let named = NAMES.iter().find(|(name, of_v6, _)| *name == word && *of_v6 == v6).map(|(.., number)| *number);
         let number = named.or_else(|| word.parse().ok()).ok_or_else(|| format!("no ICMP type {value} is known"))?;
@@ -330,7 +337,7 @@ fn icmp(v6: bool, right: &Value, negated: bool) -> Result<Test, Reason> {
 }
 
 fn dscp(family: Family, right: &Value, negated: bool) -> Result<Test, Reason> {
-    several(family, right, negated, |value| {
+    several(family, family.word(), right, negated, |value| {
         let word = word(value).unwrap_or_default();
         let class = |digits: &str| digits.parse::<u32>().ok().filter(|class| *class < 8).map(|class| class << 3);
         let number = match word.strip_prefix("cs") {
@@ -372,7 +379,7 @@ fn versions(right: &Value, negated: bool) -> Result<Test, Reason> {
         (_, true) => Family::V6,
         _ => Family::Ip,
     };
-    several(family, right, negated, |value| match value.as_str() {
+    several(family, "", right, negated, |value| match value.as_str() {
         Some("ipv4") => Ok("ip".into()),
         Some("ipv6") => Ok("ip6".into()),
         _ => Err(format!("{value} is no IP version")),

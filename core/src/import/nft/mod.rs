@@ -25,6 +25,7 @@ struct Base<'j> {
     table: Table<'j>,
     name: &'j str,
     hook: &'j str,
+    kind: &'j str,
     drops: bool,
 }
 
@@ -89,6 +90,7 @@ fn bases(objects: &[Value]) -> Vec<Base<'_>> {
         table: table_of(chain),
         name: text(chain, "name"),
         hook: text(chain, "hook"),
+        kind: text(chain, "type"),
         drops: text(chain, "policy") == "drop",
     };
     of_kind(objects, "chain").map(base).collect()
@@ -100,7 +102,9 @@ fn choose<'j>(bases: &[Base<'j>], objects: &[Value], asked: Option<&str>) -> Res
     let found: Vec<Base<'_>> = match asked {
         Some(asked) => bases.iter().filter(|base| base.is_called(asked)).copied().collect(),
         None => {
-            let incoming = |base: &&Base<'_>| INCOMING.contains(&base.hook) && base.works(objects);
+            // Those that translate addresses see the first packet of a connection alone.
+            let incoming =
+                |base: &&Base<'_>| INCOMING.contains(&base.hook) && base.kind != "nat" && base.works(objects);
             bases.iter().filter(incoming).copied().collect()
         }
     };
