@@ -3,6 +3,8 @@
 //! A rule that jumps becomes the rules of the chain that it jumps to, each under the jump's condition too. A rule that returns
 //! becomes a `not` in those behind it.
 
+use std::collections::HashSet;
+
 use super::draft::Draft;
 use super::term::{Family, Term, conjunction};
 use crate::error::Error;
@@ -75,7 +77,7 @@ pub(super) enum Act {
 /// # Errors
 /// Chains jump in circles, or so often that the policy has too many rules.
 pub(super) fn flatten(chains: &[Chain], base: &Chain, family: Family, draft: &mut Draft) -> Result<(), Error> {
-    let mut flat = Flat { chains, base, family, draft, steps: 0 };
+    let mut flat = Flat { chains, base, family, draft, steps: 0, limits: HashSet::new() };
     flat.chain(base, &[], 0)?;
     if base.policy == Verdict::Drop {
         // Frames that the chain never sees go on.
@@ -94,6 +96,8 @@ struct Flat<'a> {
     draft: &'a mut Draft,
     /// How many steps were taken.
     steps: usize,
+    /// The rules with limits that were reached.
+    limits: HashSet<String>,
 }
 
 impl Flat<'_> {
@@ -136,7 +140,13 @@ impl Flat<'_> {
         let when = [terms.as_slice(), &step.when].concat();
         match &step.act {
             Act::Verdict(verdict) => self.rule(&verdict.to_string(), &when, comment),
-            Act::Do(action) => self.rule(action, &when, comment),
+            Act::Do(action) => {
+                if action.starts_with("limit ") && !self.limits.insert(rule.text.clone()) {
+                    self.draft
+                        .note(format!("several jumps lead to a limit, which becomes one for each: {}", rule.text));
+                }
+                self.rule(action, &when, comment);
+            }
             Act::Jump(name) | Act::Goto(name) => match self.chains.iter().find(|chain| chain.name == *name) {
                 Some(chain) => self.chain(chain, &when, depth + 1)?,
                 None => self.draft.leave_out(rule.line, &rule.text, format!("there is no chain {name}")),

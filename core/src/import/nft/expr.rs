@@ -60,16 +60,6 @@ fn one(term: Term) -> Test {
     Test::Terms(vec![term])
 }
 
-/// The test or its opposite.
-fn test(term: Option<Term>, negated: bool) -> Test {
-    match (term, negated) {
-        (Some(term), true) => Test::Terms(vec![Term::not(&[term])]),
-        (Some(term), false) => one(term),
-        (None, false) => Test::Terms(Vec::new()),
-        (None, true) => Test::Never(None),
-    }
-}
-
 /// `<`, `>`, `<=` and `>=` of fields that are numbers.
 fn ordered(left: &Value, operator: &str, right: &Value) -> Result<Test, Reason> {
     let payload = left.get("payload").unwrap_or(left);
