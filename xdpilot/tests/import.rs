@@ -1,10 +1,10 @@
-//! `xdpilot import` as a user runs it; `xdpilot explain` and `check` say what the policies do.
+//! `xdpilot import` as a user runs it; `xdpilot explain` and the kernel say what the policies do.
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -151,6 +151,15 @@ fn what_cannot_be_read_is_told() {
         assert_eq!(output.status.code(), Some(2), "{errors}");
         assert!(errors.contains(said), "{errors}");
     }
+}
+
+/// Random chains, in iptables and as a policy, on the same packets.
+#[test]
+fn root_the_kernel_agrees_with_policies_imported_from_iptables() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/imported-iptables");
+    let output = Command::new(script).args([env!("CARGO_BIN_EXE_xdpilot"), "8"]).output().unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 8);
 }
 
 /// Ten thousand rules are not waited for.
