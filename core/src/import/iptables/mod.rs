@@ -1,5 +1,7 @@
 //! `iptables-save` and `ip6tables-save`: the chain that sees packets that arrive.
 
+mod header;
+mod limit;
 mod rule;
 mod words;
 

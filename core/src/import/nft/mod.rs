@@ -1,6 +1,7 @@
 //! `nft -j list ruleset`: the chain that sees packets that arrive.
 
 mod expr;
+mod fields;
 mod rule;
 mod sets;
 
