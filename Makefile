@@ -46,9 +46,10 @@ fuzz: packages-build
 measure: static packages-test
 	$(AS_ROOT) tools/measure-load $(XDPILOT)
 
-# What policies cost beside hand-written C, and how long changes take.
+# What policies cost beside hand-written C, and how long changes take. CLASSBENCH may name rule files.
 bench-policy: static packages-test
 	$(AS_ROOT) tools/measure-policy $(XDPILOT)
+	$(AS_ROOT) tools/measure-planner $(XDPILOT) $(CLASSBENCH)
 	$(AS_ROOT) tools/measure-change $(XDPILOT)
 
 packages-build:

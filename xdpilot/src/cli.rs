@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{bench, check, compile, demo, doctor, explain, fmt, inspect, ip, load, set, status, test, unload};
+use crate::{bench, check, compile, demo, doctor, explain, fmt, import, inspect, ip, load, set, status, test, unload};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -32,6 +32,7 @@ enum Verb {
     Test(test::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
+    Import(import::Args),
 }
 
 impl Cli {
@@ -66,6 +67,7 @@ impl Verb {
             Verb::Test(args) => test::run(&args, out),
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Fmt(args) => fmt::run(&args, out),
+            Verb::Import(args) => import::run(&args, out),
         }
     }
 }

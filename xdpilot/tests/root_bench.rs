@@ -99,6 +99,62 @@ fn root_a_policy_is_measured_with_and_without_its_counters() {
     assert!(programs[0]["verdicts"]["drop"].as_u64().unwrap() > 1000, "{report}");
 }
 
+/// Rules for one address each.
+fn rules(folder: &TempDir, name: &str, count: usize) -> PathBuf {
+    let rule = |number| format!("drop when src host 10.0.{}.{} and tcp dst port 80\n", number / 256, number % 256);
+    let path = folder.path().join(name);
+    fs::write(&path, (0..count).map(rule).collect::<String>()).unwrap();
+    path
+}
+
+#[test]
+fn root_packets_are_drawn_from_the_rules() {
+    let folder = TempDir::new().unwrap();
+    let policy = rules(&folder, "some.xdp", 20);
+    let report = run(&[text(&policy), "--trace", "auto", "--json"]).unwrap();
+    assert_eq!((&report["packets"], &report["notes"].to_string().contains("no packet")), (&65536.into(), &false));
+    for program in report["programs"].as_array().unwrap() {
+        // Nine of ten packets are some rule's.
+        let dropped = program["verdicts"]["drop"].as_f64().unwrap() / 65536.0;
+        assert!((0.88..0.92).contains(&dropped), "{report}");
+    }
+    let report = run(&["-e", "drop when udp\npass when ip and arp", "--trace", "auto", "--json"]).unwrap();
+    assert!(report["notes"].to_string().contains("for 1 of 2 rules no packet was found"), "{report}");
+}
+
+#[test]
+fn root_a_sweep_is_a_table_and_a_plot() {
+    let folder = TempDir::new().unwrap();
+    let (policy, other) = (rules(&folder, "some.xdp", 40), rules(&folder, "other.xdp", 40));
+    let plot = folder.path().join("plot.svg");
+    let report =
+        run(&[text(&policy), "--vs", text(&other), "--sweep", "30,3,3", "--svg", text(&plot), "--json"]).unwrap();
+    let points = report["sweep"].as_array().unwrap();
+    let counts: Vec<u64> = points.iter().map(|point| point["rules"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [3, 30]);
+    for point in points {
+        let programs = point["programs"].as_array().unwrap();
+        assert_eq!((programs.len(), &point["packets"]), (4, &65536.into()), "{report}");
+        let verdicts: Vec<&Value> = programs.iter().map(|program| &program["verdicts"]).collect();
+        assert!(verdicts.iter().all(|verdict| *verdict == verdicts[0]), "{report}");
+        assert!(verdicts[0]["drop"].as_u64().unwrap() > 57_000, "{report}");
+    }
+    let svg = fs::read_to_string(&plot).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.matches("<polyline").count() == 4 && svg.contains(">30<"), "{svg}");
+}
+
+#[test]
+fn root_a_sweep_needs_policies_with_as_many_rules() {
+    let folder = TempDir::new().unwrap();
+    let policy = rules(&folder, "some.xdp", 5);
+    let pass = source(&folder, "pass.c", "return XDP_PASS;");
+    assert!(run(&[text(&policy), "--sweep", "1,10"]).unwrap_err().contains("it has 5 rules"));
+    assert!(run(&[text(&policy), "--sweep", "0"]).unwrap_err().contains("expected numbers of rules"));
+    assert!(run(&[text(&pass), "--sweep", "1"]).unwrap_err().contains("rules of a policy"));
+    assert!(run(&[text(&policy), "--sweep", "1", "--vs", text(&pass)]).unwrap_err().contains("rules of a policy"));
+    assert!(run(&[text(&pass), "--trace", "auto"]).unwrap_err().contains("rules of a policy"));
+}
+
 #[test]
 fn root_what_cannot_be_measured_is_told() {
     assert!(run(&["id:4294967295"]).unwrap_err().contains("there is no program of this id"));

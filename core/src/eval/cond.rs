@@ -28,6 +28,16 @@ pub fn holds(cond: &Cond, view: View<'_>) -> bool {
 }
 
 impl View<'_> {
+    /// What a value comes to; none for a fault.
+    pub fn number_of(self, value: &Value) -> Option<u32> {
+        self.value(value).ok()
+    }
+
+    /// Where a place is, from the beginning of the packet; none for a fault.
+    pub fn offset_of(self, place: &Place) -> Option<usize> {
+        self.place(place).ok()
+    }
+
     /// Whether a condition holds.
     pub(super) fn test(self, cond: &Cond) -> Result<bool, Fault> {
         Ok(match cond {

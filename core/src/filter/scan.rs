@@ -80,7 +80,8 @@ fn token(rest: &str, at: usize) -> Result<(Kind, usize), Problem> {
         };
         return Ok((Kind::Braces(at + 1..at + 1 + length), length + 2));
     }
-    if let Some(symbol) = words::SYMBOLS.iter().find(|(spelling, _)| rest.starts_with(spelling)) {
+    let is_symbol = !rest.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if is_symbol && let Some(symbol) = words::SYMBOLS.iter().find(|(spelling, _)| rest.starts_with(spelling)) {
         let kind = match symbol.1 {
             word @ ("and" | "or") => Kind::Word(word),
             symbol => Kind::Symbol(symbol),

@@ -1,5 +1,7 @@
 //! The built-in trace: what a busy link carries, always the same, too varied for a branch predictor to learn.
 
+use xdpilot_core::random::Random;
+
 /// Number of packets.
 const PACKETS: usize = 16_384;
 /// Any number will do; it stays so that figures can be compared.
@@ -15,46 +17,21 @@ const PORTS: [u16; 12] = [443, 443, 443, 80, 53, 53, 22, 25, 123, 8080, 3306, 50
 /// The packets. Checksums are zero: programs that look at packets on their way do
 /// not check them.
 pub(super) fn frames() -> Vec<Vec<u8>> {
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     (0..PACKETS).map(|_| frame(&mut random)).collect()
 }
 
-/// splitmix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| self.next() as u8)
-    }
-
-    /// Short ones, full ones and those between.
-    fn length(&mut self) -> usize {
-        match self.below(100) {
-            0..45 => 60 + self.below(20),
-            45..80 => 1514,
-            _ => 80 + self.below(1400),
-        }
+/// Short ones, full ones and those between.
+fn length(random: &mut Random) -> usize {
+    match random.below(100) {
+        0..45 => 60 + random.below(20),
+        45..80 => 1514,
+        _ => 80 + random.below(1400),
     }
 }
 
 fn frame(random: &mut Random) -> Vec<u8> {
-    let length = random.length();
+    let length = length(random);
     let mut bytes = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 1, random.next() as u8]].concat();
     if random.chance(5) {
         bytes.extend([0x81, 0x00, 0x00, random.next() as u8]);

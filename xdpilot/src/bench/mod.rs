@@ -3,11 +3,13 @@
 mod harness;
 mod measure;
 mod mix;
+mod plot;
 mod subject;
+mod sweep;
 mod trace;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -16,11 +18,12 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::link::VERDICTS;
 use xdpilot_kernel::cpu::Pinned;
 
-use crate::policy::Text;
+use crate::policy::{Policy, Text};
+use crate::source;
 use crate::table::{Row, Style, Table};
 
 use measure::{LOADS, Lane, ROUNDS, Spread, Verdicts, measure, verdicts};
-use subject::{Running, Subject, of_policy, read};
+use subject::{Running, Subject, of_policy, policy_of, read};
 use trace::Trace;
 
 /// Measure what a program costs, in nanoseconds a packet.
@@ -32,7 +35,9 @@ use trace::Trace;
   xdpilot bench filter.o
   xdpilot bench -e 'drop when udp' --vs examples/udp.c
   xdpilot bench filter.o --trace monday.pcap --vs filter.c --json
-  xdpilot bench filter.c --vs id:42")]
+  xdpilot bench filter.c --vs id:42
+  xdpilot bench acl1.xdp --trace auto
+  xdpilot bench acl1.xdp --sweep 1,10,100,1k --svg acl1.svg")]
 pub struct Args {
     /// A policy (edge.xdp), an ELF object (prog.o), a C file (prog.c), or the id of a loaded program (id:N)
     #[arg(required_unless_present = "expression", conflicts_with = "expression")]
@@ -40,9 +45,16 @@ pub struct Args {
     /// A policy in words: 'drop when udp'; rules are separated by ; or lines
     #[arg(long = "expression", short = 'e', value_name = "POLICY")]
     expression: Option<String>,
-    /// The packets: a capture, of which the first 65536 are taken; without it a built-in mix
-    #[arg(long, value_name = "FILE.pcap")]
+    /// The packets: a capture, of which the first 65536 are taken, or auto for 65536 that are drawn from the policy's
+    /// rules; without it a built-in mix
+    #[arg(long, value_name = "FILE.pcap|auto")]
     trace: Option<PathBuf>,
+    /// Measure a policy's first rules, so many of them each time, on packets that are drawn from these
+    #[arg(long, value_name = "1,10,100,1k", value_delimiter = ',', value_parser = sweep::count, conflicts_with = "trace")]
+    sweep: Vec<usize>,
+    /// Draw what the sweep came to
+    #[arg(long, value_name = "FILE.svg", requires = "sweep")]
+    svg: Option<PathBuf>,
     /// Another program to measure in the same run; may be given several times
     #[arg(long, value_name = "SOURCE")]
     vs: Vec<PathBuf>,
@@ -86,16 +98,50 @@ struct Figures {
 /// # Errors
 /// A program cannot be loaded or run, or the trace not be read.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
-    let trace = args.trace.as_deref().map_or_else(|| Ok(Trace::mix()), Trace::read)?;
-    let mut subjects = match &args.expression {
-        Some(words) => of_policy(&Text::of_words(words))?,
-        None => Vec::new(),
+    if !args.sweep.is_empty() {
+        return sweep::run(args, out);
+    }
+    let (trace, subjects) = match args.trace.as_deref() {
+        Some(auto) if auto == Path::new("auto") => {
+            let policy = first_policy(args)?;
+            (Trace::drawn(&policy.rules), of_policy(&policy)?)
+        }
+        Some(capture) => (Trace::read(capture)?, first(args)?),
+        None => (Trace::mix(), first(args)?),
     };
-    for source in args.source.iter().chain(&args.vs) {
+    let mut subjects = subjects;
+    for source in &args.vs {
         subjects.extend(read(source, args.program.as_deref())?);
     }
     let report = report(&trace, &subjects)?;
     print(args.json, &report, out).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+}
+
+/// What is measured first.
+fn first(args: &Args) -> Result<Vec<Subject>> {
+    match &args.source {
+        Some(source) => read(source, args.program.as_deref()),
+        None => of_policy(&first_policy(args)?),
+    }
+}
+
+/// What is measured first, which has to be a policy.
+fn first_policy(args: &Args) -> Result<Policy> {
+    match (&args.expression, &args.source) {
+        (Some(words), _) => policy_of(&Text::of_words(words)),
+        (None, Some(source)) => policy_in(source),
+        (None, None) => Err(Error::usage("nothing to measure is given")),
+    }
+}
+
+/// The policy in a file.
+fn policy_in(source: &Path) -> Result<Policy> {
+    if !source::is_policy(source) {
+        return Err(Error::usage(format!("draw packets from {}", source.display()))
+            .cause("they are drawn from the rules of a policy, which this is not")
+            .mend("xdpilot bench SOURCE --trace FILE.pcap"));
+    }
+    policy_of(&Text::of_file(source)?)
 }
 
 /// What one program came to, load by load.
@@ -156,18 +202,24 @@ fn figures(subject: &Subject, result: Results, first: f64, notes: &mut Vec<Strin
     }
 }
 
+impl Figures {
+    /// A row of the table.
+    fn cells(&self) -> Vec<String> {
+        let Figures { source, ns, ratio, verdicts, .. } = self;
+        let verdicts: Vec<String> = verdicts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let interval = format!("{:.2} to {:.2}", ns.low, ns.high);
+        vec![source.clone(), format!("{:.2}", ns.median), interval, format!("{ratio:.2}"), verdicts.join(", ")]
+    }
+}
+
 fn print(json: bool, report: &Report, out: &mut impl Write) -> std::io::Result<()> {
     if json {
         serde_json::to_writer_pretty(&mut *out, report)?;
         return writeln!(out);
     }
     let mut table = Table::new(&["SOURCE", "NS/PACKET", "LOADS", "RATIO", "VERDICTS"]).flexible(&[0, 4]);
-    for Figures { source, ns, ratio, verdicts, .. } in &report.programs {
-        let verdicts: Vec<String> = verdicts.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        let interval = format!("{:.2} to {:.2}", ns.low, ns.high);
-        let cells =
-            vec![source.clone(), format!("{:.2}", ns.median), interval, format!("{ratio:.2}"), verdicts.join(", ")];
-        table.push(Row { cells, details: Vec::new() });
+    for figures in &report.programs {
+        table.push(Row { cells: figures.cells(), details: Vec::new() });
     }
     write!(out, "{}", table.draw(Style::default()))?;
     let empty = report.programs.first().map_or(f64::NAN, |program| program.empty_ns.median);

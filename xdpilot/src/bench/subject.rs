@@ -95,23 +95,34 @@ pub(super) fn read(source: &Path, program: Option<&str>) -> Result<Vec<Subject>>
         return Ok(vec![open(&name, id)?]);
     }
     if source::is_policy(source) {
-        return of_policy(&Text::of_file(source)?);
+        return of_policy(&policy_of(&Text::of_file(source)?)?);
     }
     let choice = Choice { program: program.map(str::to_owned), ..Choice::default() };
     let what = What::Input(Box::new(Input::Object(source::read(source)?)), choice);
     Ok(vec![Subject { source: name, what }])
 }
 
-/// A policy is two programs: as it is, and without the counters of its rules.
+/// A policy from its text; its file is what messages call it.
 ///
 /// # Errors
 /// Something is wrong with the policy.
-pub(super) fn of_policy(text: &Text) -> Result<Vec<Subject>> {
-    let policy = policy::read(text, None, Direction::Ingress)?;
-    let name = if text.path.is_some() { policy.rules.file.clone() } else { text.origin() };
+pub(super) fn policy_of(text: &Text) -> Result<Policy> {
+    let mut policy = policy::read(text, None, Direction::Ingress)?;
+    if text.path.is_none() {
+        policy.rules.file = text.origin();
+    }
+    Ok(policy)
+}
+
+/// A policy is two programs: as it is, and without the counters of its rules.
+///
+/// # Errors
+/// It needs more code than a program can hold.
+pub(super) fn of_policy(policy: &Policy) -> Result<Vec<Subject>> {
+    let name = &policy.rules.file;
     let variants = [(true, name.clone()), (false, format!("{name} (no counters)"))];
     let subject = |(counters, source)| {
-        let input = Input::Policy(Box::new(compile(&policy, counters)?));
+        let input = Input::Policy(Box::new(compile(policy, counters)?));
         Ok(Subject { source, what: What::Input(Box::new(input), Choice::default()) })
     };
     variants.into_iter().map(subject).collect()

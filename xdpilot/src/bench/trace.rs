@@ -4,18 +4,25 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use xdpilot_core::draw;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::pcap::Reader;
+use xdpilot_core::rules::Rules;
 
 use super::mix;
 
-/// So many packets of a capture are taken at most.
+/// So many packets are drawn, and of a capture are taken at most.
 const MOST: usize = 65_536;
 /// Below that a branch predictor learns the trace.
 const FEW: usize = 1024;
 /// What the kernel runs a program on, in bytes: at least an Ethernet header, at most what a page holds beside the
 /// kernel's own data.
 const LENGTHS: std::ops::RangeInclusive<usize> = 14..=3072;
+
+/// Of a hundred packets that are drawn, so many are strangers to all rules.
+const STRANGERS: usize = 10;
+/// Any number will do; it stays so that figures can be compared.
+const SEED: u64 = 0x6472_6177;
 
 /// Packets in their order, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +39,21 @@ impl Trace {
     /// The built-in mix: always the same packets.
     pub(super) fn mix() -> Self {
         Trace { packets: mix::frames(), name: "the built-in mix".into(), notes: Vec::new() }
+    }
+
+    /// Packets drawn from the rules of a policy: always the same.
+    pub(super) fn drawn(rules: &Rules) -> Self {
+        let draw::Drawn { packets, given_up } = draw::packets(rules, MOST, STRANGERS, SEED);
+        let mut notes = Vec::new();
+        if let Some(first) = given_up.first().and_then(|rule| rules.rules.get(*rule)) {
+            notes.push(format!(
+                "for {} of {} rules no packet was found that they match, the first of them in line {}",
+                given_up.len(),
+                rules.rules.len(),
+                first.line
+            ));
+        }
+        Trace { packets, name: format!("drawn from {}, {STRANGERS} % strangers", rules.file), notes }
     }
 
     /// The packets of a capture.

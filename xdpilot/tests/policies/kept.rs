@@ -56,7 +56,7 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
 
 #[track_caller]
 fn line(from: &Receiver<String>) -> String {
-    from.recv_timeout(PATIENCE).expect("another line")
+    from.recv_timeout(PATIENCE).unwrap()
 }
 
 impl Drop for Keeper {
