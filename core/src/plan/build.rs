@@ -102,7 +102,10 @@ impl Builder<'_> {
         }
         let (on, values) = choose(items)?;
         // What is behind the Ethernet header classifiers read themselves.
-        if self.options.classifiers && extent(&on) > ETHERNET && are_entries(items, &facts.of_length(), |rule| self.decides(rule)) {
+        if self.options.classifiers
+            && extent(&on) > ETHERNET
+            && are_entries(items, &facts.of_length(), |rule| self.decides(rule))
+        {
             return None;
         }
         let copies = items.iter().map(|(_, cond)| size(cond)).sum::<usize>() * (values.len() + 2);

@@ -21,7 +21,9 @@ type Alternative = Vec<(Value, Range)>;
 
 /// The classifier of the first items of a list, and how many items it takes; none where few of them fit into one.
 pub(super) fn classify(
-    items: &[(usize, Cond)], facts: &Facts, decides: impl Fn(usize) -> bool,
+    items: &[(usize, Cond)],
+    facts: &Facts,
+    decides: impl Fn(usize) -> bool,
 ) -> Option<(Classifier, usize)> {
     let mut all: Vec<Option<Vec<Alternative>>> =
         items.iter().map(|(rule, cond)| alternatives(cond, true, facts).filter(|_| decides(*rule))).collect();
@@ -242,7 +244,10 @@ mod tests {
     #[test]
     fn ranges_are_prefixes_where_numbers_are_wide() {
         let prefixes = Range { low: 1, high: 8 }.prefixes();
-        assert_eq!(prefixes.iter().map(|range| (range.low, range.high)).collect::<Vec<_>>(), [(1, 1), (2, 3), (4, 7), (8, 8)]);
+        assert_eq!(
+            prefixes.iter().map(|range| (range.low, range.high)).collect::<Vec<_>>(),
+            [(1, 1), (2, 3), (4, 7), (8, 8)]
+        );
         assert_eq!(Range { low: 0, high: u32::MAX }.prefixes().len(), 1);
         let not = alternatives(&address(0xff00_0000, 0x0a00_0000), false, &Facts::none()).unwrap();
         assert_eq!(not.len(), 8);

@@ -50,10 +50,13 @@ fn grouped(fields: &[Field], mut entries: Vec<Entry>, step: u32, small: u32) -> 
     let mut alike: HashMap<(usize, Vec<u32>), usize> = HashMap::new();
     let mut end = None;
     for entry in &mut entries {
-        let masks: Vec<u32> = fields.iter().zip(&entry.wants).map(|(field, want)| mask(field, *want, step, small)).collect();
-        let key: Vec<u32> = masks.iter().zip(&entry.wants).map(|(mask, want)| mask & want.map_or(0, |range| range.low)).collect();
+        let masks: Vec<u32> =
+            fields.iter().zip(&entry.wants).map(|(field, want)| mask(field, *want, step, small)).collect();
+        let key: Vec<u32> =
+            masks.iter().zip(&entry.wants).map(|(mask, want)| mask & want.map_or(0, |range| range.low)).collect();
         let copies = by_masks.entry(masks.clone()).or_default();
-        let free = copies.last().filter(|group| alike.get(&(**group, key.clone())).is_none_or(|count| *count < MOST_ALIKE));
+        let free =
+            copies.last().filter(|group| alike.get(&(**group, key.clone())).is_none_or(|count| *count < MOST_ALIKE));
         let group = match free {
             Some(group) => *group,
             None if groups.len() == MOST_GROUPS => {

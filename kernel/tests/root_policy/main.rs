@@ -1,8 +1,8 @@
 //! Random policies on random packets: what the kernel does equals what the evaluator says, in verdict, bytes, counters and
 //! the states of limits; and every policy that compiles is accepted by the verifier. Needs root.
 //!
-//! `XDPILOT_PAIRS` (of a policy and a packet), `XDPILOT_SEED`, `XDPILOT_PACKETS` (for each policy) and `XDPILOT_RULES` (the
-//! most of a policy) make another run.
+//! `XDPILOT_PAIRS` (of a policy and a packet), `XDPILOT_SEED`, `XDPILOT_PACKETS` (for each policy), `XDPILOT_RULES` (the
+//! most of a policy) and `XDPILOT_CROWD` (the most that are alike) make another run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod packets;
@@ -38,12 +38,13 @@ fn the_kernel_does_what_the_evaluator_says() {
     let each = std::env::var_os("XDPILOT_EACH").is_some();
     let most = number("XDPILOT_RULES", 12) as usize;
     let packets = number("XDPILOT_PACKETS", 1000);
+    let crowded = number("XDPILOT_CROWD", 200) as usize;
     let (mut done, mut seed) = (0, first);
     while done < pairs {
         let mut random = Random(seed.wrapping_mul(0x1_0000_0001));
         let options = options(&mut random);
         // Without classifiers many rules are too much for the verifier.
-        let crowd = if options.plan.classifiers { most.max(200) } else { 24 };
+        let crowd = if options.plan.classifiers { crowded } else { 24 };
         let rules = policies::policy(&mut random, most, crowd);
         let mut subject = Subject::new(&rules, &options, seed);
         for _ in 0..packets {

@@ -41,13 +41,16 @@ pub(super) fn choose(classifier: &Classifier, signatures: &mut Signatures) {
 
 /// What a packet costs on average with these signatures.
 fn cost(packets: &[Packet<'_>], chosen: &[usize]) -> f64 {
-    let probes: u32 = packets.iter().map(|packet| {
-        let mut groups = packet.groups.clone();
-        for at in chosen {
-            groups.iter_mut().zip(packet.rows[*at]).for_each(|(group, row)| *group &= row);
-        }
-        groups.iter().map(|word| word.count_ones()).sum::<u32>()
-    }).sum();
+    let probes: u32 = packets
+        .iter()
+        .map(|packet| {
+            let mut groups = packet.groups.clone();
+            for at in chosen {
+                groups.iter_mut().zip(packet.rows[*at]).for_each(|(group, row)| *group &= row);
+            }
+            groups.iter().map(|word| word.count_ones()).sum::<u32>()
+        })
+        .sum();
     let words = packets.first().map_or(0, |packet| packet.groups.len()) as f64;
     f64::from(probes) / packets.len().max(1) as f64 * PROBE + chosen.len() as f64 * (SIGNATURE + WORD * words)
 }
@@ -55,20 +58,23 @@ fn cost(packets: &[Packet<'_>], chosen: &[usize]) -> f64 {
 /// Packets that hit random entries.
 fn draw<'a>(classifier: &Classifier, signatures: &'a Signatures) -> Vec<Packet<'a>> {
     let mut seed = 1;
-    (0..DRAWN).map(|_| {
-        let entry = pick(&classifier.entries, &mut seed);
-        let numbers: Vec<u32> = (0..classifier.fields.len()).map(|field| number(classifier, entry, field, &mut seed)).collect();
-        let row = |signature: &super::signature::Signature| {
-            let id = signature.ids[signature.index.of(numbers[signature.field]) % signature.ids.len()];
-            &signatures.rows[id as usize]
-        };
-        let rows = signatures.all.iter().map(row).collect();
-        let mut groups = vec![0u64; classifier.groups.len().div_ceil(64)];
-        for (at, _) in classifier.groups.iter().enumerate().filter(|(_, group)| group.best <= entry.rule) {
-            groups[at / 64] |= 1 << (at % 64);
-        }
-        Packet { rows, groups }
-    }).collect()
+    (0..DRAWN)
+        .map(|_| {
+            let entry = pick(&classifier.entries, &mut seed);
+            let numbers: Vec<u32> =
+                (0..classifier.fields.len()).map(|field| number(classifier, entry, field, &mut seed)).collect();
+            let row = |signature: &super::signature::Signature| {
+                let id = signature.ids[signature.index.of(numbers[signature.field]) % signature.ids.len()];
+                &signatures.rows[id as usize]
+            };
+            let rows = signatures.all.iter().map(row).collect();
+            let mut groups = vec![0u64; classifier.groups.len().div_ceil(64)];
+            for (at, _) in classifier.groups.iter().enumerate().filter(|(_, group)| group.best <= entry.rule) {
+                groups[at / 64] |= 1 << (at % 64);
+            }
+            Packet { rows, groups }
+        })
+        .collect()
 }
 
 fn pick<'a, T>(of: &'a [T], seed: &mut u64) -> &'a T {

@@ -1,6 +1,5 @@
 //! The bytes of a classifier: tables of signatures, groups, and entries at hashed places.
 
-
 use super::signature::{Signatures, signatures};
 use crate::plan::{Classifier, Entry, Group, Range};
 
@@ -113,7 +112,8 @@ impl Layout {
     }
 
     fn entry(&self, entry: &Entry, verdict: u32, group: &Group) -> Vec<u8> {
-        let asked = entry.wants.iter().enumerate().fold(0u16, |bits, (at, want)| bits | u16::from(want.is_some()) << at);
+        let asked =
+            entry.wants.iter().enumerate().fold(0u16, |bits, (at, want)| bits | u16::from(want.is_some()) << at);
         let mut bytes = (entry.rule as u32).to_le_bytes().to_vec();
         [verdict as u16, asked, entry.group as u16, 0].iter().for_each(|half| bytes.extend(half.to_le_bytes()));
         for (at, check) in self.checks.iter().enumerate() {

@@ -16,9 +16,7 @@ use crate::error::Result;
 use crate::object::{DataId, FunctionId};
 use crate::plan::{Classifier, MOST_GROUPS, extent};
 use crate::policy::{Action, Verdict};
-use layout::{
-    ASKED, BEST, COUNT_BITS, Check, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, NONE, NUMBERS, RULE, SEED,
-};
+use layout::{ASKED, BEST, COUNT_BITS, Check, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, NONE, NUMBERS, RULE, SEED};
 use signature::{FACTOR, Index, Signature};
 
 use super::cond::Branch;
@@ -49,13 +47,18 @@ impl Emitter<'_> {
     /// Finds the first rule of a classifier; goes on to `next` where none matches. Returns how many bytes a packet has
     /// there.
     pub(super) fn classifier(
-        &mut self, classifier: &Classifier, known: u32, next: Label, places: &mut Places,
+        &mut self,
+        classifier: &Classifier,
+        known: u32,
+        next: Label,
+        places: &mut Places,
     ) -> Result<u32> {
         let rules = self.rules;
-        let (verdicts, numbers) = verdicts_of(classifier.entries.iter().map(|entry| match &rules.rules[entry.rule].action {
-            Action::Verdict(verdict) => verdict,
-            _ => &Verdict::Pass,
-        }));
+        let (verdicts, numbers) =
+            verdicts_of(classifier.entries.iter().map(|entry| match &rules.rules[entry.rule].action {
+                Action::Verdict(verdict) => verdict,
+                _ => &Verdict::Pass,
+            }));
         let layout = Layout::new(classifier, &numbers);
         let tables = self.tables(&layout);
         let functions = self.finders(classifier, &layout, &tables)?;
@@ -146,7 +149,11 @@ impl Emitter<'_> {
     /// Tries the rules that are not in the classifier but stand before what it found (in r0). Goes on behind to what was
     /// found.
     fn others(
-        &mut self, classifier: &Classifier, known: u32, (nothing, found, next): (Label, Label, Label), places: &mut Places,
+        &mut self,
+        classifier: &Classifier,
+        known: u32,
+        (nothing, found, next): (Label, Label, Label),
+        places: &mut Places,
     ) -> u32 {
         if classifier.others.is_empty() {
             let on = self.asm.label();

@@ -146,7 +146,11 @@ fn union(mut parts: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
 
 /// By hashed prefixes; none where no group has only such prefixes.
 fn hashed(
-    field: usize, (upper, shortest): (u32, u32), wants: &[Vec<Option<Range>>], words: usize, rows: &mut Rows,
+    field: usize,
+    (upper, shortest): (u32, u32),
+    wants: &[Vec<Option<Range>>],
+    words: usize,
+    rows: &mut Rows,
 ) -> Option<Signature> {
     let is_long = |want: &Option<Range>| want.is_some_and(|range| (range.high - range.low).leading_zeros() >= shortest);
     let long = |wants: &Vec<Option<Range>>| wants.iter().all(is_long);
