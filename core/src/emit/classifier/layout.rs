@@ -9,7 +9,7 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(super) const RULE: i16 = 0;
 pub(super) const ASKED: i16 = 6;
 pub(super) const GROUP: i16 = 8;
-pub(super) const NUMBERS: i16 = 12;
+const NUMBERS: i16 = 12;
 /// A place says how many entries it has in so many bits, and above them where those begin.
 pub(super) const COUNT_BITS: u32 = 5;
 pub(super) const MOST_IN_PLACE: u32 = (1 << COUNT_BITS) - 1;
@@ -109,6 +109,11 @@ impl Layout {
     pub(super) fn entry_bytes(&self) -> usize {
         let numbers: usize = self.checks.iter().map(|check| check.bytes()).sum();
         (NUMBERS as usize + numbers).next_multiple_of(8)
+    }
+
+    /// Where in an entry a number is.
+    pub(super) fn offset(&self, field: usize) -> i16 {
+        NUMBERS + self.checks[..field].iter().map(|check| check.bytes() as i16).sum::<i16>()
     }
 
     fn entry(&self, entry: &Entry, verdict: u32, group: &Group) -> Vec<u8> {

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::object::{DataId, FunctionId};
 use crate::plan::{Classifier, MOST_GROUPS, extent};
 use crate::policy::{Action, Verdict};
-use layout::{ASKED, BEST, COUNT_BITS, Check, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, NONE, NUMBERS, RULE, SEED};
+use layout::{ASKED, BEST, COUNT_BITS, Check, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, NONE, RULE, SEED};
 use signature::{FACTOR, Index, Signature};
 
 use super::cond::Branch;
@@ -26,8 +26,8 @@ use super::cond::Branch;
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 /// On the function's stack: the groups that can have an entry.
 const WORDS: i16 = -8;
-/// So many groups are probed by the function itself.
-const FEW: usize = 8;
+/// The most entries that the function itself may look at, for the verifier to follow each of them.
+const FEW: usize = 1024;
 
 /// Offsets in the read-only data.
 #[derive(Clone, Debug)]
@@ -236,7 +236,7 @@ impl Emitter<'_> {
         let size = 4 * (classifier.fields.len() as u32 + 1);
         let finder = |with_absent| Finder { asm: Asm::default(), classifier, layout, tables, with_absent };
         let mut probe = None;
-        if classifier.groups.len() > FEW {
+        if classifier.groups.len() * layout.longest as usize > FEW {
             let mut finder = finder(false);
             finder.probe_function();
             let (name, takes) = (format!("xdpilot_probe_{number}"), Takes::Memory(size, &["group", "found"]));
@@ -499,8 +499,11 @@ impl Finder<'_> {
             self.asm.load(Size::W, 2, 5, INDEX);
             self.asm.jump32_reg(If::Ne, 1, 2, other);
         }
-        let mut at = NUMBERS;
-        for (field, check) in self.layout.checks.iter().enumerate() {
+        // Wide numbers first: they differ most often.
+        let is_wide = |field: &usize| self.classifier.fields[*field].most > 0xffff;
+        let (wide, short): (Vec<usize>, Vec<usize>) = (0..self.layout.checks.len()).partition(is_wide);
+        for field in wide.into_iter().chain(short) {
+            let (check, at) = (self.layout.checks[field], self.layout.offset(field));
             self.number(1, field);
             match check {
                 Check::Bits => {
@@ -510,14 +513,13 @@ impl Finder<'_> {
                     self.asm.jump32_reg(If::Ne, 1, 2, other);
                 }
                 Check::Range | Check::ShortRange => {
-                    let (size, span) = if *check == Check::Range { (Size::W, 4) } else { (Size::H, 2) };
+                    let (size, span) = if check == Check::Range { (Size::W, 4) } else { (Size::H, 2) };
                     self.asm.load(size, 2, 3, at);
                     self.asm.alu32(Alu::Sub, 1, 2);
                     self.asm.load(size, 2, 3, at + span);
                     self.asm.jump32_reg(If::Gt, 1, 2, other);
                 }
             }
-            at += check.bytes() as i16;
         }
         if !self.layout.all {
             // What the packet does not have was read as zero.
