@@ -12,6 +12,9 @@ use crate::policy::{Action, Verdict};
 /// So many cases are compared one by one.
 const FEW: usize = 4;
 
+/// A list of more rules than this is long.
+const LONG: usize = 8;
+
 /// Where nodes and verdicts are.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -110,6 +113,7 @@ impl Emitter<'_> {
     fn list(&mut self, list: &List, at: usize, places: &mut Places) -> Result<()> {
         let mut known = places.known[at];
         for step in &list.steps {
+            known = self.forget(list.steps.len(), known);
             let next = self.asm.label();
             known = match step {
                 Step::Rule { rule, cond } => self.rule(*rule, cond, known, next, places),
@@ -127,6 +131,16 @@ impl Emitter<'_> {
         });
         self.asm.goto(end);
         Ok(())
+    }
+
+    /// Before a rule of a list of so many: in a long one it is forgotten how many bytes the packet has. There are many
+    /// numbers that may be known there, and the verifier would follow each. Returns how many bytes are known.
+    pub(super) fn forget(&mut self, rules: usize, known: u32) -> u32 {
+        if rules <= LONG || known == u32::MAX {
+            return known;
+        }
+        self.locate_packet();
+        0
     }
 
     /// Tries one rule; goes on to `next`. Returns how many bytes a packet is known to have there.

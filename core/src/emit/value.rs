@@ -65,7 +65,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn ifindex(&self) -> i16 {
+    /// Where in the context the index of the interface is.
+    pub(super) fn ifindex(&self) -> i16 {
         const XDP_INGRESS_IFINDEX: i16 = 12;
         const SKB_IFINDEX: i16 = 40;
         match self.options.direction {

@@ -14,9 +14,8 @@ use crate::rules::Rules;
 
 /// The most branches of a dispatch, beside that for all other values.
 const MOST_CASES: usize = 16;
-/// How many times the comparisons of all rules may be copied, on average, and how many copies are free in any case.
-const COPIES: (usize, usize) = (6, 1024);
-
+/// Until there are so many comparisons, dispatches may make rules longer: the verifier cannot follow many more.
+const MOST: isize = 6000;
 /// Length of the Ethernet header.
 const ETHERNET: u32 = 14;
 
@@ -25,9 +24,9 @@ type Items = Vec<(usize, Cond)>;
 
 /// Plans the rules.
 pub fn plan(rules: &Rules, options: Options) -> Plan {
-    let (times, free) = COPIES;
-    let budget = rules.rules.iter().map(|rule| size(&rule.cond)).sum::<usize>() * times + free;
-    let mut builder = Builder { rules, options, nodes: Vec::new(), known: HashMap::new(), budget, end: None };
+    let mut builder = Builder { rules, options, nodes: Vec::new(), known: HashMap::new(), budget: 0, end: None };
+    let all = rules.rules.iter().map(|rule| rule.cond.clone()).enumerate().collect();
+    builder.budget = (MOST - builder.weight(&all)).max(0);
     // A rule that rewrites the packet ends a segment: behind it, nothing is known any more.
     let mut segments = Vec::new();
     let mut start = 0;
@@ -54,8 +53,8 @@ struct Builder<'a> {
     nodes: Vec<Node>,
     /// Nodes by what was left where they were made.
     known: HashMap<(Items, u32), NodeId>,
-    /// How many more comparisons may be copied into branches.
-    budget: usize,
+    /// How many more comparisons branches may have than what they are made of.
+    budget: isize,
     /// What comes behind the segment.
     end: Option<NodeId>,
 }
@@ -64,6 +63,11 @@ impl Builder<'_> {
     /// The node that tries these rules on packets with these facts.
     fn list(&mut self, items: Items, facts: &Facts) -> NodeId {
         let items = self.left(items, facts);
+        self.node(items, facts)
+    }
+
+    /// The node that tries what is left of rules.
+    fn node(&mut self, items: Items, facts: &Facts) -> NodeId {
         let key = (items, facts.least());
         if let Some(node) = self.known.get(&key) {
             return *node;
@@ -108,14 +112,28 @@ impl Builder<'_> {
         {
             return None;
         }
-        let copies = items.iter().map(|(_, cond)| size(cond)).sum::<usize>() * (values.len() + 2);
-        self.budget = self.budget.checked_sub(copies)?;
-        let fault = (!facts.has(extent(&on))).then(|| self.list(items.clone(), &facts.too_short_for(&on)));
-        let other = self.list(items.clone(), &facts.without(&on, values.clone()));
-        let cases: Vec<_> =
-            values.into_iter().map(|value| (value, self.list(items.clone(), &facts.with(&on, value)))).collect();
+        let fault = (!facts.has(extent(&on))).then(|| facts.too_short_for(&on));
+        let without = facts.without(&on, values.clone());
+        let with: Vec<_> = values.iter().map(|value| facts.with(&on, *value)).collect();
+        let lists: Vec<_> =
+            fault.iter().chain([&without]).chain(&with).map(|facts| (self.left(items.clone(), facts), facts)).collect();
+        let growth = lists.iter().map(|(items, _)| self.weight(items)).sum::<isize>() - self.weight(items);
+        self.budget = Some(self.budget - growth.max(0)).filter(|budget| *budget >= 0)?;
+        let mut nodes = lists.into_iter().map(|(items, facts)| self.node(items, facts)).collect::<Vec<_>>().into_iter();
+        let fault = fault.as_ref().and_then(|_| nodes.next());
+        let other = nodes.next()?;
+        let cases: Vec<_> = values.into_iter().zip(nodes).collect();
         let cases = cases.into_iter().filter(|(_, node)| *node != other).collect();
         Some(Node::Dispatch(Dispatch { on, cases, other, fault }))
+    }
+
+    /// How many comparisons rules take, and what their actions take as comparisons.
+    fn weight(&self, items: &Items) -> isize {
+        let action = |rule: &usize| match &self.rules.rules[*rule].action {
+            Action::Verdict(_) | Action::Count(_) => 1,
+            Action::Sample { .. } | Action::Limit(_) | Action::Set(_) => 32,
+        };
+        items.iter().map(|(rule, cond)| size(cond) + action(rule)).sum()
     }
 
     fn steps(&self, items: &Items, facts: &Facts) -> List {
@@ -154,7 +172,7 @@ impl Builder<'_> {
 }
 
 /// How many comparisons there are in a condition.
-fn size(cond: &Cond) -> usize {
+fn size(cond: &Cond) -> isize {
     match cond {
         Cond::Always(_) => 1,
         Cond::Compare(..) | Cond::In(_) | Cond::Chain(_) => 2,

@@ -27,7 +27,7 @@ const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 /// On the function's stack: the groups that can have an entry.
 const WORDS: i16 = -8;
 /// The most entries that the function itself may look at, for the verifier to follow each of them.
-const FEW: usize = 1024;
+const FEW: usize = 384;
 
 /// Offsets in the read-only data.
 #[derive(Clone, Debug)]
@@ -107,40 +107,49 @@ impl Emitter<'_> {
         }
     }
 
-    /// Reads the numbers into the state on the stack: fast where the packet has them all at fixed places.
+    /// Reads the numbers into the state on the stack. A packet that does not have them all goes to `left_out`, or is read
+    /// again, one by one.
     fn read(&mut self, classifier: &Classifier, known: u32, left_out: Option<Label>) {
-        let (slow, done) = (self.asm.label(), self.asm.label());
+        let (one_by_one, done) = (self.asm.label(), self.asm.label());
+        let fault = left_out.unwrap_or(one_by_one);
         let most = classifier.fields.iter().map(|field| extent(&field.value)).max().unwrap_or(0);
-        let flags = stack::KEY + 4 * classifier.fields.len() as i16;
-        self.asm.store_imm(Size::W, 10, flags, 0);
         if most > known {
-            self.require(most, slow);
+            self.require(most, fault);
         }
-        self.read_all(classifier, most.max(known), left_out);
-        if most > known {
+        for (at, field) in (0..).zip(&classifier.fields) {
+            self.number(&field.value, Goal { register: 1, aside: 0, fault });
+            self.asm.store(Size::W, 10, stack::KEY + 4 * at, 1);
+        }
+        self.asm.store_imm(Size::W, 10, stack::KEY + 4 * classifier.fields.len() as i16, 0);
+        if left_out.is_none() {
             self.asm.goto(done);
-            self.asm.bind(slow);
-            self.read_all(classifier, known, left_out);
+            self.asm.bind(one_by_one);
+            self.read_one_by_one(classifier, known);
         }
         self.asm.bind(done);
     }
 
-    fn read_all(&mut self, classifier: &Classifier, known: u32, left_out: Option<Label>) {
+    /// Reads the numbers that the packet has, and sets a bit for each that it does not have.
+    fn read_one_by_one(&mut self, classifier: &Classifier, known: u32) {
         let flags = stack::KEY + 4 * classifier.fields.len() as i16;
+        // Zero, which the verifier takes for any number: it would follow each combination of bits.
+        self.asm.load(Size::W, 1, 6, self.ifindex());
+        self.asm.mov(2, 1);
+        self.asm.alu32(Alu::Xor, 1, 2);
+        self.asm.store(Size::W, 10, flags, 1);
         for (at, field) in classifier.fields.iter().enumerate() {
             let (absent, on) = (self.asm.label(), self.asm.label());
-            let fault = left_out.unwrap_or(absent);
             if extent(&field.value) > known {
-                self.require(extent(&field.value), fault);
+                self.require(extent(&field.value), absent);
             }
-            self.number(&field.value, Goal { register: 1, aside: 0, fault });
+            self.number(&field.value, Goal { register: 1, aside: 0, fault: absent });
             let place = stack::KEY + 4 * at as i16;
             self.asm.store(Size::W, 10, place, 1);
             self.asm.goto(on);
             self.asm.bind(absent);
             self.asm.store_imm(Size::W, 10, place, 0);
             self.asm.load(Size::W, 1, 10, flags);
-            self.asm.alu32_imm(Alu::Or, 1, 1 << at);
+            self.asm.alu32_imm(Alu::Add, 1, 1 << at);
             self.asm.store(Size::W, 10, flags, 1);
             self.asm.bind(on);
         }
@@ -172,6 +181,7 @@ impl Emitter<'_> {
         self.asm.bind(begin);
         let mut known = known;
         for (rule, cond) in &classifier.others {
+            known = self.forget(classifier.others.len(), known);
             let on = self.asm.label();
             self.asm.load(Size::DW, 0, 10, stack::FOUND);
             self.asm.jump32_imm(If::Lt, 0, *rule as u32, found);
@@ -235,8 +245,9 @@ impl Emitter<'_> {
         let number = self.object.functions.len();
         let size = 4 * (classifier.fields.len() as u32 + 1);
         let finder = |with_absent| Finder { asm: Asm::default(), classifier, layout, tables, with_absent };
+        let few = classifier.groups.len() * layout.longest as usize <= FEW;
         let mut probe = None;
-        if classifier.groups.len() * layout.longest as usize > FEW {
+        if !layout.all {
             let mut finder = finder(false);
             finder.probe_function();
             let (name, takes) = (format!("xdpilot_probe_{number}"), Takes::Memory(size, &["group", "found"]));
@@ -248,7 +259,7 @@ impl Emitter<'_> {
                 continue;
             }
             let mut finder = finder(with_absent);
-            finder.find(probe);
+            finder.find(probe.filter(|_| with_absent || !few));
             let (name, takes) = (format!("xdpilot_{kind}_{number}"), Takes::Memory(size, &[]));
             functions[function] =
                 layers::add(self.object, &name, "finds the first rule", finder.asm, self.options, takes)?;
@@ -474,6 +485,8 @@ impl Finder<'_> {
         self.asm.mov(4, 0);
         self.asm.alu64_imm(Alu::And, 4, MOST_IN_PLACE as i32);
         self.asm.jump_imm(If::Eq, 4, 0, probed);
+        // No place has more: the verifier need not follow them.
+        self.asm.jump_imm(If::Gt, 4, self.layout.longest as i32, probed);
         self.asm.alu64_imm(Alu::Rsh, 0, COUNT_BITS as i32);
         self.asm.alu64_imm(Alu::And, 0, self.layout.entries.len().next_power_of_two() as i32 - 1);
         self.asm.alu64_imm(Alu::Mul, 0, self.layout.entry_bytes() as i32);
