@@ -26,6 +26,7 @@ pub mod plan;
 pub mod policy;
 pub mod problem;
 pub mod rules;
+pub mod set_table;
 pub mod trampoline;
 pub mod transmit;
 

@@ -112,10 +112,10 @@ fn change(wish: &Change, add: bool) -> Result<String> {
     let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
     // Two commands that change one map of ports would lose one of the changes.
     let _lock = state::lock();
-    let sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
+    let mut sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
     sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
     let mut changed = Vec::new();
-    for set in &sets {
+    for set in &mut sets {
         changed.push(change_one(&wish.name, set, &elements, add)?);
     }
     if wish.places.json {
@@ -147,11 +147,11 @@ fn loaded(wish: &Places) -> Result<Vec<Loaded>> {
 
 /// Whether rules ask a set for elements of these kinds.
 fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
-    let has = |part: Part| set.maps.iter().any(|(kind, _)| *kind == part);
+    let has = |part: Part| set.contents.iter().any(|(kind, _)| *kind == part);
     match elements.iter().find(|element| !has(elements::part(element))) {
         None => Ok(()),
         Some(stranger) => {
-            let kinds: Vec<&str> = set.maps.iter().map(|(part, _)| part_name(*part)).collect();
+            let kinds: Vec<&str> = set.contents.iter().map(|(part, _)| part_name(*part)).collect();
             let theirs = part_name(elements::part(stranger));
             Err(Error::usage(format!("{stranger} in set {name}")).cause(format!(
                 "the rules on {} ask this set for {}, not for {theirs}",
@@ -162,16 +162,16 @@ fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
     }
 }
 
-fn change_one<'a>(name: &'a str, set: &Set, elements: &[Element], add: bool) -> Result<Changed<'a>> {
+fn change_one<'a>(name: &'a str, set: &mut Set, elements: &[Element], add: bool) -> Result<Changed<'a>> {
     let mut changed = Changed { set: name, target: set.target.clone(), added: 0, removed: 0, notes: Vec::new() };
-    for (part, map) in &set.maps {
+    for (part, contents) in &mut set.contents {
         if add {
-            changed.added += elements::add(map, *part, elements)?;
+            changed.added += contents.add(elements)?;
             continue;
         }
-        changed.removed += elements::remove(map, *part, elements)?;
+        changed.removed += contents.remove(elements)?;
         for element in elements.iter().filter(|element| elements::part(element) == *part) {
-            if elements::covers(map, element)? {
+            if contents.covers(element)? {
                 changed.notes.push(format!("a wider prefix of {name} holds {element} still, on {}", set.target));
             }
         }
@@ -186,8 +186,8 @@ fn list(wish: &List) -> Result<String> {
     for name in names {
         for set in sets::named(&name, &mut loaded)? {
             let mut elements = Vec::new();
-            for (part, map) in &set.maps {
-                elements.extend(elements::list(map, *part)?.iter().map(ToString::to_string));
+            for (_, contents) in &set.contents {
+                elements.extend(contents.list()?.iter().map(ToString::to_string));
             }
             listed.push(Listed { set: name.clone(), target: set.target, elements });
         }

@@ -1,5 +1,7 @@
 //! The headers of a packet, found by one function that actions call ([`crate::packet::layers`] says the same).
 
+use std::collections::BTreeMap;
+
 use super::{Direction, Options, function, stack};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::btf::{Btf, FUNC_GLOBAL, FUNC_STATIC, kind};
@@ -31,6 +33,8 @@ pub(super) struct Functions {
     pub(super) layers: Option<FunctionId>,
     /// Walks a chain of headers.
     pub(super) chain: Option<FunctionId>,
+    /// Look up an IPv6 address in a table, by set.
+    pub(super) tables: BTreeMap<usize, FunctionId>,
 }
 
 impl Functions {
@@ -66,15 +70,17 @@ impl Functions {
 }
 
 /// What a function takes.
-enum Takes<'a> {
+pub(super) enum Takes<'a> {
     /// The context, and numbers of these names.
     Context(&'a [&'a str]),
     /// A number and a pointer, as the kernel's loop gives them.
     Step,
+    /// The two halves of an IPv6 address.
+    Address,
 }
 
-/// Adds a function to `.text`. Those that take the context are global: the verifier looks at them once, not at each call.
-fn add(
+/// Adds a function to `.text`. All but steps are global: the verifier looks at them once, not at each call.
+pub(super) fn add(
     object: &mut Object,
     name: &str,
     text: &str,
@@ -86,13 +92,17 @@ fn add(
     let mut function = function(name, TEXT);
     let btf = object.btf.get_or_insert_default();
     let int = btf.add_int("unsigned int", 4, false);
-    function.global = matches!(takes, Takes::Context(_));
+    function.global = !matches!(takes, Takes::Step);
     let parameters: Vec<_> = match takes {
         Takes::Context(numbers) => {
             let pointer = context_pointer(btf, options.direction);
             [("ctx", pointer)].into_iter().chain(numbers.iter().map(|name| (*name, int))).collect()
         }
         Takes::Step => vec![("index", int), ("state", btf.add(kind::PTR, "", 0, 0, Vec::new()))],
+        Takes::Address => {
+            let half = btf.add_int("unsigned long long", 8, false);
+            vec![("high", half), ("low", half)]
+        }
     };
     let prototype = btf.add_prototype(&parameters);
     let linkage = if function.global { FUNC_GLOBAL } else { FUNC_STATIC };

@@ -23,6 +23,7 @@ mod limit;
 mod maps;
 mod node;
 mod rewrite;
+mod set;
 mod stack;
 mod table;
 mod value;
@@ -69,6 +70,8 @@ pub struct Options {
     pub counters: bool,
     /// What tells the time to limits.
     pub clock: Clock,
+    /// Sets of so many addresses of a family are tables; smaller ones are the kernel's tries.
+    pub tables_from: usize,
     /// Strategies of the planner.
     pub plan: plan::Options,
 }
@@ -76,7 +79,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (direction, clock) = (Direction::Ingress, Clock::Kernel);
-        Options { direction, frags: true, counters: true, clock, plan: plan::Options::default() }
+        let (tables_from, plan) = (maps::TABLES_FROM, plan::Options::default());
+        Options { direction, frags: true, counters: true, clock, tables_from, plan }
     }
 }
 
@@ -98,6 +102,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
     let mut functions = layers::Functions::default();
     object.functions.push(function(&identifier(&rules.name), section(options)));
     functions.add(&mut object, rules, options)?;
+    functions.add_tables(&mut object, &maps, options)?;
     let mut emitter = Emitter {
         asm: Asm::default(),
         rules,

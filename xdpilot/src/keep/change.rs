@@ -8,7 +8,8 @@ use xdpilot_core::rules::Rules;
 
 use super::{Kept, ids};
 use crate::place;
-use crate::policy::{self, Policy, Text, elements, sets};
+use crate::policy::elements::Contents;
+use crate::policy::{self, Policy, Text, sets};
 use crate::put::{self, Order};
 use crate::source::Input;
 use crate::state::{self, Pinned};
@@ -93,7 +94,8 @@ fn apply(kept: &Kept, policy: &Policy) -> Result<Vec<String>> {
             let (mut added, mut removed) = (0, 0);
             for part in &set.parts {
                 let map = loaded.take_map(&set_map_name(new, index, *part)).ok_or_else(gone)?;
-                let changed = elements::apply(&map, *part, &old.elements, &set.elements)
+                let changed = Contents::open(map, *part)
+                    .and_then(|mut contents| contents.apply(&old.elements, &set.elements))
                     .map_err(|error| error.context(format!("set {}", set.name)))?;
                 (added, removed) = (added + changed.0, removed + changed.1);
             }

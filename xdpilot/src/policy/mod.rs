@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod elements;
 pub mod fill;
+mod plain;
 mod read;
 pub mod redirect;
 pub mod sets;
