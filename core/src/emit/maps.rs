@@ -144,7 +144,8 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
                 }
             }
             Action::Sample { .. } => {
-                maps.sample_counts.insert(index, add(sample_map_name(index), shape(map_type::PERCPU_ARRAY, 4, 8, 1), None));
+                maps.sample_counts
+                    .insert(index, add(sample_map_name(index), shape(map_type::PERCPU_ARRAY, 4, 8, 1), None));
                 if maps.samples.is_none() {
                     maps.samples = Some(add(SAMPLES.into(), shape(map_type::PERF_EVENT_ARRAY, 4, 4, 0), None));
                 }
@@ -157,7 +158,10 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
 
 /// The measures of the table for a set's elements of one kind; none where they are few.
 fn table(part: Part, elements: &[Element], from: usize) -> Option<Geometry> {
-    let count = elements.iter().filter(|element| matches!((part, element), (Part::V4, Element::V4(..)) | (Part::V6, Element::V6(..)))).count();
+    let count = elements
+        .iter()
+        .filter(|element| matches!((part, element), (Part::V4, Element::V4(..)) | (Part::V6, Element::V6(..))))
+        .count();
     (matches!(part, Part::V4 | Part::V6) && count >= from).then(|| Geometry::of(part, elements))
 }
 

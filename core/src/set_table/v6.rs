@@ -68,7 +68,8 @@ fn class_word<'a>(table: &Table<'a>, bits: u128) -> &'a AtomicU64 {
 pub(super) fn contains(table: &Table<'_>, bits: u128) -> bool {
     let has = |class: u8| {
         let bit = (bits >> (120 - base(class)) & 0xff) as usize;
-        find(table, Key::of(bits, class)).is_some_and(|words| get(&words[entry::BITS + bit / 64]) >> (bit % 64) & 1 == 1)
+        find(table, Key::of(bits, class))
+            .is_some_and(|words| get(&words[entry::BITS + bit / 64]) >> (bit % 64) & 1 == 1)
     };
     let state = states::state_of(table.area(table.geometry.states()), (bits >> 104) as usize);
     match state {

@@ -23,7 +23,9 @@ fn number(name: &str, default: u64) -> u64 {
 fn options(random: &mut Random) -> Options {
     let (dispatch, tables) = *random.pick(&[(true, true), (true, true), (false, true), (true, false), (false, false)]);
     let frags = random.below(2) == 0;
-    Options { clock: Clock::Given, frags, plan: plan::Options { dispatch, tables }, ..Options::default() }
+    let tables_from = if random.below(2) == 0 { 0 } else { Options::default().tables_from };
+    let plan = plan::Options { dispatch, tables };
+    Options { clock: Clock::Given, frags, tables_from, plan, ..Options::default() }
 }
 
 /// What a test run takes in one buffer, with pages of 4 KiB: less headroom, and the shared info at the end.

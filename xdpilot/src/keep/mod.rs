@@ -60,7 +60,10 @@ pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut
 
 /// Says what was loaded, when the first packet after it can no longer be missed by `sample`.
 fn begin<W: Write>(
-    kept: &Kept, outcomes: &[Outcome], out: &mut W, tell: impl Fn(&[Outcome], &mut W) -> io::Result<()>,
+    kept: &Kept,
+    outcomes: &[Outcome],
+    out: &mut W,
+    tell: impl Fn(&[Outcome], &mut W) -> io::Result<()>,
 ) -> Result<Samples> {
     let samples = Samples::open(&kept.places, kept.order.wish.direction)?;
     tell(outcomes, out).and_then(|()| out.flush()).map_err(unread)?;

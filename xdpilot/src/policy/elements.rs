@@ -220,6 +220,8 @@ fn filled(name: &str, kind: Part, shape: &Shape, geometry: Geometry, elements: &
 }
 
 fn no_room(name: &str, geometry: Geometry, elements: usize) -> Error {
-    Error::failed(format!("put {elements} elements into map {name}"))
-        .cause(format!("it has room for {} elements since the policy was loaded; loading it anew makes more", geometry.capacity))
+    Error::failed(format!("put {elements} elements into map {name}")).cause(format!(
+        "it has room for {} elements since the policy was loaded; loading it anew makes more",
+        geometry.capacity
+    ))
 }
