@@ -1,6 +1,7 @@
 //! `xdpilot set`: the sets of loaded policies, changed in place.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
@@ -10,6 +11,7 @@ use xdpilot_core::policy::{self, Element};
 
 use crate::place::{self, Traffic};
 use crate::policy::elements::{self, part_name};
+use crate::policy::read_elements;
 use crate::policy::sets::{self, Loaded, Set};
 use crate::state;
 use crate::target::Target;
@@ -19,6 +21,7 @@ use crate::target::Target;
 #[command(after_help = "Examples:
   xdpilot set add blocked 203.0.113.7 2001:db8::/32
   xdpilot set del blocked 203.0.113.7 --on docker:web
+  xdpilot set replace blocked blocklist.txt
   xdpilot set list blocked
 
 A change lasts until the policy is loaded anew.")]
@@ -33,6 +36,8 @@ enum Action {
     Add(Change),
     /// Take elements out of a set
     Del(Change),
+    /// Put what is in a file in the place of all that is in a set, at once
+    Replace(Replace),
     /// Show what is in the sets
     List(List),
 }
@@ -44,6 +49,16 @@ struct Change {
     /// Addresses, prefixes (10.0.0.0/8), ports (80, http, 1000-2000) or MAC addresses
     #[arg(required = true, value_name = "ELEMENT")]
     elements: Vec<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Replace {
+    /// The set's name
+    name: String,
+    /// Elements, one or more a line; # begins a comment
+    file: PathBuf,
     #[command(flatten)]
     places: Places,
 }
@@ -103,6 +118,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let text = match &args.action {
         Action::Add(wish) => change(wish, true),
         Action::Del(wish) => change(wish, false),
+        Action::Replace(wish) => replace(wish),
         Action::List(wish) => list(wish),
     }?;
     out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
@@ -127,6 +143,34 @@ fn change(wish: &Change, add: bool) -> Result<String> {
         false => format!("{}: {} removed from {}\n", one.target, one.removed, one.set),
     };
     Ok(changed.iter().map(line).collect())
+}
+
+fn replace(wish: &Replace) -> Result<String> {
+    let elements = read_elements(&wish.file)?;
+    let _lock = state::lock();
+    let mut sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
+    sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
+    let mut changed = Vec::new();
+    for set in &mut sets {
+        changed.push(replace_one(&wish.name, set, &elements)?);
+    }
+    if wish.places.json {
+        return json(&changed);
+    }
+    let line = |one: &Changed<'_>| {
+        format!("{}: {} had {} elements, and has {}\n", one.target, one.set, one.removed, one.added)
+    };
+    Ok(changed.iter().map(line).collect())
+}
+
+fn replace_one<'a>(name: &'a str, set: &mut Set, elements: &[Element]) -> Result<Changed<'a>> {
+    let mut changed = Changed { set: name, target: set.target.clone(), added: 0, removed: 0, notes: Vec::new() };
+    for (_, contents) in &mut set.contents {
+        changed.removed += contents.count()?;
+        contents.replace(elements).map_err(|error| error.context(format!("set {name} on {}", set.target)))?;
+        changed.added += contents.count()?;
+    }
+    Ok(changed)
 }
 
 /// An element in words.
