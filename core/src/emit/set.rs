@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::object::{MapId, Object};
 use crate::set_table::buckets::{FACTOR, PROBES, SLOTS};
 use crate::set_table::v6::{CHAIN, FACTORS, entry};
-use crate::set_table::{Geometry, state};
+use crate::set_table::{Geometry, WIDE, state};
 
 /// Bytes of a slot, and of a word.
 const WORD: i32 = 8;
@@ -54,10 +54,16 @@ impl Emitter<'_> {
         asm.load_map(1, map);
         lookup(asm, stack::ZERO, no);
         asm.store(Size::DW, 10, IN_PROGRAM.map, 0);
+        let slots = asm.label();
+        asm.mov32_imm(2, table.end());
+        line(asm, IN_PROGRAM, 2, no);
+        asm.load(Size::DW, 3, 0, (WIDE as i32 * WORD) as i16);
         asm.load(Size::W, 1, 10, stack::KEY);
+        asm.jump_imm(If::Eq, 3, 0, slots);
         state_in_r3(asm, IN_PROGRAM, no);
         asm.jump_imm(If::Eq, 3, state::NONE as i32, no);
         asm.jump_imm(If::Eq, 3, state::ALL as i32, yes);
+        asm.bind(slots);
         asm.mov(2, 1);
         asm.alu64_imm(Alu::Rsh, 2, 5);
         asm.mov(3, 2);

@@ -16,6 +16,9 @@ const STATES: u32 = 1 << 16;
 const LEAST: usize = 65_536;
 /// The last line's words behind the two counters.
 const AT: usize = 2;
+/// The word of the last line that is not zero where a prefix of at most 24 bits was ever there: else states need not be
+/// looked at for IPv4.
+pub const WIDE: usize = AT + 4;
 /// What the last line ends with.
 const MAGIC: u64 = 0x7864_7069_6c6f_7401;
 
@@ -106,7 +109,7 @@ impl Geometry {
     }
 
     /// The last line.
-    pub(super) fn end(&self) -> u32 {
+    pub fn end(&self) -> u32 {
         self.list().end
     }
 

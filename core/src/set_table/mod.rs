@@ -25,7 +25,7 @@ pub mod v6;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use geometry::{Geometry, LINE};
+pub use geometry::{Geometry, LINE, WIDE};
 pub use states::state;
 
 use crate::cond::Part;
@@ -154,7 +154,7 @@ impl<'a> Table<'a> {
         &self.words[lines.start as usize * LINE..lines.end as usize * LINE]
     }
 
-    /// A counter in the last line: 0 for the list, 1 for the pool.
+    /// A word of the last line: 0 counts the list, 1 the pool; [`WIDE`].
     fn counter(&self, which: usize) -> &'a AtomicU64 {
         &self.words[self.geometry.end() as usize * LINE + which]
     }

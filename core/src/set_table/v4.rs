@@ -2,7 +2,7 @@
 //! addresses of 27 common bits.
 
 use super::states::{self, state};
-use super::{Full, Prefix, Table, buckets, get, set};
+use super::{Full, Prefix, Table, WIDE, buckets, get, set};
 
 /// The bits that addresses of a slot have in common.
 const COMMON: u8 = 27;
@@ -13,10 +13,14 @@ fn key(common: u32) -> (u32, u32) {
 }
 
 pub(super) fn contains(table: &Table<'_>, address: u32) -> bool {
+    let found = || bits(table, address >> 5) >> (address & 31) & 1 == 1;
+    if get(table.counter(WIDE)) == 0 {
+        return found();
+    }
     match states::state_of(table.area(table.geometry.states()), (address >> 8) as usize) {
         state::NONE => false,
         state::ALL => true,
-        _ => bits(table, address >> 5) >> (address & 31) & 1 == 1,
+        _ => found(),
     }
 }
 
@@ -24,6 +28,7 @@ pub(super) fn enter(table: &Table<'_>, prefix: Prefix) -> Result<(), Full> {
     let states = table.area(table.geometry.states());
     if prefix.length <= states::BITS {
         states::cover(states, prefix);
+        set(table.counter(WIDE), 1);
         return Ok(());
     }
     for common in prefix.range(0, COMMON) {
