@@ -151,18 +151,17 @@ impl Emitter<'_> {
     /// Looks the key up in its set.
     fn member(&mut self, member: &Member, branch: Branch) {
         let (size, part) = (member.part.size(), member.part);
-        let map = self.maps.sets[&(member.set, part)];
         if let Some(geometry) = self.maps.tables.get(&(member.set, part)) {
             match part {
-                Part::V4 => self.v4_table(map, *geometry, &member.at, branch),
-                _ => self.v6_table(member.set, &member.at, branch),
+                Part::V4 => self.v4_table(member, *geometry, branch),
+                _ => self.v6_table(member, branch),
             }
             return;
         }
         let key = stack::KEY + if matches!(part, Part::V4 | Part::V6) { 4 } else { 0 };
         self.key(&member.at, size, key, branch.fault);
         if part == Part::Port {
-            self.port(map, key, branch);
+            self.port(member, key, branch);
             return;
         }
         match part {
@@ -170,9 +169,7 @@ impl Emitter<'_> {
             Part::V6 => self.asm.store_imm(Size::W, 10, stack::KEY, 128),
             Part::Port | Part::Mac => {}
         }
-        self.lookup(map, stack::ZERO);
-        self.asm.jump_imm(If::Eq, 0, 0, branch.no.0);
-        self.asm.mov(1, 0);
+        self.set_in_r1(member, branch.no.0);
         self.lookup_in_r1(stack::KEY);
         match branch.yes_follows {
             true => self.asm.jump_imm(If::Eq, 0, 0, branch.no.0),
@@ -197,15 +194,10 @@ impl Emitter<'_> {
     }
 
     /// Tests a bit of the set of ports.
-    fn port(&mut self, map: crate::object::MapId, key: i16, branch: Branch) {
-        for map in [Some(map), None] {
-            match map {
-                Some(map) => self.lookup(map, stack::ZERO),
-                None => self.lookup_in_r1(stack::ZERO),
-            }
-            self.asm.jump_imm(If::Eq, 0, 0, branch.no.0);
-            self.asm.mov(1, 0);
-        }
+    fn port(&mut self, member: &Member, key: i16, branch: Branch) {
+        self.set_in_r1(member, branch.no.0);
+        self.lookup_in_r1(stack::ZERO);
+        self.asm.jump_imm(If::Eq, 0, 0, branch.no.0);
         self.asm.load(Size::H, 1, 10, key);
         self.asm.swap(1, 16);
         self.asm.mov(2, 1);

@@ -44,6 +44,9 @@ pub(super) struct Maps {
     pub(super) clock: Option<MapId>,
     /// Each is an array of one map, in which the elements are: exchanging it exchanges them all at once.
     pub(super) sets: BTreeMap<(usize, Part), MapId>,
+    /// Those of them that a packet may be tested for more than once, and where the map inside is held on the stack:
+    /// all tests of a packet see the same elements.
+    pub(super) held: BTreeMap<(usize, Part), i16>,
     /// Those of them that are tables.
     pub(super) tables: BTreeMap<(usize, Part), Geometry>,
     /// By rule.
@@ -127,6 +130,7 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
             maps.tables.extend(geometry.map(|geometry| ((index, *part), geometry)));
         }
     }
+    maps.held = super::set::held(rules, &maps.tables);
     for (index, rule) in rules.rules.iter().enumerate() {
         match &rule.action {
             Action::Limit(limit) => {

@@ -2,15 +2,18 @@
 //!
 //! The kernel's verifier makes of each lookup in an array a few instructions, without a call.
 
+use std::collections::BTreeMap;
+
 use super::cond::{Branch, MAP_LOOKUP};
 use super::layers::{self, Functions, Takes};
 use super::maps::Maps;
 use super::value::Goal;
 use super::{Emitter, Options, stack};
 use crate::asm::build::{Alu, Asm, If, Label, Reg, Size};
-use crate::cond::{Load, Part, Place, Width};
+use crate::cond::{Cond, Load, Member, Part, Width};
 use crate::error::Result;
 use crate::object::{MapId, Object};
+use crate::rules::Rules;
 use crate::set_table::buckets::{FACTOR, PROBES, SLOTS};
 use crate::set_table::v6::{CHAIN, FACTORS, entry};
 use crate::set_table::{Geometry, WIDE, state};
@@ -43,17 +46,37 @@ const LOW: i16 = -48;
 const BIT: i16 = -56;
 
 impl Emitter<'_> {
+    /// Holds the maps of sets that are asked for more than once.
+    pub(super) fn hold_sets(&mut self) {
+        let maps = self.maps;
+        for (key, place) in &maps.held {
+            // The test for null is made where it is used: here it would double the verifier's ways.
+            self.lookup(maps.sets[key], stack::ZERO);
+            self.asm.store(Size::DW, 10, *place, 0);
+        }
+    }
+
+    /// r1 = the map that holds the elements that are meant; where there is none, to `missing`.
+    pub(super) fn set_in_r1(&mut self, member: &Member, missing: Label) {
+        let key = (member.set, member.part);
+        match self.maps.held.get(&key) {
+            Some(place) => self.asm.load(Size::DW, 0, 10, *place),
+            None => self.lookup(self.maps.sets[&key], stack::ZERO),
+        }
+        self.asm.jump_imm(If::Eq, 0, 0, missing);
+        self.asm.mov(1, 0);
+    }
+
     /// Looks an IPv4 address up.
-    pub(super) fn v4_table(&mut self, map: MapId, table: Geometry, at: &Place, branch: Branch) {
+    pub(super) fn v4_table(&mut self, member: &Member, table: Geometry, branch: Branch) {
         let (yes, no) = (branch.yes.0, branch.no.0);
         let goal = Goal { register: 1, aside: 0, fault: branch.fault };
-        self.bytes(&Load { at: at.clone(), width: Width::Four }, goal);
+        self.bytes(&Load { at: member.at.clone(), width: Width::Four }, goal);
+        self.asm.swap(1, 32);
+        self.asm.store(Size::W, 10, stack::KEY, 1);
+        self.set_in_r1(member, no);
         let asm = &mut self.asm;
-        asm.swap(1, 32);
-        asm.store(Size::W, 10, stack::KEY, 1);
-        asm.load_map(1, map);
-        lookup(asm, stack::ZERO, no);
-        asm.store(Size::DW, 10, IN_PROGRAM.map, 0);
+        asm.store(Size::DW, 10, IN_PROGRAM.map, 1);
         let slots = asm.label();
         asm.mov32_imm(2, table.end());
         line(asm, IN_PROGRAM, 2, no);
@@ -86,15 +109,37 @@ impl Emitter<'_> {
     }
 
     /// Looks an IPv6 address up.
-    pub(super) fn v6_table(&mut self, set: usize, at: &Place, branch: Branch) {
-        let Some(function) = self.functions.tables.get(&set).copied() else { return };
-        self.key(at, Part::V6.size(), stack::KEY, branch.fault);
+    pub(super) fn v6_table(&mut self, member: &Member, branch: Branch) {
+        let Some(function) = self.functions.tables.get(&member.set).copied() else { return };
+        self.key(&member.at, Part::V6.size(), stack::KEY, branch.fault);
         for (half, register) in [(0, 1), (8, 2)] {
             self.asm.load(Size::DW, register, 10, stack::KEY + half);
             self.asm.swap(register, 64);
         }
         self.asm.call_function(function);
         decide(&mut self.asm, 0, branch);
+    }
+}
+
+/// The maps of sets that a packet may be tested for more than once, each with its place on the stack. Not those of
+/// `tables` of IPv6: the verifier would look at their function once for each test.
+pub(super) fn held(rules: &Rules, tables: &BTreeMap<(usize, Part), Geometry>) -> BTreeMap<(usize, Part), i16> {
+    let mut uses = BTreeMap::new();
+    rules.rules.iter().for_each(|rule| count_uses(&rule.cond, &mut uses));
+    let can = |key: &(usize, Part)| key.1 != Part::V6 || !tables.contains_key(key);
+    let twice = uses.into_iter().filter(|(key, count)| *count > 1 && can(key)).take(stack::HELD_MOST);
+    (0..).zip(twice).map(|(at, (key, _))| (key, stack::HELD + 8 * at)).collect()
+}
+
+fn count_uses(cond: &Cond, uses: &mut BTreeMap<(usize, Part), usize>) {
+    match cond {
+        Cond::In(member) => *uses.entry((member.set, member.part)).or_default() += 1,
+        Cond::Not(inner) => count_uses(inner, uses),
+        Cond::And(left, right) | Cond::Or(left, right) => {
+            count_uses(left, uses);
+            count_uses(right, uses);
+        }
+        Cond::Always(_) | Cond::Compare(..) | Cond::Chain(_) => {}
     }
 }
 
