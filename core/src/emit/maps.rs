@@ -160,6 +160,15 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
     maps
 }
 
+/// The sets whose elements of a kind are tables, by index.
+pub fn set_tables(rules: &Rules, options: &Options) -> Vec<(usize, Part, Geometry)> {
+    let parts = rules.sets.iter().enumerate().flat_map(|(index, set)| set.parts.iter().map(move |part| (index, *part)));
+    let measured = |(index, part): (usize, Part)| {
+        table(part, &rules.sets[index].elements, options.tables_from).map(|geometry| (index, part, geometry))
+    };
+    parts.filter_map(measured).collect()
+}
+
 /// The measures of the table for a set's elements of one kind; none where they are few.
 fn table(part: Part, elements: &[Element], from: usize) -> Option<Geometry> {
     let count = elements

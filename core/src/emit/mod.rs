@@ -28,7 +28,7 @@ mod stack;
 mod table;
 mod value;
 
-pub use maps::{CLOCK, RULES, SAMPLES, TARGETS, limit_map_name, sample_map_name, set_map_name};
+pub use maps::{CLOCK, RULES, SAMPLES, TARGETS, limit_map_name, sample_map_name, set_map_name, set_tables};
 
 use crate::asm::build::Asm;
 use crate::asm::registers;

@@ -74,9 +74,10 @@ impl Geometry {
         self.end() + 1
     }
 
-    /// All bytes.
+    /// The bytes that the kernel takes for the table's map (`array_map_mem_usage`): whole pages, and one before them.
     pub fn bytes(&self) -> u64 {
-        u64::from(self.lines()) * 8 * LINE as u64
+        const PAGE: u64 = 4096;
+        PAGE + (u64::from(self.lines()) * 8 * LINE as u64).next_multiple_of(PAGE)
     }
 
     /// The lines of states.

@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod elements;
 pub mod fill;
+pub mod memory;
 mod plain;
 mod read;
 pub mod redirect;
