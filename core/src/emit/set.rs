@@ -231,7 +231,8 @@ fn scale(asm: &mut Asm, register: Reg, count: u32, start: u32) {
 
 /// A function of the two halves of an address, in host byte order: 1 where the table has it, else 0.
 ///
-/// r6 and r7 hold the halves, r8 the classes that are left to look into, four bits each.
+/// r6 and r7 hold the halves, r8 the classes that are left to look into, four bits each; r9 is 1 as long as the class word
+/// was not read.
 fn v6_function(map: MapId, table: Geometry) -> Asm {
     let mut asm = Asm::default();
     let (yes, no, next) = (asm.label(), asm.label(), asm.label());
@@ -246,13 +247,19 @@ fn v6_function(map: MapId, table: Geometry) -> Asm {
     state_in_r3(&mut asm, IN_FUNCTION, no);
     asm.jump_imm(If::Eq, 3, state::NONE as i32, no);
     asm.jump_imm(If::Eq, 3, state::ALL as i32, yes);
-    asm.mov(9, 3);
-    class_word(&mut asm, table, no);
-    asm.jump_imm(If::Ne, 9, state::SHORT as i32, next);
-    asm.alu64_imm(Alu::Lsh, 8, 4);
-    asm.alu64_imm(Alu::Or, 8, 1);
+    // Class 1 first: a processor looks for it while the class word is still on its way.
+    let probe = asm.label();
+    asm.mov_imm(8, 0);
+    asm.mov_imm(9, 1);
+    asm.jump_imm(If::Ne, 3, state::SHORT as i32, next);
+    asm.mov_imm(8, 1);
     asm.bind(next);
-    asm.jump_imm(If::Eq, 8, 0, no);
+    asm.jump_imm(If::Ne, 8, 0, probe);
+    asm.jump_imm(If::Eq, 9, 0, no);
+    asm.mov_imm(9, 0);
+    class_word(&mut asm, table, no);
+    asm.goto(next);
+    asm.bind(probe);
     asm.mov(4, 8);
     asm.alu64_imm(Alu::And, 4, 0xf);
     asm.alu64_imm(Alu::Rsh, 8, 4);
@@ -270,8 +277,10 @@ fn v6_function(map: MapId, table: Geometry) -> Asm {
     asm
 }
 
-/// r8 = the class word of the address's first 32 bits, which r1 holds.
+/// r8 = the class word of the address whose upper half is in r6.
 fn class_word(asm: &mut Asm, table: Geometry, missing: Label) {
+    asm.mov(1, 6);
+    asm.alu64_imm(Alu::Rsh, 1, 32);
     asm.alu32_imm(Alu::Mul, 1, FACTOR);
     scale(asm, 1, table.classes, 0);
     asm.mov(2, 1);

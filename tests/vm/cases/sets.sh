@@ -17,7 +17,7 @@ silent 10.9.0.2
 says '2001:db8:1500::/48' xdpilot set list bad
 xdpilot set replace bad /tmp/many
 reaches 10.9.0.2
-says 'and has [0-9]* ' xdpilot set replace bad /tmp/more
+says 'and has 3257' xdpilot set replace bad /tmp/more
 silent 10.9.0.2
 xdpilot unload --on xv0
 veth_gone
