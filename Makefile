@@ -50,6 +50,7 @@ measure: static packages-test
 bench-policy: static packages-test
 	$(AS_ROOT) tools/measure-policy $(XDPILOT)
 	$(AS_ROOT) tools/measure-change $(XDPILOT)
+	$(AS_ROOT) tools/measure-sets $(XDPILOT)
 
 packages-build:
 	@tools/install-packages build

@@ -149,7 +149,6 @@ fn replace(wish: &Replace) -> Result<String> {
     let elements = read_elements(&wish.file)?;
     let _lock = state::lock();
     let mut sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
-    sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
     let mut changed = Vec::new();
     for set in &mut sets {
         changed.push(replace_one(&wish.name, set, &elements)?);
@@ -157,6 +156,7 @@ fn replace(wish: &Replace) -> Result<String> {
     if wish.places.json {
         return json(&changed);
     }
+    changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
     let line = |one: &Changed<'_>| {
         format!("{}: {} had {} elements, and has {}\n", one.target, one.set, one.removed, one.added)
     };
@@ -165,7 +165,20 @@ fn replace(wish: &Replace) -> Result<String> {
 
 fn replace_one<'a>(name: &'a str, set: &mut Set, elements: &[Element]) -> Result<Changed<'a>> {
     let mut changed = Changed { set: name, target: set.target.clone(), added: 0, removed: 0, notes: Vec::new() };
-    for (_, contents) in &mut set.contents {
+    let fits = |element: &&Element| set.contents.iter().any(|(part, _)| *part == elements::part(element));
+    // As where a policy is loaded: each use of a set takes the kinds that it asks for.
+    let strangers = elements.len() - elements.iter().filter(fits).count();
+    if strangers > 0 {
+        let target = &set.target;
+        changed.notes.push(format!("{strangers} elements are of kinds that no rule on {target} asks set {name} for"));
+    }
+    for (part, contents) in &mut set.contents {
+        if contents.would_be_table(elements) {
+            let (target, kind) = (&set.target, part_name(*part));
+            changed.notes.push(format!(
+                "set {name} was small when the policy was loaded on {target}: loaded anew it would find so many {kind} sooner"
+            ));
+        }
         changed.removed += contents.count()?;
         contents.replace(elements).map_err(|error| error.context(format!("set {name} on {}", set.target)))?;
         changed.added += contents.count()?;

@@ -3,6 +3,7 @@
 //! finds them by itself.
 
 use xdpilot_core::cond::Part;
+use xdpilot_core::emit::Options;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::object::Shape;
 use xdpilot_core::policy::Element;
@@ -99,6 +100,13 @@ impl Contents {
         self.mapped = if self.mapped.is_some() { Some(Mapped::new(&inner)?) } else { None };
         self.inner = inner;
         Ok(())
+    }
+
+    /// Whether they are so many that a table would find them faster, which takes loading the policy anew.
+    pub fn would_be_table(&self, elements: &[Element]) -> bool {
+        let addresses = matches!(self.kind, Part::V4 | Part::V6) && self.mapped.is_none();
+        let count = elements.iter().filter(|element| part(element) == self.kind).count();
+        addresses && count >= Options::default().tables_from
     }
 
     /// Adds the elements of the kind; how many were not there before (of ports: numbers, not ranges).

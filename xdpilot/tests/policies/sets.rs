@@ -136,6 +136,11 @@ fn root_a_small_set_is_replaced_by_a_large_one() {
     let many = files.path("many.txt");
     let ran = done(&["set", "replace", "blocked", many.to_str().unwrap(), "--on", &on]);
     assert_eq!(ran.out, format!("{on}: blocked had 1 elements, and has 103001\n"));
+    assert!(ran.err.contains("loaded anew it would find so many IPv4 addresses sooner"), "{ran:?}");
+    files.write("ports.txt", &format!("80 {FIRST}\n"));
+    let ports = files.path("ports.txt");
+    let ran = done(&["set", "replace", "blocked", ports.to_str().unwrap(), "--on", &on]);
+    assert!(ran.err.contains("1 elements are of kinds that no rule"), "{ran:?}");
     udp_is_dropped(&pair, FIRST, 4000);
     let absent = files.path("absent.txt");
     ends(2, &["set", "replace", "blocked", absent.to_str().unwrap(), "--on", &on]);
