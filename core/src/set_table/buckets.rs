@@ -11,7 +11,7 @@ use super::{Full, get, set};
 /// Slots of a bucket.
 pub const SLOTS: usize = 8;
 /// A search looks into so many buckets at most.
-pub const PROBES: usize = 4;
+pub const PROBES: usize = 6;
 /// Hashes of 32 bits are products with it (2^32 divided by the golden ratio: Knuth, *The Art of Computer Programming*,
 /// 6.4).
 pub const FACTOR: u32 = 0x9e37_79b1;

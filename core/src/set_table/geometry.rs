@@ -62,7 +62,7 @@ impl Geometry {
         Geometry {
             part,
             capacity: capacity as u32,
-            // Two slots of five are taken, in the end.
+            // Two slots of five are taken when it is full: so few that six buckets in a row never hold more than 48.
             buckets: lines(slots * 5 / 2),
             classes: v6(lines(slots) * LINE as u32),
             pool: v6(slots as u32),

@@ -13,6 +13,8 @@ use xdpilot_kernel::mapped::Mapped;
 
 use super::plain;
 
+/// `ENOSPC`.
+const NO_SPACE: i32 = 28;
 /// From so many changes on, for one element each, a table is made anew: a removal looks through all elements.
 const ANEW: usize = 256;
 
@@ -209,6 +211,12 @@ impl Contents {
     }
 }
 
+/// Whether an error says that there is no room for an element.
+pub fn is_full(error: &Error) -> bool {
+    // E2BIG of hashes, ENOSPC of tries and tables.
+    matches!(error.errno_value(), Some(7 | NO_SPACE))
+}
+
 /// Whether elements of a kind in a map with values of this size are a table.
 fn is_table(value_size: u32, kind: Part) -> bool {
     matches!(kind, Part::V4 | Part::V6) && value_size as usize == 8 * LINE
@@ -228,7 +236,7 @@ fn filled(name: &str, kind: Part, shape: &Shape, geometry: Geometry, elements: &
 }
 
 fn no_room(name: &str, geometry: Geometry, elements: usize) -> Error {
-    Error::failed(format!("put {elements} elements into map {name}")).cause(format!(
+    Error::failed(format!("put {elements} elements into map {name}")).errno(NO_SPACE).cause(format!(
         "it has room for {} elements since the policy was loaded; loading it anew makes more",
         geometry.capacity
     ))

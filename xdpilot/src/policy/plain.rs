@@ -7,7 +7,7 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::Element;
 use xdpilot_kernel::map::Map;
 
-use super::elements::part;
+use super::elements::{is_full, part};
 
 /// The value of an element that is there.
 const THERE: [u8; 4] = 1u32.to_ne_bytes();
@@ -94,10 +94,9 @@ pub(super) fn count(map: &Map, kind: Part) -> Result<usize> {
 }
 
 fn room(map: &Map, error: Error) -> Error {
-    match error.errno_value() {
-        // E2BIG of hashes, ENOSPC of tries.
-        Some(7 | 28) => error.cause(format!("it has room for {} elements", map.info().max_entries)),
-        _ => error,
+    match is_full(&error) {
+        true => error.cause(format!("it has room for {} elements", map.info().max_entries)),
+        false => error,
     }
 }
 
