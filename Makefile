@@ -51,6 +51,7 @@ bench-policy: static packages-test
 	$(AS_ROOT) tools/measure-policy $(XDPILOT)
 	$(AS_ROOT) tools/measure-planner $(XDPILOT) $(CLASSBENCH)
 	$(AS_ROOT) tools/measure-change $(XDPILOT)
+	$(AS_ROOT) tools/measure-sets $(XDPILOT)
 
 packages-build:
 	@tools/install-packages build

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod problem;
 pub mod random;
 pub mod rules;
+pub mod set_table;
 pub mod trampoline;
 pub mod transmit;
 

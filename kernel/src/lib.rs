@@ -10,6 +10,7 @@ pub mod link;
 pub mod load;
 pub mod machine;
 pub mod map;
+pub mod mapped;
 pub mod mode;
 pub mod namespace;
 pub mod netns_directory;

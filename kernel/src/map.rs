@@ -1,11 +1,12 @@
 //! Maps of the running kernel: facts and elements.
 
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::libc;
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::object::Shape;
 
 use crate::object::{ObjectKind, ObjectRef};
 use crate::{bpf, machine};
@@ -84,6 +85,46 @@ impl Map {
     pub(crate) fn of_map_fd(fd: OwnedFd) -> Result<Self> {
         let info = MapInfo::of_fd(fd.as_fd())?;
         Ok(Map { fd, info })
+    }
+
+    /// Creates a map; it is there as long as a descriptor or another map holds it. Of the shape's fields those that every
+    /// map has are used.
+    ///
+    /// # Errors
+    /// The kernel does not take the shape, or has no memory for it.
+    pub fn create(name: &str, shape: &Shape) -> Result<Self> {
+        let doing = || format!("create map {name} of {} elements", shape.max_entries);
+        let name = CString::new(name).map_err(|_| Error::usage(doing()).cause("its name holds a zero byte"))?;
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
+            map_flags: shape.flags,
+            ..libbpf_sys::bpf_map_create_opts::default()
+        };
+        // SAFETY: the name is a C string and the options are a structure of the size that they tell.
+        let ret = unsafe {
+            libbpf_sys::bpf_map_create(
+                shape.kind,
+                name.as_ptr(),
+                shape.key_size,
+                shape.value_size,
+                shape.max_entries,
+                &options,
+            )
+        };
+        Self::of_map_fd(bpf::owned_fd(ret, doing)?)
+    }
+
+    /// The map that stands at an index of an array of maps; none where there is none.
+    pub fn inner(&self, index: u32) -> Result<Option<Self>> {
+        let Some(value) = self.lookup(&index.to_ne_bytes())? else { return Ok(None) };
+        let id = value.first_chunk().copied().map(u32::from_ne_bytes);
+        id.map_or(Ok(None), Self::open)
+    }
+
+    /// Puts a map at an index of an array of maps, whose programs see it from then on. When this returns no program
+    /// uses the one that stood there.
+    pub fn set_inner(&self, index: u32, inner: &Map) -> Result<()> {
+        self.update(&index.to_ne_bytes(), &inner.fd.as_raw_fd().to_ne_bytes())
     }
 
     /// Opens the map of this id; `None` where there is none (any more). Needs `CAP_SYS_ADMIN`.

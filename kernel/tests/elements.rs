@@ -5,10 +5,14 @@
 #[allow(dead_code, reason = "shared with other tests")]
 mod common;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::{HEAD, load_source};
+use xdpilot_core::object::Shape;
 use xdpilot_kernel::load::Loaded;
+use xdpilot_kernel::map::Map;
+use xdpilot_kernel::mapped::Mapped;
 use xdpilot_kernel::perf_buffer::{PerfBuffer, Taken};
 use xdpilot_kernel::test_run::{TestRun, run as test_run};
 
@@ -83,4 +87,22 @@ fn root_records_come_and_waiting_for_them_ends() {
     assert_eq!(buffer.take().expect("take"), Taken::default());
     let error = PerfBuffer::new(loaded.map("numbers").expect("map")).expect_err("a hash");
     assert!(error.to_string().contains("no perf event array"), "{error}");
+}
+
+#[test]
+fn root_what_is_stored_in_mapped_memory_is_in_the_map() {
+    let shape = Shape { kind: 2, key_size: 4, value_size: 64, max_entries: 1000, flags: 1 << 10, ..Shape::default() };
+    let map = Map::create("words", &shape).expect("map");
+    let mapped = Mapped::new(&map).expect("memory");
+    assert_eq!(mapped.words().len(), 8000);
+    mapped.words()[8 * 999 + 1].store(0x1234, Ordering::Release);
+    let value = map.lookup(&999u32.to_ne_bytes()).expect("lookup").expect("element");
+    assert_eq!(value[8..16], 0x1234u64.to_ne_bytes());
+    let mut value = vec![0; 64];
+    value[0] = 7;
+    map.update(&0u32.to_ne_bytes(), &value).expect("update");
+    assert_eq!(mapped.words()[0].load(Ordering::Acquire).to_ne_bytes()[0], 7);
+    let hidden = Map::create("hidden", &Shape { flags: 0, ..shape }).expect("map");
+    let error = Mapped::new(&hidden).expect_err("it was not made for that");
+    assert!(error.to_string().contains("map the memory of map hidden"), "{error}");
 }

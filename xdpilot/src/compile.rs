@@ -132,7 +132,8 @@ fn make(args: &Args) -> Result<Made> {
         (None, path) => return modern(args, &source::read(path.as_deref().unwrap_or(Path::new("")))?),
     };
     let policy = policy::read(&text, args.policy.as_deref(), args.direction)?;
-    let notes = empty_maps(&policy);
+    let mut notes = policy::memory::notes(&policy.rules, 1);
+    notes.append(&mut empty_maps(&policy));
     Ok(Made { object: policy.compile(true)?.object, entry: 0, notes })
 }
 

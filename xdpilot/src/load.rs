@@ -120,6 +120,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         Some(text) => {
             let policy = policy::read(&text, args.policy.as_deref(), args.direction)?;
             let places = places(args, Some(&policy))?;
+            if !args.json {
+                policy::memory::notes(&policy.rules, places.len()).iter().for_each(|note| eprintln!("note: {note}"));
+            }
             if args.keep {
                 let kept = Kept { text, name: args.policy.clone(), policy, places, order };
                 return keep::run(kept, out, |outcomes, out| print(false, outcomes, out));

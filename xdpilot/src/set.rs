@@ -1,6 +1,7 @@
 //! `xdpilot set`: the sets of loaded policies, changed in place.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
@@ -10,6 +11,7 @@ use xdpilot_core::policy::{self, Element};
 
 use crate::place::{self, Traffic};
 use crate::policy::elements::{self, part_name};
+use crate::policy::read_elements;
 use crate::policy::sets::{self, Loaded, Set};
 use crate::state;
 use crate::target::Target;
@@ -19,6 +21,7 @@ use crate::target::Target;
 #[command(after_help = "Examples:
   xdpilot set add blocked 203.0.113.7 2001:db8::/32
   xdpilot set del blocked 203.0.113.7 --on docker:web
+  xdpilot set replace blocked blocklist.txt
   xdpilot set list blocked
 
 A change lasts until the policy is loaded anew.")]
@@ -33,6 +36,8 @@ enum Action {
     Add(Change),
     /// Take elements out of a set
     Del(Change),
+    /// Put what is in a file in the place of all that is in a set, at once
+    Replace(Replace),
     /// Show what is in the sets
     List(List),
 }
@@ -44,6 +49,16 @@ struct Change {
     /// Addresses, prefixes (10.0.0.0/8), ports (80, http, 1000-2000) or MAC addresses
     #[arg(required = true, value_name = "ELEMENT")]
     elements: Vec<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Replace {
+    /// The set's name
+    name: String,
+    /// Elements, one or more a line; # begins a comment
+    file: PathBuf,
     #[command(flatten)]
     places: Places,
 }
@@ -103,6 +118,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let text = match &args.action {
         Action::Add(wish) => change(wish, true),
         Action::Del(wish) => change(wish, false),
+        Action::Replace(wish) => replace(wish),
         Action::List(wish) => list(wish),
     }?;
     out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
@@ -112,10 +128,10 @@ fn change(wish: &Change, add: bool) -> Result<String> {
     let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
     // Two commands that change one map of ports would lose one of the changes.
     let _lock = state::lock();
-    let sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
+    let mut sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
     sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
     let mut changed = Vec::new();
-    for set in &sets {
+    for set in &mut sets {
         changed.push(change_one(&wish.name, set, &elements, add)?);
     }
     if wish.places.json {
@@ -127,6 +143,47 @@ fn change(wish: &Change, add: bool) -> Result<String> {
         false => format!("{}: {} removed from {}\n", one.target, one.removed, one.set),
     };
     Ok(changed.iter().map(line).collect())
+}
+
+fn replace(wish: &Replace) -> Result<String> {
+    let elements = read_elements(&wish.file)?;
+    let _lock = state::lock();
+    let mut sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
+    let mut changed = Vec::new();
+    for set in &mut sets {
+        changed.push(replace_one(&wish.name, set, &elements)?);
+    }
+    if wish.places.json {
+        return json(&changed);
+    }
+    changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
+    let line = |one: &Changed<'_>| {
+        format!("{}: {} had {} elements, and has {}\n", one.target, one.set, one.removed, one.added)
+    };
+    Ok(changed.iter().map(line).collect())
+}
+
+fn replace_one<'a>(name: &'a str, set: &mut Set, elements: &[Element]) -> Result<Changed<'a>> {
+    let mut changed = Changed { set: name, target: set.target.clone(), added: 0, removed: 0, notes: Vec::new() };
+    let fits = |element: &&Element| set.contents.iter().any(|(part, _)| *part == elements::part(element));
+    // As where a policy is loaded: each use of a set takes the kinds that it asks for.
+    let strangers = elements.len() - elements.iter().filter(fits).count();
+    if strangers > 0 {
+        let target = &set.target;
+        changed.notes.push(format!("{strangers} elements are of kinds that no rule on {target} asks set {name} for"));
+    }
+    for (part, contents) in &mut set.contents {
+        if contents.would_be_table(elements) {
+            let (target, kind) = (&set.target, part_name(*part));
+            changed.notes.push(format!(
+                "set {name} was small when the policy was loaded on {target}: loaded anew it would find so many {kind} sooner"
+            ));
+        }
+        changed.removed += contents.count()?;
+        contents.replace(elements).map_err(|error| error.context(format!("set {name} on {}", set.target)))?;
+        changed.added += contents.count()?;
+    }
+    Ok(changed)
 }
 
 /// An element in words.
@@ -147,11 +204,11 @@ fn loaded(wish: &Places) -> Result<Vec<Loaded>> {
 
 /// Whether rules ask a set for elements of these kinds.
 fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
-    let has = |part: Part| set.maps.iter().any(|(kind, _)| *kind == part);
+    let has = |part: Part| set.contents.iter().any(|(kind, _)| *kind == part);
     match elements.iter().find(|element| !has(elements::part(element))) {
         None => Ok(()),
         Some(stranger) => {
-            let kinds: Vec<&str> = set.maps.iter().map(|(part, _)| part_name(*part)).collect();
+            let kinds: Vec<&str> = set.contents.iter().map(|(part, _)| part_name(*part)).collect();
             let theirs = part_name(elements::part(stranger));
             Err(Error::usage(format!("{stranger} in set {name}")).cause(format!(
                 "the rules on {} ask this set for {}, not for {theirs}",
@@ -162,16 +219,16 @@ fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
     }
 }
 
-fn change_one<'a>(name: &'a str, set: &Set, elements: &[Element], add: bool) -> Result<Changed<'a>> {
+fn change_one<'a>(name: &'a str, set: &mut Set, elements: &[Element], add: bool) -> Result<Changed<'a>> {
     let mut changed = Changed { set: name, target: set.target.clone(), added: 0, removed: 0, notes: Vec::new() };
-    for (part, map) in &set.maps {
+    for (part, contents) in &mut set.contents {
         if add {
-            changed.added += elements::add(map, *part, elements)?;
+            changed.added += contents.add(elements)?;
             continue;
         }
-        changed.removed += elements::remove(map, *part, elements)?;
+        changed.removed += contents.remove(elements)?;
         for element in elements.iter().filter(|element| elements::part(element) == *part) {
-            if elements::covers(map, element)? {
+            if contents.covers(element)? {
                 changed.notes.push(format!("a wider prefix of {name} holds {element} still, on {}", set.target));
             }
         }
@@ -186,8 +243,8 @@ fn list(wish: &List) -> Result<String> {
     for name in names {
         for set in sets::named(&name, &mut loaded)? {
             let mut elements = Vec::new();
-            for (part, map) in &set.maps {
-                elements.extend(elements::list(map, *part)?.iter().map(ToString::to_string));
+            for (_, contents) in &set.contents {
+                elements.extend(contents.list()?.iter().map(ToString::to_string));
             }
             listed.push(Listed { set: name.clone(), target: set.target, elements });
         }

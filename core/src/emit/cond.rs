@@ -151,11 +151,17 @@ impl Emitter<'_> {
     /// Looks the key up in its set.
     fn member(&mut self, member: &Member, branch: Branch) {
         let (size, part) = (member.part.size(), member.part);
+        if let Some(geometry) = self.maps.tables.get(&(member.set, part)) {
+            match part {
+                Part::V4 => self.v4_table(member, *geometry, branch),
+                _ => self.v6_table(member, branch),
+            }
+            return;
+        }
         let key = stack::KEY + if matches!(part, Part::V4 | Part::V6) { 4 } else { 0 };
         self.key(&member.at, size, key, branch.fault);
-        let map = self.maps.sets[&(member.set, part)];
         if part == Part::Port {
-            self.port(map, key, branch);
+            self.port(member, key, branch);
             return;
         }
         match part {
@@ -163,7 +169,8 @@ impl Emitter<'_> {
             Part::V6 => self.asm.store_imm(Size::W, 10, stack::KEY, 128),
             Part::Port | Part::Mac => {}
         }
-        self.lookup(map, stack::KEY);
+        self.set_in_r1(member, branch.no.0);
+        self.lookup_in_r1(stack::KEY);
         match branch.yes_follows {
             true => self.asm.jump_imm(If::Eq, 0, 0, branch.no.0),
             false => self.asm.jump_imm(If::Ne, 0, 0, branch.yes.0),
@@ -171,7 +178,7 @@ impl Emitter<'_> {
     }
 
     /// Copies a key to the stack.
-    fn key(&mut self, at: &Place, size: u32, to: i16, fault: Label) {
+    pub(super) fn key(&mut self, at: &Place, size: u32, to: i16, fault: Label) {
         let widths = [(Width::Four, 4), (Width::Two, 2)];
         let (mut done, mut pieces) = (0, Vec::new());
         while done < size {
@@ -187,8 +194,9 @@ impl Emitter<'_> {
     }
 
     /// Tests a bit of the set of ports.
-    fn port(&mut self, map: crate::object::MapId, key: i16, branch: Branch) {
-        self.lookup(map, stack::ZERO);
+    fn port(&mut self, member: &Member, key: i16, branch: Branch) {
+        self.set_in_r1(member, branch.no.0);
+        self.lookup_in_r1(stack::ZERO);
         self.asm.jump_imm(If::Eq, 0, 0, branch.no.0);
         self.asm.load(Size::H, 1, 10, key);
         self.asm.swap(1, 16);
@@ -209,9 +217,14 @@ impl Emitter<'_> {
 
     /// r0 = the value of the key on the stack, or null.
     pub(super) fn lookup(&mut self, map: crate::object::MapId, key: i16) {
+        self.asm.load_map(1, map);
+        self.lookup_in_r1(key);
+    }
+
+    /// The same for the map that r1 points to.
+    pub(super) fn lookup_in_r1(&mut self, key: i16) {
         self.asm.mov(2, 10);
         self.asm.alu64_imm(Alu::Add, 2, i32::from(key));
-        self.asm.load_map(1, map);
         self.asm.call(MAP_LOOKUP);
     }
 }

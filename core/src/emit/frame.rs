@@ -49,6 +49,7 @@ impl Emitter<'_> {
         if self.maps.have_one_element() {
             self.asm.store_imm(Size::W, 10, stack::ZERO, 0);
         }
+        self.hold_sets();
         if self.growth {
             self.length(0);
             self.asm.store(Size::DW, 10, stack::LENGTH, 0);

@@ -1,5 +1,7 @@
 //! The headers of a packet, found by one function that actions call ([`crate::packet::layers`] says the same).
 
+use std::collections::BTreeMap;
+
 use super::{Direction, Options, function, stack};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::btf::{Btf, FUNC_GLOBAL, FUNC_STATIC, kind};
@@ -31,6 +33,8 @@ pub(super) struct Functions {
     pub(super) layers: Option<FunctionId>,
     /// Walks a chain of headers.
     pub(super) chain: Option<FunctionId>,
+    /// Look up an IPv6 address in a table, by set.
+    pub(super) tables: BTreeMap<usize, FunctionId>,
 }
 
 impl Functions {
@@ -73,6 +77,8 @@ pub(super) enum Takes<'a> {
     Memory(u32, &'a [&'a str]),
     /// A number and a pointer, as the kernel's loop gives them.
     Step,
+    /// The two halves of an IPv6 address.
+    Address,
 }
 
 /// Adds a function to `.text`. All but steps are global: the verifier looks at them once, not at each call.
@@ -100,6 +106,10 @@ pub(super) fn add(
             [("state", state)].into_iter().chain(numbers.iter().map(|name| (*name, long))).collect()
         }
         Takes::Step => vec![("index", int), ("state", btf.add(kind::PTR, "", 0, 0, Vec::new()))],
+        Takes::Address => {
+            let half = btf.add_int("unsigned long long", 8, false);
+            vec![("high", half), ("low", half)]
+        }
     };
     let prototype = btf.add_prototype(&parameters);
     let linkage = if function.global { FUNC_GLOBAL } else { FUNC_STATIC };

@@ -7,8 +7,9 @@ use crate::btf::identifier;
 use crate::cond::Part;
 use crate::modernize::map_type;
 use crate::object::{Declaration, Map, MapId, Object, Pinning, Shape};
-use crate::policy::{Action, Key, Limit};
+use crate::policy::{Action, Element, Key, Limit};
 use crate::rules::Rules;
+use crate::set_table::{Geometry, LINE};
 
 /// Hits by rule: key = the rule's index (the default's is the number of rules), value = packets and bytes, each a `u64`.
 pub const RULES: &str = "xdpilot_rules";
@@ -21,14 +22,18 @@ pub const CLOCK: &str = "xdpilot_clock";
 
 /// The kernel keeps so many characters of a map's name.
 const NAME: usize = 15;
-/// The most elements of a set, unless it begins with more than half of that.
+/// The most elements of a set that is no table, unless it begins with more than half of that.
 const ELEMENTS: u32 = 65_536;
+/// Sets of so many addresses of a family are tables; smaller ones are the kernel's tries, which need little memory.
+pub(super) const TABLES_FROM: usize = 512;
 /// The most keys of a limit; the least recently used goes for a new one.
 const KEYS: u32 = 65_536;
 /// Bytes of a bitmap of all ports.
 pub(super) const PORTS: u32 = 8192;
 const LRU_HASH: u32 = 9;
 const NO_PREALLOC: u32 = 1;
+/// The memory can be mapped into a process.
+const MMAPABLE: u32 = 1 << 10;
 
 /// The maps by what they are for.
 #[derive(Debug, Default)]
@@ -37,7 +42,13 @@ pub(super) struct Maps {
     pub(super) targets: Option<MapId>,
     pub(super) samples: Option<MapId>,
     pub(super) clock: Option<MapId>,
+    /// Each is an array of one map, in which the elements are: exchanging it exchanges them all at once.
     pub(super) sets: BTreeMap<(usize, Part), MapId>,
+    /// Those of them that a packet may be tested for more than once, and where the map inside is held on the stack:
+    /// all tests of a packet see the same elements.
+    pub(super) held: BTreeMap<(usize, Part), i16>,
+    /// Those of them that are tables.
+    pub(super) tables: BTreeMap<(usize, Part), Geometry>,
     /// By rule.
     pub(super) limits: BTreeMap<usize, MapId>,
     /// By rule.
@@ -47,8 +58,7 @@ pub(super) struct Maps {
 impl Maps {
     /// Whether there are arrays of one element, whose key is zero.
     pub(super) fn have_one_element(&self) -> bool {
-        let ports = self.sets.keys().any(|(_, part)| *part == Part::Port);
-        ports || !self.limits.is_empty() || !self.sample_counts.is_empty()
+        !self.sets.is_empty() || !self.limits.is_empty() || !self.sample_counts.is_empty()
     }
 }
 
@@ -88,11 +98,11 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
     let mut maps = Maps::default();
     let shape =
         |kind, key_size, value_size, max_entries| Shape { kind, key_size, value_size, max_entries, ..Shape::default() };
-    let mut add = |name: String, shape| {
+    let mut add = |name: String, shape, inner| {
         object.maps.push(Map {
             name,
             shape,
-            inner: None,
+            inner,
             values: Vec::new(),
             pinning: Pinning::None,
             declaration: Declaration::Generated,
@@ -101,7 +111,7 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
     };
     let count = rules.rules.len() as u32;
     if options.counters {
-        maps.rules = Some(add(RULES.into(), shape(map_type::PERCPU_ARRAY, 4, 16, count + 1)));
+        maps.rules = Some(add(RULES.into(), shape(map_type::PERCPU_ARRAY, 4, 16, count + 1), None));
     }
     let targets = rules.targets().len() as u32;
     if targets > 0 {
@@ -109,14 +119,18 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
             Direction::Ingress => map_type::DEVMAP,
             Direction::Egress => map_type::ARRAY,
         };
-        maps.targets = Some(add(TARGETS.into(), shape(kind, 4, 4, targets)));
+        maps.targets = Some(add(TARGETS.into(), shape(kind, 4, 4, targets), None));
     }
     for (index, set) in rules.sets.iter().enumerate() {
         for part in set.parts.iter().collect::<BTreeSet<_>>() {
-            let shape = set_shape(*part, set.elements.len() as u32);
-            maps.sets.insert((index, *part), add(set_map_name(rules, index, *part), shape));
+            let geometry = table(*part, &set.elements, options.tables_from);
+            let inner = set_shape(*part, geometry, set.elements.len() as u32);
+            let id = add(set_map_name(rules, index, *part), shape(map_type::ARRAY_OF_MAPS, 4, 4, 1), Some(inner));
+            maps.sets.insert((index, *part), id);
+            maps.tables.extend(geometry.map(|geometry| ((index, *part), geometry)));
         }
     }
+    maps.held = super::set::held(rules, &maps.tables);
     for (index, rule) in rules.rules.iter().enumerate() {
         match &rule.action {
             Action::Limit(limit) => {
@@ -124,18 +138,20 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
                     true => shape(map_type::ARRAY, 4, 8, 1),
                     false => shape(LRU_HASH, key_size(limit), 8, KEYS),
                 };
-                maps.limits.insert(index, add(limit_map_name(index), shape));
+                maps.limits.insert(index, add(limit_map_name(index), shape, None));
                 if options.clock == Clock::Given && maps.clock.is_none() {
                     maps.clock = Some(add(
                         CLOCK.into(),
                         Shape { kind: map_type::ARRAY, key_size: 4, value_size: 8, max_entries: 1, ..Shape::default() },
+                        None,
                     ));
                 }
             }
             Action::Sample { .. } => {
-                maps.sample_counts.insert(index, add(sample_map_name(index), shape(map_type::PERCPU_ARRAY, 4, 8, 1)));
+                maps.sample_counts
+                    .insert(index, add(sample_map_name(index), shape(map_type::PERCPU_ARRAY, 4, 8, 1), None));
                 if maps.samples.is_none() {
-                    maps.samples = Some(add(SAMPLES.into(), shape(map_type::PERF_EVENT_ARRAY, 4, 4, 0)));
+                    maps.samples = Some(add(SAMPLES.into(), shape(map_type::PERF_EVENT_ARRAY, 4, 4, 0), None));
                 }
             }
             Action::Verdict(_) | Action::Count(_) | Action::Set(_) => {}
@@ -144,9 +160,31 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
     maps
 }
 
-fn set_shape(part: Part, elements: u32) -> Shape {
+/// The sets whose elements of a kind are tables, by index.
+pub fn set_tables(rules: &Rules, options: &Options) -> Vec<(usize, Part, Geometry)> {
+    let parts = rules.sets.iter().enumerate().flat_map(|(index, set)| set.parts.iter().map(move |part| (index, *part)));
+    let measured = |(index, part): (usize, Part)| {
+        table(part, &rules.sets[index].elements, options.tables_from).map(|geometry| (index, part, geometry))
+    };
+    parts.filter_map(measured).collect()
+}
+
+/// The measures of the table for a set's elements of one kind; none where they are few.
+fn table(part: Part, elements: &[Element], from: usize) -> Option<Geometry> {
+    let count = elements
+        .iter()
+        .filter(|element| matches!((part, element), (Part::V4, Element::V4(..)) | (Part::V6, Element::V6(..))))
+        .count();
+    (matches!(part, Part::V4 | Part::V6) && count >= from).then(|| Geometry::of(part, elements))
+}
+
+fn set_shape(part: Part, table: Option<Geometry>, elements: u32) -> Shape {
     let max_entries = ELEMENTS.max(elements.saturating_mul(2));
     let shape = Shape { value_size: 4, max_entries, ..Shape::default() };
+    if let Some(table) = table {
+        let (value_size, max_entries) = (8 * LINE as u32, table.lines());
+        return Shape { kind: map_type::ARRAY, key_size: 4, value_size, max_entries, flags: MMAPABLE, ..shape };
+    }
     match part {
         Part::V4 => Shape { kind: map_type::LPM_TRIE, key_size: 8, flags: NO_PREALLOC, ..shape },
         Part::V6 => Shape { kind: map_type::LPM_TRIE, key_size: 20, flags: NO_PREALLOC, ..shape },

@@ -24,11 +24,12 @@ mod limit;
 mod maps;
 mod node;
 mod rewrite;
+mod set;
 mod stack;
 mod table;
 mod value;
 
-pub use maps::{CLOCK, RULES, SAMPLES, TARGETS, limit_map_name, sample_map_name, set_map_name};
+pub use maps::{CLOCK, RULES, SAMPLES, TARGETS, limit_map_name, sample_map_name, set_map_name, set_tables};
 
 use crate::asm::build::Asm;
 use crate::asm::registers;
@@ -70,6 +71,8 @@ pub struct Options {
     pub counters: bool,
     /// What tells the time to limits.
     pub clock: Clock,
+    /// Sets of so many addresses of a family are tables; smaller ones are the kernel's tries.
+    pub tables_from: usize,
     /// Strategies of the planner.
     pub plan: plan::Options,
 }
@@ -77,7 +80,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (direction, clock) = (Direction::Ingress, Clock::Kernel);
-        Options { direction, frags: true, counters: true, clock, plan: plan::Options::default() }
+        let (tables_from, plan) = (maps::TABLES_FROM, plan::Options::default());
+        Options { direction, frags: true, counters: true, clock, tables_from, plan }
     }
 }
 
@@ -99,6 +103,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
     let mut functions = layers::Functions::default();
     object.functions.push(function(&identifier(&rules.name), section(options)));
     functions.add(&mut object, rules, options)?;
+    functions.add_tables(&mut object, &maps, options)?;
     let mut emitter = Emitter {
         asm: Asm::default(),
         rules,

@@ -24,7 +24,9 @@ fn options(random: &mut Random) -> Options {
     let one_off = random.below(6);
     let [dispatch, tables, classifiers] = [0, 1, 2].map(|strategy| one_off != strategy && one_off != 3);
     let frags = random.below(2) == 0;
-    Options { clock: Clock::Given, frags, plan: plan::Options { dispatch, tables, classifiers }, ..Options::default() }
+    let tables_from = if random.below(2) == 0 { 0 } else { Options::default().tables_from };
+    let plan = plan::Options { dispatch, tables, classifiers };
+    Options { clock: Clock::Given, frags, tables_from, plan, ..Options::default() }
 }
 
 /// What a test run takes in one buffer, with pages of 4 KiB: less headroom, and the shared info at the end.

@@ -51,13 +51,13 @@ fn rule(cond: Cond, action: Action) -> Rule {
 
 fn elements(random: &mut Random) -> Vec<Element> {
     let mut elements = Vec::new();
-    for _ in 0..random.below(4) {
-        let length = *random.pick(&[0, 8, 15, 24, 31, 32]);
+    for _ in 0..random.below(6) {
+        let length = *random.pick(&[0, 8, 15, 24, 26, 29, 31, 32, 32]);
         let address = *random.pick(&ADDRESSES) & (u64::from(u32::MAX) << (32 - length)) as u32;
         elements.push(Element::V4(address.into(), length));
     }
-    for _ in 0..random.below(3) {
-        let length = *random.pick(&[0u8, 32, 100, 127, 128]);
+    for _ in 0..random.below(6) {
+        let length = *random.pick(&[0u8, 24, 31, 32, 33, 40, 60, 64, 66, 100, 127, 128, 128]);
         let address = 0x2001_0db8u128 << 96 | u128::from(*random.pick(&ADDRESSES));
         let mask = if length == 0 { 0 } else { u128::MAX << (128 - length) };
         elements.push(Element::V6((address & mask).into(), length));

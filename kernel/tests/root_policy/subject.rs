@@ -5,11 +5,14 @@ use std::os::fd::AsFd;
 use xdpilot_core::cond::Part;
 use xdpilot_core::emit::{self, Options};
 use xdpilot_core::eval::Machine;
+use xdpilot_core::object::Object;
 use xdpilot_core::policy::{Element, Verdict};
 use xdpilot_core::rules::Rules;
+use xdpilot_core::set_table::{Geometry, Table};
 use xdpilot_core::{elf, listing};
 use xdpilot_kernel::load::{Loaded, Request, load};
 use xdpilot_kernel::map::Map;
+use xdpilot_kernel::mapped::Mapped;
 use xdpilot_kernel::test_run::{self, TestRun};
 
 /// A policy in both forms, and the time that both are told.
@@ -33,7 +36,7 @@ impl<'a> Subject<'a> {
             let text: Vec<_> = listed.iter().map(|insn| format!("{:5}: {}", insn.index, insn.text)).collect();
             panic!("seed {seed}: {}\n{}\n{rules:#?}\n{}", error.error, error.log, text.join("\n"))
         });
-        fill_sets(rules, &loaded);
+        fill_sets(rules, &object, &loaded);
         if let Ok(targets) = loaded.map(emit::TARGETS) {
             (0..rules.targets().len() as u32)
                 .for_each(|at| targets.update(&at.to_ne_bytes(), &1u32.to_ne_bytes()).unwrap());
@@ -93,27 +96,46 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(200).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn fill_sets(rules: &Rules, loaded: &Loaded) {
+/// Puts the elements into the maps, each of a kind into one of its own.
+fn fill_sets(rules: &Rules, object: &Object, loaded: &Loaded) {
     for (index, set) in rules.sets.iter().enumerate() {
-        let map = |part| loaded.map(&emit::set_map_name(rules, index, part)).unwrap();
-        let one = 1u32.to_ne_bytes();
-        let mut ports = vec![0u8; 8192];
-        for element in &set.elements {
-            match element {
-                Element::V4(address, length) => {
-                    let key = [&u32::from(*length).to_ne_bytes()[..], &address.octets()].concat();
-                    map(Part::V4).update(&key, &one).unwrap();
-                }
-                Element::V6(address, length) => {
-                    let key = [&u32::from(*length).to_ne_bytes()[..], &address.octets()].concat();
-                    map(Part::V6).update(&key, &one).unwrap();
-                }
-                Element::Mac(address) => map(Part::Mac).update(address, &one).unwrap(),
-                Element::Ports(range) => {
-                    range.clone().for_each(|port| ports[usize::from(port / 8)] |= 1 << (port % 8));
-                }
+        // Each waits for the kernel; together they wait once.
+        std::thread::scope(|scope| {
+            for part in &set.parts {
+                let name = emit::set_map_name(rules, index, *part);
+                let map = object.maps.iter().find(|map| map.name == name).unwrap();
+                let inner = Map::create(&name, map.inner.as_ref().unwrap()).unwrap();
+                fill(&inner, *part, &set.elements);
+                let outer = loaded.map(&name).unwrap();
+                scope.spawn(move || outer.set_inner(0, &inner).unwrap());
             }
+        });
+    }
+}
+
+fn fill(map: &Map, part: Part, elements: &[Element]) {
+    if matches!(part, Part::V4 | Part::V6) && map.info().value_size == 64 {
+        let mapped = Mapped::new(map).unwrap();
+        let table = Table::new(mapped.words(), Geometry::of(part, elements)).unwrap();
+        // One after the other, so that changes are tried too.
+        elements.iter().for_each(|element| assert!(table.add(element).is_ok()));
+        return;
+    }
+    let one = 1u32.to_ne_bytes();
+    let mut ports = vec![0u8; 8192];
+    for element in elements {
+        let prefix = |length: u8, address: &[u8]| [&u32::from(length).to_ne_bytes()[..], address].concat();
+        match (part, element) {
+            (Part::V4, Element::V4(address, length)) => map.update(&prefix(*length, &address.octets()), &one).unwrap(),
+            (Part::V6, Element::V6(address, length)) => map.update(&prefix(*length, &address.octets()), &one).unwrap(),
+            (Part::Mac, Element::Mac(address)) => map.update(address, &one).unwrap(),
+            (Part::Port, Element::Ports(range)) => {
+                range.clone().for_each(|port| ports[usize::from(port / 8)] |= 1 << (port % 8));
+            }
+            _ => {}
         }
-        map(Part::Port).update(&0u32.to_ne_bytes(), &ports).unwrap();
+    }
+    if part == Part::Port {
+        map.update(&0u32.to_ne_bytes(), &ports).unwrap();
     }
 }

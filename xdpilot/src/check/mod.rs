@@ -11,7 +11,7 @@ use xdpilot_core::policy::{self, Document};
 use xdpilot_core::problem::Problem;
 use xdpilot_core::{plan, rules::Rules};
 
-use crate::policy::{Policy, Text};
+use crate::policy::{Policy, Text, memory};
 use crate::trial::{PolicyArgs, Testbed, printed, read_policy};
 
 use report::{Checked, Report, Warning};
@@ -43,6 +43,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let report = check(&text)?;
     if !args.json {
         report.warnings.iter().for_each(|warning| eprintln!("warning: {}", warning.shown));
+        report.notes.iter().for_each(|note| eprintln!("note: {note}"));
         if let Some(why) = &report.unverified {
             eprintln!("note: not tried in the kernel: {why}");
         }
@@ -68,6 +69,7 @@ fn check(text: &Text) -> Result<Report> {
             }
             Err(error) => return Err(error),
         }
+        report.notes.extend(memory::notes(&policy.rules, 1));
         let (name, rules) = (policy.rules.name.clone(), policy.rules.rules.len());
         report.policies.push(Checked { name, rules, verified: report.unverified.is_none() });
     }

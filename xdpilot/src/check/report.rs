@@ -14,6 +14,9 @@ pub(super) struct Report {
     pub(super) version: u32,
     pub(super) policies: Vec<Checked>,
     pub(super) warnings: Vec<Warning>,
+    /// What its sets take of memory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
     /// Why nothing ran in the kernel.
     pub(super) unverified: Option<String>,
     pub(super) tests: Vec<Tested>,

@@ -8,7 +8,8 @@ use xdpilot_core::rules::Rules;
 
 use super::{Kept, ids};
 use crate::place;
-use crate::policy::{self, Policy, Text, elements, sets};
+use crate::policy::elements::{self, Contents};
+use crate::policy::{self, Policy, Text, sets};
 use crate::put::{self, Order};
 use crate::source::Input;
 use crate::state::{self, Pinned};
@@ -34,21 +35,37 @@ pub(super) fn follow(kept: &mut Kept, ids_now: &mut Vec<u32>) -> Result<Change> 
     let policy = policy::read(&text, kept.name.as_deref(), kept.policy.direction)?;
     let old = &kept.policy.rules;
     let mut change = Change::default();
-    if same_program(old, &policy.rules) {
-        if old.sets != policy.rules.sets {
-            change.told = apply(kept, &policy)?;
-        }
+    let same = same_program(old, &policy.rules);
+    let changed = match same {
+        true if old.sets == policy.rules.sets => Some(Vec::new()),
+        true => changed(apply(kept, &policy))?,
+        false => None,
+    };
+    if let Some(told) = changed {
+        change.told = told;
     } else {
         let wish = attach_again(&kept.order);
         let input = Input::Policy(Box::new(policy.compile(place::may_have_frags(&kept.places))?));
         *ids_now = ids(&put::load(&input, &kept.places, &wish)?);
         let (added, removed) = difference(old, &policy.rules);
         let rules = if added == 1 { "rule" } else { "rules" };
-        change.told.push(format!("{}: {added} {rules} added, {removed} removed", policy.rules.name));
+        change.told.push(match same {
+            true => format!("{}: loaded anew, with room for more elements", policy.rules.name),
+            false => format!("{}: {added} {rules} added, {removed} removed", policy.rules.name),
+        });
         change.loaded = true;
     }
     (kept.text, kept.policy) = (text, policy);
     Ok(change)
+}
+
+/// What was done; none where the sets have no room for their elements, and the policy must be loaded anew.
+fn changed(applied: Result<Vec<String>>) -> Result<Option<Vec<String>>> {
+    match applied {
+        Ok(told) => Ok(Some(told)),
+        Err(error) if elements::is_full(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The same order, in the place of what stands there.
@@ -93,7 +110,8 @@ fn apply(kept: &Kept, policy: &Policy) -> Result<Vec<String>> {
             let (mut added, mut removed) = (0, 0);
             for part in &set.parts {
                 let map = loaded.take_map(&set_map_name(new, index, *part)).ok_or_else(gone)?;
-                let changed = elements::apply(&map, *part, &old.elements, &set.elements)
+                let changed = Contents::open(map, *part)
+                    .and_then(|mut contents| contents.apply(&old.elements, &set.elements))
                     .map_err(|error| error.context(format!("set {}", set.name)))?;
                 (added, removed) = (added + changed.0, removed + changed.1);
             }

@@ -1,20 +1,22 @@
-//! Elements of sets as the maps of a loaded policy hold them (`xdpilot_core::emit` tells the forms).
-
-use std::collections::HashSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+//! Elements of sets in the maps of a loaded policy: each kind of elements of a set has an array of one map, and they are
+//! in that map. It is a table (`xdpilot_core::set_table`) where they are many addresses, else a map of the kernel's that
+//! finds them by itself.
 
 use xdpilot_core::cond::Part;
+use xdpilot_core::emit::Options;
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::object::Shape;
 use xdpilot_core::policy::Element;
+use xdpilot_core::set_table::{Full, Geometry, LINE, Table};
 use xdpilot_kernel::map::Map;
+use xdpilot_kernel::mapped::Mapped;
 
-/// The value of an element that is there.
-const THERE: [u8; 4] = 1u32.to_ne_bytes();
-/// The only key of a map of ports.
-const PORTS: [u8; 4] = 0u32.to_ne_bytes();
+use super::plain;
 
-/// Bytes of a bitmap of all ports.
-const PORT_BYTES: usize = 8192;
+/// `ENOSPC`.
+const NO_SPACE: i32 = 28;
+/// From so many changes on, for one element each, a table is made anew: a removal looks through all elements.
+const ANEW: usize = 256;
 
 /// The kind of an element.
 pub fn part(element: &Element) -> Part {
@@ -36,226 +38,206 @@ pub fn part_name(part: Part) -> &'static str {
     }
 }
 
-/// Puts the elements of the map's kind into a map that is empty; those of other kinds are left out.
-///
-/// # Errors
-/// There is no room for them, or the kernel refuses.
-pub fn fill(map: &Map, kind: Part, elements: &[Element]) -> Result<()> {
-    let fitting = elements.iter().filter(|element| part(element) == kind);
-    if kind == Part::Port {
-        return change_ports(map, fitting, true).map(drop);
-    }
-    let keys: Vec<Vec<u8>> = fitting.map(key).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    map.update_all(keys.iter().map(|key| (&key[..], &THERE[..]))).map_err(|error| room(map, error))
+/// What a set has of one kind of elements.
+#[derive(Debug)]
+pub struct Contents {
+    outer: Map,
+    inner: Map,
+    kind: Part,
+    /// The memory of a table.
+    mapped: Option<Mapped>,
 }
 
-/// Adds the elements of the map's kind; how many were not there before (of ports: numbers, not ranges).
-///
-/// # Errors
-/// As [`fill`].
-pub fn add(map: &Map, kind: Part, elements: &[Element]) -> Result<usize> {
-    let fitting = elements.iter().filter(|element| part(element) == kind);
-    if kind == Part::Port {
-        return change_ports(map, fitting, true);
+impl Contents {
+    /// Makes the map that the elements are in, of this shape, puts those of the kind into it, and it in its place.
+    ///
+    /// # Errors
+    /// There is no room for them, or the kernel refuses.
+    pub fn create(outer: Map, kind: Part, shape: &Shape, elements: &[Element]) -> Result<Self> {
+        let inner = filled(&outer.info().name, kind, shape, Geometry::of(kind, elements), elements)?;
+        outer.set_inner(0, &inner)?;
+        Self::new(outer, inner, kind)
     }
-    let mut added = 0;
-    for element in fitting {
-        added += usize::from(map.insert(&key(element), &THERE).map_err(|error| room(map, error))?);
+
+    /// The elements in the map at its place.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn open(outer: Map, kind: Part) -> Result<Self> {
+        let inner = outer.inner(0)?.ok_or_else(|| {
+            Error::failed(format!("open map {}", outer.info().name)).cause("there are no elements in it yet")
+        })?;
+        Self::new(outer, inner, kind)
     }
-    Ok(added)
-}
 
-/// Removes the elements of the map's kind; how many were there, counted as [`add`] does.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn remove(map: &Map, kind: Part, elements: &[Element]) -> Result<usize> {
-    let fitting = elements.iter().filter(|element| part(element) == kind);
-    if kind == Part::Port {
-        return change_ports(map, fitting, false);
+    fn new(outer: Map, inner: Map, kind: Part) -> Result<Self> {
+        let mapped = if is_table(inner.info().value_size, kind) { Some(Mapped::new(&inner)?) } else { None };
+        Ok(Contents { outer, inner, kind, mapped })
     }
-    let keys: Vec<Vec<u8>> = fitting.map(key).collect();
-    map.delete_all(keys.iter().map(Vec::as_slice))
-}
 
-/// Makes of a map that holds `old` one that holds `new`, and leaves what else is in it; how many elements were added
-/// and removed. What stays is there all the time.
-///
-/// # Errors
-/// As [`fill`].
-pub fn apply(map: &Map, kind: Part, old: &[Element], new: &[Element]) -> Result<(usize, usize)> {
-    if kind == Part::Port {
-        return apply_ports(map, &bits(old), &bits(new));
+    /// Exchanges all elements at once: each packet sees those before or these. What is left of memory is the new map.
+    ///
+    /// # Errors
+    /// There is no room for them, or the kernel refuses: all is as it was.
+    pub fn replace(&mut self, elements: &[Element]) -> Result<()> {
+        let info = self.inner.info();
+        let mut shape = Shape {
+            kind: info.map_type,
+            key_size: info.key_size,
+            value_size: info.value_size,
+            max_entries: info.max_entries,
+            flags: info.flags,
+            ..Shape::default()
+        };
+        let geometry = match self.table()? {
+            Some(table) => table.geometry(),
+            None => Geometry::of(self.kind, elements),
+        };
+        let count = elements.iter().filter(|element| part(element) == self.kind).count();
+        if self.mapped.is_none() && self.kind != Part::Port {
+            shape.max_entries = shape.max_entries.max(u32::try_from(count * 2).unwrap_or(u32::MAX));
+        }
+        let inner = filled(&self.outer.info().name, self.kind, &shape, geometry, elements)?;
+        self.outer.set_inner(0, &inner)?;
+        self.mapped = if self.mapped.is_some() { Some(Mapped::new(&inner)?) } else { None };
+        self.inner = inner;
+        Ok(())
     }
-    let only = |these: &[Element], those: &[Element]| -> Vec<Element> {
-        let those: HashSet<&Element> = those.iter().collect();
-        these.iter().filter(|element| !those.contains(element)).cloned().collect()
-    };
-    let added = add(map, kind, &only(new, old))?;
-    Ok((added, remove(map, kind, &only(old, new))?))
-}
 
-/// Whether an address is in the set all the same, by a wider prefix.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn covers(map: &Map, element: &Element) -> Result<bool> {
-    Ok(matches!(element, Element::V4(..) | Element::V6(..)) && map.lookup(&key(element))?.is_some())
-}
-
-/// What is in a map, in order.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn list(map: &Map, kind: Part) -> Result<Vec<Element>> {
-    if kind == Part::Port {
-        return Ok(ranges(&map.first()?));
+    /// Whether they are so many that a table would find them faster, which takes loading the policy anew.
+    pub fn would_be_table(&self, elements: &[Element]) -> bool {
+        let addresses = matches!(self.kind, Part::V4 | Part::V6) && self.mapped.is_none();
+        let count = elements.iter().filter(|element| part(element) == self.kind).count();
+        addresses && count >= Options::default().tables_from
     }
-    let mut keys = map.keys()?;
-    // The length of a prefix stands before its address, which is the better order.
-    keys.sort_by(|a, b| (a.get(4..), a).cmp(&(b.get(4..), b)));
-    keys.dedup();
-    Ok(keys.iter().filter_map(|key| element(kind, key)).collect())
-}
 
-/// How many elements are in a map; ranges of ports count once.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn count(map: &Map, kind: Part) -> Result<usize> {
-    if kind == Part::Port { Ok(ranges(&map.first()?).len()) } else { Ok(map.keys()?.len()) }
-}
-
-fn room(map: &Map, error: Error) -> Error {
-    match error.errno_value() {
-        // E2BIG of hashes, ENOSPC of tries.
-        Some(7 | 28) => error.cause(format!("it has room for {} elements", map.info().max_entries)),
-        _ => error,
+    /// Adds the elements of the kind; how many were not there before (of ports: numbers, not ranges).
+    ///
+    /// # Errors
+    /// There is no room for them, or the kernel refuses.
+    pub fn add(&mut self, elements: &[Element]) -> Result<usize> {
+        Ok(self.change(elements, &[])?.0)
     }
-}
 
-/// The key of an element; that of ports is the map's only one.
-fn key(element: &Element) -> Vec<u8> {
-    let prefix = |length: u8, address: &[u8]| [&u32::from(length).to_ne_bytes()[..], address].concat();
-    match element {
-        Element::V4(address, length) => prefix(*length, &address.octets()),
-        Element::V6(address, length) => prefix(*length, &address.octets()),
-        Element::Mac(mac) => mac.to_vec(),
-        Element::Ports(_) => PORTS.to_vec(),
+    /// Removes the elements of the kind; how many were there, counted as [`Contents::add`] does.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remove(&mut self, elements: &[Element]) -> Result<usize> {
+        Ok(self.change(&[], elements)?.1)
     }
-}
 
-/// The element of a key.
-fn element(kind: Part, key: &[u8]) -> Option<Element> {
-    let prefix = || {
-        let (length, address) = key.split_first_chunk::<4>()?;
-        Some((u8::try_from(u32::from_ne_bytes(*length)).ok()?, address))
-    };
-    match kind {
-        Part::V4 => prefix().and_then(|(length, address)| {
-            Some(Element::V4(Ipv4Addr::from(<[u8; 4]>::try_from(address).ok()?), length))
-        }),
-        Part::V6 => prefix().and_then(|(length, address)| {
-            Some(Element::V6(Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?), length))
-        }),
-        Part::Mac => Some(Element::Mac(key.try_into().ok()?)),
-        Part::Port => None,
+    /// Makes of contents that hold `old` those that hold `new`, and leaves what else is there; how many elements were
+    /// added and removed. What stays is there all the time.
+    ///
+    /// # Errors
+    /// As [`Contents::add`].
+    pub fn apply(&mut self, old: &[Element], new: &[Element]) -> Result<(usize, usize)> {
+        if self.kind == Part::Port {
+            return plain::apply_ports(&self.inner, old, new);
+        }
+        let only = |these: &[Element], those: &[Element]| -> Vec<Element> {
+            let those: std::collections::HashSet<&Element> = those.iter().collect();
+            these.iter().filter(|element| !those.contains(element)).cloned().collect()
+        };
+        self.change(&only(new, old), &only(old, new))
     }
-}
 
-/// Sets or clears the bits of ports; how many of them changed.
-fn change_ports<'a>(map: &Map, elements: impl Iterator<Item = &'a Element>, there: bool) -> Result<usize> {
-    let mut bits = map.first()?;
-    let mut changed = 0;
-    for element in elements {
-        let Element::Ports(range) = element else { continue };
-        for port in range.clone() {
-            let (byte, bit) = (usize::from(port / 8), 1u8 << (port % 8));
-            if let Some(byte) = bits.get_mut(byte)
-                && (*byte & bit != 0) != there
-            {
-                *byte ^= bit;
-                changed += 1;
+    fn change(&mut self, added: &[Element], removed: &[Element]) -> Result<(usize, usize)> {
+        let Some(table) = self.table()? else {
+            let added = plain::add(&self.inner, self.kind, added)?;
+            return Ok((added, plain::remove(&self.inner, self.kind, removed)?));
+        };
+        if added.len() + removed.len() >= ANEW {
+            return self.change_anew(added, removed);
+        }
+        let mut counts = (0, 0);
+        for element in added {
+            match table.add(element) {
+                Ok(new) => counts.0 += usize::from(new),
+                // What was removed leaves room behind in a new table.
+                Err(Full) => return self.change_anew(added, removed).map(|(rest, gone)| (counts.0 + rest, gone)),
             }
         }
+        counts.1 = removed.iter().filter(|element| table.remove(element)).count();
+        Ok(counts)
     }
-    if changed > 0 {
-        map.update(&PORTS, &bits)?;
-    }
-    Ok(changed)
-}
 
-fn apply_ports(map: &Map, old: &[u8], new: &[u8]) -> Result<(usize, usize)> {
-    let mut now = map.first()?;
-    let (mut added, mut removed) = (0, 0);
-    for (now, (old, new)) in now.iter_mut().zip(old.iter().zip(new)) {
-        let (more, fewer) = (new & !old & !*now, old & !new & *now);
-        added += more.count_ones() as usize;
-        removed += fewer.count_ones() as usize;
-        *now = (*now | more) & !fewer;
-    }
-    if added + removed > 0 {
-        map.update(&PORTS, &now)?;
-    }
-    Ok((added, removed))
-}
-
-/// The bits of the ports among these.
-fn bits(elements: &[Element]) -> Vec<u8> {
-    let mut bits = vec![0; PORT_BYTES];
-    for element in elements {
-        if let Element::Ports(range) = element {
-            range.clone().for_each(|port| bits[usize::from(port / 8)] |= 1 << (port % 8));
+    /// The same by a new table.
+    fn change_anew(&mut self, added: &[Element], removed: &[Element]) -> Result<(usize, usize)> {
+        let mut all: std::collections::HashSet<Element> = self.list()?.into_iter().collect();
+        let mut counts = (0, 0);
+        for element in added.iter().filter(|element| part(element) == self.kind) {
+            counts.0 += usize::from(all.insert(element.clone()));
         }
+        counts.1 = removed.iter().filter(|element| all.remove(element)).count();
+        self.replace(&all.into_iter().collect::<Vec<_>>())?;
+        Ok(counts)
     }
-    bits
+
+    /// Whether an address is in the set all the same, by a wider prefix.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn covers(&self, element: &Element) -> Result<bool> {
+        let Some(table) = self.table()? else { return plain::covers(&self.inner, element) };
+        Ok(match element {
+            Element::V4(address, _) => table.contains(&address.octets()),
+            Element::V6(address, _) => table.contains(&address.octets()),
+            _ => false,
+        })
+    }
+
+    /// The elements, in order.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn list(&self) -> Result<Vec<Element>> {
+        self.table()?.map_or_else(|| plain::list(&self.inner, self.kind), |table| Ok(table.elements()))
+    }
+
+    /// How many elements there are; ranges of ports count once.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn count(&self) -> Result<usize> {
+        self.table()?.map_or_else(|| plain::count(&self.inner, self.kind), |table| Ok(table.count()))
+    }
+
+    fn table(&self) -> Result<Option<Table<'_>>> {
+        let Some(mapped) = &self.mapped else { return Ok(None) };
+        let broken = || Error::failed(format!("read map {}", self.inner.info().name)).cause("it holds no table");
+        Table::open(mapped.words()).ok_or_else(broken).map(Some)
+    }
 }
 
-/// The ranges of the bits that are set.
-fn ranges(bits: &[u8]) -> Vec<Element> {
-    let set = |port: u16| bits.get(usize::from(port / 8)).is_some_and(|byte| byte & (1 << (port % 8)) != 0);
-    let mut out: Vec<Element> = Vec::new();
-    let mut begin = None;
-    for port in 0..=u16::MAX {
-        match (set(port), begin) {
-            (true, None) => begin = Some(port),
-            (false, Some(first)) => {
-                out.push(Element::Ports(first..=port - 1));
-                begin = None;
-            }
-            _ => {}
-        }
-    }
-    out.extend(begin.map(|first| Element::Ports(first..=u16::MAX)));
-    out
+/// Whether an error says that there is no room for an element.
+pub fn is_full(error: &Error) -> bool {
+    // E2BIG of hashes, ENOSPC of tries and tables.
+    matches!(error.errno_value(), Some(7 | NO_SPACE))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether elements of a kind in a map with values of this size are a table.
+fn is_table(value_size: u32, kind: Part) -> bool {
+    matches!(kind, Part::V4 | Part::V6) && value_size as usize == 8 * LINE
+}
 
-    #[test]
-    fn ports_are_ranges_of_bits() {
-        let mut bits = vec![0u8; 8192];
-        assert_eq!(ranges(&bits), []);
-        (bits[0], bits[1], bits[8191]) = (0b1000_0011, 1, 0x80);
-        assert_eq!(ranges(&bits), [Element::Ports(0..=1), Element::Ports(7..=8), Element::Ports(65535..=65535)]);
-        assert_eq!(ranges(&vec![0xFF; 8192]), [Element::Ports(0..=u16::MAX)]);
+/// A new map with the elements of a kind.
+fn filled(name: &str, kind: Part, shape: &Shape, geometry: Geometry, elements: &[Element]) -> Result<Map> {
+    let inner = Map::create(name, shape)?;
+    if is_table(shape.value_size, kind) {
+        let mapped = Mapped::new(&inner)?;
+        let filled = Table::new(mapped.words(), geometry).ok_or(Full).and_then(|table| table.fill(elements));
+        filled.map_err(|Full| no_room(name, geometry, elements.len()))?;
+    } else {
+        plain::fill(&inner, kind, elements)?;
     }
+    Ok(inner)
+}
 
-    #[test]
-    fn keys_lead_back_to_elements() {
-        let all = [
-            Element::V4(Ipv4Addr::new(10, 0, 0, 0), 8),
-            Element::V6("2001:db8::".parse().unwrap(), 32),
-            Element::Mac([2, 0, 0, 0, 0, 9]),
-        ];
-        for one in all {
-            assert_eq!(element(part(&one), &key(&one)), Some(one));
-        }
-        assert_eq!(element(Part::V4, &[1]), None);
-    }
+fn no_room(name: &str, geometry: Geometry, elements: usize) -> Error {
+    Error::failed(format!("put {elements} elements into map {name}")).errno(NO_SPACE).cause(format!(
+        "it has room for {} elements since the policy was loaded; loading it anew makes more",
+        geometry.capacity
+    ))
 }

@@ -3,6 +3,8 @@
 pub mod counters;
 pub mod elements;
 pub mod fill;
+pub mod memory;
+mod plain;
 mod read;
 pub mod redirect;
 pub mod sets;
@@ -18,7 +20,7 @@ use xdpilot_core::rules::{Rule, Rules};
 use crate::direction::Direction;
 use crate::record::{PolicyRecord, RuleRecord, SetRecord};
 
-pub use read::{Text, read};
+pub use read::{Text, elements as read_elements, read};
 
 /// A policy with all that its text names.
 #[derive(Clone, Debug)]

@@ -93,7 +93,7 @@ fn files(document: &Document, policy: Option<&Path>) -> Vec<(String, PathBuf)> {
 ///
 /// # Errors
 /// It cannot be read, or holds what is no element: each is told with its place.
-fn elements(path: &Path) -> Result<Vec<Element>> {
+pub fn elements(path: &Path) -> Result<Vec<Element>> {
     let bytes = match source::contents(path) {
         Ok(bytes) => bytes,
         // A set may be empty, a program not.

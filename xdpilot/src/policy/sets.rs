@@ -10,6 +10,7 @@ use xdpilot_kernel::map::Map;
 use xdpilot_kernel::program::ProgramInfo;
 
 use crate::place::Place;
+use crate::policy::elements::Contents;
 use crate::record::{self, Record, SetRecord};
 use crate::state::{self, Pinned};
 
@@ -39,8 +40,8 @@ pub struct Set {
     pub target: String,
     /// Where it stands.
     pub pinned: Pinned,
-    /// Its maps, by the kind of their elements.
-    pub maps: Vec<(Part, Map)>,
+    /// What is in it, by the kind of the elements.
+    pub contents: Vec<(Part, Contents)>,
 }
 
 /// The policies that are loaded, at these places or everywhere. Those that go away meanwhile are left out.
@@ -95,12 +96,12 @@ fn records(loaded: &Loaded) -> impl Iterator<Item = &SetRecord> {
 }
 
 fn open(loaded: &mut Loaded, record: &SetRecord) -> Result<Set> {
-    let mut maps = Vec::new();
+    let mut contents = Vec::new();
     for (part, name) in record.maps() {
-        let map = loaded.take_map(name);
-        maps.push((part, map.ok_or_else(|| Error::failed(format!("open map {name}")).cause("the program is gone"))?));
+        let gone = || Error::failed(format!("open map {name}")).cause("the program is gone");
+        contents.push((part, Contents::open(loaded.take_map(name).ok_or_else(gone)?, part)?));
     }
-    Ok(Set { target: loaded.record.target.clone(), pinned: loaded.pinned.clone(), maps })
+    Ok(Set { target: loaded.record.target.clone(), pinned: loaded.pinned.clone(), contents })
 }
 
 fn no_set(name: &str, loaded: &[Loaded]) -> Error {

@@ -4,7 +4,8 @@ use xdpilot_core::error::Result;
 use xdpilot_kernel::program::ProgramInfo;
 
 use super::snapshot::{CounterStatus, Hits, PolicyStatus, RuleStatus, SetStatus};
-use crate::policy::{counters, elements};
+use crate::policy::counters;
+use crate::policy::elements::Contents;
 use crate::record::{self, Count, PolicyRecord, RuleRecord, SetRecord};
 
 /// Looks at a policy; rates are taken over the interval since it was seen before.
@@ -39,7 +40,7 @@ fn size(program: &ProgramInfo, set: &SetRecord) -> Result<SetStatus> {
     let mut elements = 0;
     for (part, name) in set.maps() {
         if let Some(map) = record::map_named(program, name)? {
-            elements += elements::count(&map, part)?;
+            elements += Contents::open(map, part)?.count()?;
         }
     }
     Ok(SetStatus { name: set.name.clone(), elements })

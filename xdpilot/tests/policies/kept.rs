@@ -132,3 +132,22 @@ fn root_samples_are_shown_and_hits_of_rules_that_stay_are_kept() {
     assert_eq!(hits(&pair.target())[..3], [0, 2, 2]);
     keeper.end(Signal::SIGTERM);
 }
+
+#[test]
+fn root_more_elements_than_there_is_room_for_are_loaded_anew() {
+    let (pair, files) = (pair(), Files::new(POLICY));
+    files.write("blocked.txt", "192.0.2.1");
+    let keeper = Keeper::start(&pair, &files);
+    udp_is_dropped(&pair, FIRST, 53);
+    let many: String =
+        (0..70_000u32).map(|at| format!("172.{}.{}.{}\n", 16 + (at >> 16), at >> 8 & 255, at & 255)).collect();
+    files.exchange("blocked.txt", &(many.clone() + FIRST));
+    assert_eq!(keeper.says(), "policy: loaded anew, with room for more elements");
+    udp_is_dropped(&pair, FIRST, 4000);
+    assert!(hits(&pair.target())[1] >= 1, "counters go on");
+    files.exchange("blocked.txt", &(many + OTHER));
+    assert_eq!(keeper.says(), format!("{}: set blocked: +1 -1", pair.target()));
+    udp_arrives(&pair, FIRST, 4000);
+    udp_is_dropped(&pair, OTHER, 4000);
+    keeper.end(Signal::SIGTERM);
+}

@@ -1,7 +1,7 @@
 //! Policies as users want them, with real traffic: the built command, real interfaces, real packets. Needs root, ip,
 //! bpftool, xdp-loader and hping3.
 // The helpers of tests are tests too.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../end_to_end/command.rs"]
 #[allow(dead_code, reason = "shared with other tests")]

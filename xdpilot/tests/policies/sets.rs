@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::command::{done, ends, unload};
 use crate::net::Pair;
-use crate::traffic::{FIRST, Files, NEAR6, OTHER, pair, policy, udp_arrives, udp_is_dropped};
+use crate::traffic::{FIRST, Files, NEAR6, OTHER, hits, pair, policy, udp_arrives, udp_is_dropped};
 
 const POLICY: &str = "
 set blocked = { 192.0.2.0/24 }
@@ -77,4 +77,117 @@ fn root_mistakes_are_told_with_what_is_near() {
     );
     unload(&on);
     assert!(wrong("blocked", FIRST).contains("no policy is loaded there"));
+}
+
+/// 100,000 addresses, and prefixes of both families; none is the sender's.
+fn many() -> String {
+    let addresses = (0..100_000u32).map(|at| format!("172.{}.{}.{}\n", 16 + (at >> 16), at >> 8 & 255, at & 255));
+    let prefixes = (0..1000)
+        .map(|at| format!("2001:db8:{at:x}::/48\n2001:db8:{at:x}::/64 198.{}.{}.0/24\n", 18 + at / 256, at % 256));
+    addresses.chain(prefixes).collect()
+}
+
+const FROM_FILE: &str = "
+set blocked = file \"blocked.txt\"
+count seen when udp
+drop when src in blocked or dst in blocked
+";
+
+#[test]
+fn root_a_hundred_thousand_elements_are_loaded_changed_and_replaced() {
+    let (pair, files) = (pair(), Files::new(FROM_FILE));
+    files.write("blocked.txt", &many());
+    let on = pair.target();
+    let ran = done(&["load", &files.policy(), "--on", &on]);
+    assert!(ran.err.contains("note: the IPv4 addresses of set blocked take "), "{ran:?}");
+    let before = pair.xdp();
+    udp_arrives(&pair, FIRST, 4000);
+    udp_arrives(&pair, NEAR6, 4000);
+    let count = || policy(&on, "native")["sets"][0]["elements"].as_u64().unwrap();
+    assert_eq!(count(), 103_000);
+    done(&["set", "add", "blocked", FIRST, "fd00::/64", "10.0.0.0/8", "--on", &on]);
+    udp_is_dropped(&pair, FIRST, 4000);
+    udp_is_dropped(&pair, NEAR6, 4000);
+    let ran = done(&["set", "del", "blocked", "10.0.0.0/8", "--on", &on]);
+    assert!(ran.out.contains("1 removed"), "{ran:?}");
+    udp_is_dropped(&pair, FIRST, 4000);
+    udp_arrives(&pair, OTHER, 4000);
+    let elements = listed(&pair, "blocked");
+    assert_eq!(elements.len(), 103_002);
+    assert!(elements.contains(&"fd00::/64".to_string()) && elements.contains(&"198.18.9.0/24".to_string()));
+    files.write("other.txt", &format!("{OTHER} # the other one\n"));
+    let other = files.path("other.txt");
+    let ran = done(&["set", "replace", "blocked", other.to_str().unwrap(), "--on", &on]);
+    assert_eq!(ran.out, format!("{on}: blocked had 103002 elements, and has 1\n"));
+    udp_arrives(&pair, FIRST, 4000);
+    udp_is_dropped(&pair, OTHER, 4000);
+    assert_eq!(listed(&pair, "blocked"), [OTHER]);
+    // The program stayed, and its counters.
+    assert_eq!(pair.xdp(), before);
+    assert!(hits(&on)[0] >= 8);
+    unload(&on);
+}
+
+#[test]
+fn root_a_small_set_is_replaced_by_a_large_one() {
+    let (pair, files) = loaded();
+    let on = pair.target();
+    files.write("many.txt", &(many() + FIRST));
+    let many = files.path("many.txt");
+    let ran = done(&["set", "replace", "blocked", many.to_str().unwrap(), "--on", &on]);
+    assert_eq!(ran.out, format!("{on}: blocked had 1 elements, and has 103001\n"));
+    assert!(ran.err.contains("loaded anew it would find so many IPv4 addresses sooner"), "{ran:?}");
+    files.write("ports.txt", &format!("80 {FIRST}\n"));
+    let ports = files.path("ports.txt");
+    let ran = done(&["set", "replace", "blocked", ports.to_str().unwrap(), "--on", &on]);
+    assert!(ran.err.contains("1 elements are of kinds that no rule"), "{ran:?}");
+    udp_is_dropped(&pair, FIRST, 4000);
+    let absent = files.path("absent.txt");
+    ends(2, &["set", "replace", "blocked", absent.to_str().unwrap(), "--on", &on]);
+    udp_is_dropped(&pair, FIRST, 4000);
+    unload(&on);
+}
+
+/// Each set has one of the two addresses of the sender, so that of two packets from both one is dropped at any time, and
+/// one is not: a rule that asks twice tells of packets that see parts of both.
+#[test]
+fn root_no_packet_sees_parts_of_two_sets() {
+    let text = "
+set blocked = file \"blocked.txt\"
+count first  when udp and src host 10.0.0.1 and src in blocked
+count other  when udp and src host 10.0.0.1 and not src in blocked
+count both   when udp and src in blocked and not src in blocked
+count none   when udp and not (src in blocked or not src in blocked)
+drop when udp dst port 4000
+";
+    let (pair, files) = (pair(), Files::new(text));
+    assert_eq!(FIRST, "10.0.0.1");
+    files.write("blocked.txt", &(many() + FIRST));
+    files.write("other.txt", &(many() + OTHER));
+    let on = pair.target();
+    done(&["load", &files.policy(), "--on", &on]);
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let stream = scope.spawn(|| {
+            pair.near.run(|| {
+                let socket = std::net::UdpSocket::bind((FIRST, 0)).unwrap();
+                let mut sent = 0u64;
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    sent += u64::from(socket.send_to(b"x", (crate::net::FAR, 4000)).is_ok());
+                }
+                sent
+            })
+        });
+        for round in 0..8 {
+            let name = if round % 2 == 0 { "other.txt" } else { "blocked.txt" };
+            done(&["set", "replace", "blocked", files.path(name).to_str().unwrap(), "--on", &on]);
+        }
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        stream.join().unwrap()
+    });
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let hits = hits(&on);
+    assert_eq!((hits[2], hits[3]), (0, 0), "{hits:?}");
+    assert!(hits[0] > 0 && hits[1] > 0 && hits[0] + hits[1] <= sent && sent > 1000, "{sent} sent, {hits:?}");
+    unload(&on);
 }

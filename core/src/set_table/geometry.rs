@@ -1,0 +1,145 @@
+//! How large the parts of a table are, and where they begin.
+
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+
+use super::buckets::{PROBES, SLOTS};
+use super::{get, set};
+use crate::cond::Part;
+use crate::policy::Element;
+
+/// Words of a line.
+pub const LINE: usize = 8;
+/// Lines of states: two bits for each of 2^24 values.
+const STATES: u32 = 1 << 16;
+/// No table has room for less.
+const LEAST: usize = 65_536;
+/// The last line's words behind the two counters.
+const AT: usize = 2;
+/// The word of the last line that is not zero where a prefix of at most 24 bits was ever there: else states need not be
+/// looked at for IPv4.
+pub const WIDE: usize = AT + 4;
+/// What the last line ends with.
+const MAGIC: u64 = 0x7864_7069_6c6f_7401;
+
+/// The measures of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// IPv4 or IPv6.
+    pub part: Part,
+    /// For how many elements it has room.
+    pub capacity: u32,
+    /// In how many buckets a search may begin; a few more stand behind them.
+    pub buckets: u32,
+    /// Words that tell lengths; a multiple of [`LINE`].
+    pub classes: u32,
+    /// Lines of the pool.
+    pub pool: u32,
+}
+
+impl Geometry {
+    /// A table for these elements (those of other kinds are left out), and for half as many again.
+    pub fn of(part: Part, elements: &[Element]) -> Self {
+        // Slots that the elements need at most, and elements that need one in the pool.
+        let (mut count, mut slots) = (0, 0);
+        for element in elements {
+            match (part, element) {
+                (Part::V4, Element::V4(_, length)) => {
+                    count += 1;
+                    slots += if *length <= 24 { 0 } else { 1usize << 27u8.saturating_sub(*length) };
+                }
+                (Part::V6, Element::V6(_, length)) => {
+                    count += 1;
+                    slots += usize::from(*length > 24);
+                }
+                _ => {}
+            }
+        }
+        let capacity = (count + count / 2).max(LEAST);
+        let slots = slots + (capacity - count);
+        let lines = |words: usize| words.div_ceil(LINE) as u32;
+        let v6 = |size: u32| if part == Part::V6 { size } else { 0 };
+        Geometry {
+            part,
+            capacity: capacity as u32,
+            // Two slots of five are taken when it is full: so few that six buckets in a row never hold more than 48.
+            buckets: lines(slots * 5 / 2),
+            classes: v6(lines(slots) * LINE as u32),
+            pool: v6(slots as u32),
+        }
+    }
+
+    /// All lines.
+    pub fn lines(&self) -> u32 {
+        self.end() + 1
+    }
+
+    /// The bytes that the kernel takes for the table's map (`array_map_mem_usage`): whole pages, and one before them.
+    pub fn bytes(&self) -> u64 {
+        const PAGE: u64 = 4096;
+        PAGE + (u64::from(self.lines()) * 8 * LINE as u64).next_multiple_of(PAGE)
+    }
+
+    /// The lines of states.
+    pub fn states(&self) -> Range<u32> {
+        0..STATES
+    }
+
+    /// The lines of buckets.
+    pub fn bucket_lines(&self) -> Range<u32> {
+        STATES..STATES + self.buckets + PROBES as u32 - 1
+    }
+
+    /// The lines of classes.
+    pub fn class_lines(&self) -> Range<u32> {
+        let start = self.bucket_lines().end;
+        start..start + self.classes / LINE as u32
+    }
+
+    /// The lines of the pool.
+    pub fn pool_lines(&self) -> Range<u32> {
+        let start = self.class_lines().end;
+        start..start + self.pool
+    }
+
+    /// The lines of the list.
+    pub(super) fn list(&self) -> Range<u32> {
+        let start = self.pool_lines().end;
+        let words = self.capacity as usize * self.stride();
+        start..start + words.div_ceil(LINE) as u32
+    }
+
+    /// The last line.
+    pub fn end(&self) -> u32 {
+        self.list().end
+    }
+
+    /// Words of the list that an element takes.
+    pub(super) fn stride(&self) -> usize {
+        if self.part == Part::V4 { 1 } else { 3 }
+    }
+
+    pub(super) fn write(&self, words: &[AtomicU64]) {
+        let Geometry { part, capacity, buckets, classes, pool } = *self;
+        let end = self.end() as usize * LINE + AT;
+        let family = if part == Part::V4 { 4 } else { 6 };
+        let measures = [u64::from(capacity) << 32 | family, u64::from(buckets), u64::from(classes), u64::from(pool)];
+        measures.into_iter().chain([0, MAGIC]).zip(&words[end..]).for_each(|(value, word)| set(word, value));
+    }
+
+    pub(super) fn read(words: &[AtomicU64]) -> Option<Self> {
+        let end = words.len().checked_sub(LINE)? + AT;
+        let [first, buckets, classes, pool, _, magic] = std::array::from_fn(|at| words.get(end + at).map_or(0, get));
+        let small = |word: u64| u32::try_from(word).ok().filter(|word| *word < 1 << 28);
+        let geometry = Geometry {
+            part: if first as u32 == 4 { Part::V4 } else { Part::V6 },
+            capacity: small(first >> 32)?,
+            buckets: small(buckets)?,
+            classes: small(classes)?,
+            pool: small(pool)?,
+        };
+        (magic == MAGIC && geometry.lines() as usize * LINE == words.len()).then_some(geometry)
+    }
+}
+
+const _: () = assert!(SLOTS == LINE);

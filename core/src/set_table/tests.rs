@@ -1,0 +1,153 @@
+//! Tables against a list that is searched from end to end.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::AtomicU64;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn words(geometry: Geometry) -> Vec<AtomicU64> {
+    (0..geometry.lines() as usize * LINE).map(|_| AtomicU64::new(0)).collect()
+}
+
+fn prefix(element: &Element) -> (u128, u8, u32) {
+    match element {
+        Element::V4(address, length) => (u128::from(address.to_bits()) << 96, *length, 32),
+        Element::V6(address, length) => (address.to_bits(), *length, 128),
+        _ => (0, 0, 0),
+    }
+}
+
+fn naive(elements: &[Element], address: u128) -> bool {
+    elements.iter().map(prefix).any(|(bits, length, _)| (bits ^ address) & mask(length) == 0)
+}
+
+/// Prefixes that are near each other, of all lengths.
+fn element(part: Part) -> impl Strategy<Value = Element> {
+    let length = prop_oneof![Just(0u8), 1..=16u8, 17..=32u8, 20..=50u8, 33..=128u8, Just(128u8), Just(32), Just(24)];
+    let byte = || prop_oneof![Just(0u8), Just(1), Just(255), Just(128)];
+    (prop::array::uniform16(byte()), length).prop_map(move |(mut bytes, length)| {
+        (bytes[0], bytes[1]) = (32 + bytes[0] % 2, 1 + bytes[1] % 2);
+        let bits = u128::from_be_bytes(bytes);
+        match part {
+            Part::V4 => {
+                let length = length.min(32);
+                Element::V4(Ipv4Addr::from_bits(((bits & mask(length)) >> 96) as u32), length)
+            }
+            _ => Element::V6(Ipv6Addr::from_bits(bits & mask(length)), length),
+        }
+    })
+}
+
+/// The first and the last address of each, and those beside.
+fn compare(table: &Table<'_>, elements: &[Element], about: &[Element]) {
+    for (bits, length, width) in about.iter().map(prefix) {
+        let one = 1u128 << (128 - width);
+        let last = bits | !mask(length);
+        for address in [bits, last, bits.wrapping_sub(one), last.wrapping_add(one), bits ^ 1 << 127] {
+            let key = &address.to_be_bytes()[..width as usize / 8];
+            let address = address & mask(width as u8);
+            assert_eq!(table.contains(key), naive(elements, address), "{address:032x} {elements:?}");
+        }
+    }
+}
+
+fn sequence(part: Part, first: Vec<Element>, changes: Vec<(bool, Element)>) {
+    let geometry = Geometry::of(part, &first);
+    let words = words(geometry);
+    let table = Table::new(&words, geometry).expect("words");
+    table.fill(&first).expect("room");
+    let mut now: Vec<Element> = Vec::new();
+    for element in first {
+        if !now.contains(&element) {
+            now.push(element);
+        }
+    }
+    let about: Vec<Element> = now.iter().cloned().chain(changes.iter().map(|(_, element)| element.clone())).collect();
+    compare(&table, &now, &about);
+    for (add, element) in changes {
+        let there = now.contains(&element);
+        if add {
+            assert_eq!(table.add(&element), Ok(!there));
+            now.retain(|other| *other != element);
+            now.push(element);
+        } else {
+            assert_eq!(table.remove(&element), there);
+            now.retain(|other| *other != element);
+        }
+        compare(&table, &now, &about);
+    }
+    let table = Table::open(&words).expect("a table");
+    assert_eq!((table.geometry(), table.count()), (geometry, now.len()));
+    let mut listed = table.elements();
+    let key = |element: &Element| prefix(element);
+    listed.sort_by_key(key);
+    now.sort_by_key(key);
+    assert_eq!(listed, now);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn v4_tables_find_what_lists_find(
+        first in prop::collection::vec(element(Part::V4), 0..24),
+        changes in prop::collection::vec((any::<bool>(), element(Part::V4)), 0..24),
+    ) {
+        sequence(Part::V4, first, changes);
+    }
+
+    #[test]
+    fn v6_tables_find_what_lists_find(
+        first in prop::collection::vec(element(Part::V6), 0..24),
+        changes in prop::collection::vec((any::<bool>(), element(Part::V6)), 0..24),
+    ) {
+        sequence(Part::V6, first, changes);
+    }
+}
+
+fn random(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed >> 16 ^ *seed << 20
+}
+
+#[test]
+fn a_table_takes_as_many_elements_as_it_says() {
+    for part in [Part::V4, Part::V6] {
+        let mut seed = 1;
+        let mut one = || {
+            let bits = u128::from(random(&mut seed)) << 64 | u128::from(random(&mut seed));
+            match part {
+                Part::V4 => Element::V4(Ipv4Addr::from_bits((bits >> 96) as u32), 32),
+                _ => Element::V6(Ipv6Addr::from_bits(bits & mask(48)), 48),
+            }
+        };
+        let geometry = Geometry::of(part, &[]);
+        let words = words(geometry);
+        let table = Table::new(&words, geometry).expect("words");
+        let all: Vec<Element> = (0..geometry.capacity).map(|_| one()).collect();
+        table.fill(&all).expect("room");
+        for element in all.iter().take(1000) {
+            assert!(table.contains(&match element {
+                Element::V4(address, _) => address.octets().to_vec(),
+                Element::V6(address, _) => address.octets().to_vec(),
+                _ => Vec::new(),
+            }));
+        }
+        let more: Vec<Result<bool, Full>> = (0..1000).map(|_| table.add(&one())).collect();
+        assert!(more.contains(&Err(Full)), "{part:?}");
+        assert!(table.remove(&all[0]));
+        assert_eq!(table.add(&all[0]), Ok(true));
+    }
+}
+
+#[test]
+fn words_without_a_table_are_none() {
+    let geometry = Geometry::of(Part::V4, &[]);
+    let words = words(geometry);
+    assert!(Table::open(&words).is_none());
+    assert!(Table::new(&words[8..], geometry).is_none());
+    assert!(Table::new(&words, geometry).is_some());
+    assert!(Table::open(&words[8..]).is_none());
+}
