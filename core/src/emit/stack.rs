@@ -18,16 +18,11 @@ pub(super) const KEY: i16 = -136;
 pub(super) const VALUE: i16 = -144;
 /// The state of a header chain; 32 bytes.
 pub(super) const CHAIN: i16 = -176;
-<<<<<<< HEAD
 /// What a classifier found; 8 bytes.
 pub(super) const FOUND: i16 = -184;
-/// Registers that a deep expression puts aside; 8 bytes each, downwards to the stack's end.
-pub(super) const SPILL: i16 = -192;
-=======
 /// The maps of sets that are asked for more than once; [`HELD_MOST`] times 8 bytes.
-pub(super) const HELD: i16 = CHAIN - 8 * HELD_MOST as i16;
+pub(super) const HELD: i16 = FOUND - 8 * HELD_MOST as i16;
 /// So many maps of sets are held at most.
 pub(super) const HELD_MOST: usize = 12;
 /// Registers that a deep expression puts aside; 8 bytes each, downwards to the stack's end.
 pub(super) const SPILL: i16 = HELD - 8;
->>>>>>> sets
