@@ -15,7 +15,7 @@ use crate::rules::Rules;
 /// The most branches of a dispatch, beside that for all other values.
 const MOST_CASES: usize = 16;
 /// Until there are so many comparisons, dispatches may make rules longer: the verifier cannot follow many more.
-const MOST: isize = 6000;
+const MOST: isize = 4000;
 /// Length of the Ethernet header.
 const ETHERNET: u32 = 14;
 

@@ -16,6 +16,9 @@ const MOST_FIELDS: usize = 12;
 /// A rule that is more entries than this is tried by itself.
 const MOST_ALTERNATIVES: usize = 64;
 
+/// Numbers that need more bytes than this are not read for a lookup.
+const FARTHEST: u32 = 1024;
+
 /// Numbers and what they must be, all of them.
 type Alternative = Vec<(Value, Range)>;
 
@@ -166,7 +169,9 @@ fn ranges(value: &Value, relation: Relation, constant: u32, holds: bool) -> Opti
     let (number, mask) = unmasked(value);
     let most = number.most();
     let wide = most > 0xffff;
-    if extent(number) == 0 || wide && !matches!(number, Value::Load(Load { width: Width::Four, .. })) {
+    if !(1..=FARTHEST).contains(&extent(number))
+        || wide && !matches!(number, Value::Load(Load { width: Width::Four, .. }))
+    {
         return None;
     }
     let inside = match relation {
