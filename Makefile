@@ -9,7 +9,8 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 RUNNER := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER
 INPUTS ?= 1000000
 
-.PHONY: demo test test-rust test-static test-vm static lint fuzz measure bench-policy clean packages-build packages-test
+.PHONY: demo test test-rust test-static test-vm static lint fuzz measure bench-policy bench-stack clean
+.PHONY: packages-build packages-test
 
 demo: static
 	$(AS_ROOT) $(XDPILOT) demo
@@ -52,6 +53,10 @@ bench-policy: static packages-test
 	$(AS_ROOT) tools/measure-planner $(XDPILOT) $(CLASSBENCH)
 	$(AS_ROOT) tools/measure-change $(XDPILOT)
 	$(AS_ROOT) tools/measure-sets $(XDPILOT)
+
+# Packets a second, beside the same rules in nftables and iptables.
+bench-stack: static packages-test
+	$(AS_ROOT) tools/measure-stack $(XDPILOT)
 
 packages-build:
 	@tools/install-packages build
