@@ -11,7 +11,7 @@ use std::{
 use nix::{
     errno::Errno,
     libc,
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     sys::{
         stat::fstat,
         statfs::{NSFS_MAGIC, fstatfs},
@@ -46,6 +46,16 @@ impl Namespace {
     pub fn current() -> Result<Self> {
         Self::open("/proc/thread-self/ns/net")
             .map_err(|error| failed("find the network namespace of this thread", &error, "is /proc mounted?"))
+    }
+
+    /// A new, empty namespace without a name: only its loopback is there, and it is down.
+    pub fn new() -> Result<Self> {
+        let made = thread::scope(|scope| {
+            let work = || unshare(CloneFlags::CLONE_NEWNET).map(|()| Self::current());
+            let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
+            thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)).map_err(io::Error::from)
+        });
+        made.map_err(|error| failed("make a network namespace", &error, "this process may not make namespaces"))?
     }
 
     /// The namespace of a process. Another user's process takes root (or `CAP_SYS_PTRACE`).

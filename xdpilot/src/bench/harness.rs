@@ -7,7 +7,10 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::{elf, trampoline};
 use xdpilot_kernel::cpu::thread_time;
 use xdpilot_kernel::load::{Loaded, Request, load};
+use xdpilot_kernel::link::Link;
 use xdpilot_kernel::map::Map;
+use xdpilot_kernel::mode::Mode;
+use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::test_run::{self, TestRun};
 
 use super::trace::Trace;
@@ -18,7 +21,13 @@ pub(super) struct Harness {
     loaded: Loaded,
     state: Map,
     target: Map,
+    /// Where the trampoline is attached, and no packet comes. Else each test run would wait for the kernel to make the
+    /// trampoline one of those that it calls directly, and to take that back (`bpf_dispatcher_change_prog`).
+    _place: Option<(Namespace, Link)>,
 }
+
+/// The loopback's index in any namespace.
+const LOOPBACK: u32 = 1;
 
 impl Harness {
     /// Loads the trampoline that can jump to this program.
@@ -48,7 +57,15 @@ impl Harness {
             packets.update(&key.to_ne_bytes(), &trampoline::packet(packet))?;
         }
         let (state, target) = (loaded.map(trampoline::STATE)?, loaded.map(trampoline::TARGET)?);
-        Ok(Harness { loaded, state, target })
+        // Without, it only takes longer.
+        let place = Self::place(&loaded).ok();
+        Ok(Harness { loaded, state, target, _place: place })
+    }
+
+    fn place(loaded: &Loaded) -> Result<(Namespace, Link)> {
+        let namespace = Namespace::new()?;
+        let link = namespace.run(|| Link::attach_xdp(loaded.entry(), LOOPBACK, Mode::Generic.flag()))?;
+        Ok((namespace, link))
     }
 
     /// Makes the trampoline jump to this program.
