@@ -38,15 +38,15 @@ pub(super) fn classify(
         }
     }
     let entries = entries(items, &all, &fields);
-    let (shared, fields, entries) = shared(fields, entries);
-    let grouped = groups(&fields, &entries);
+    let (shared, fields, mut entries) = shared(fields, entries);
+    let grouped = groups(&fields, &mut entries);
     let taken = grouped.end.map_or(items.len(), |end| items.iter().take_while(|(rule, _)| *rule < end).count());
     let is_other = items[..taken].iter().zip(&all).filter(|(_, all)| all.is_none());
     let others: Vec<_> = is_other.map(|(item, _)| item.clone()).collect();
     if fields.is_empty() || taken - others.len() < FEWEST {
         return None;
     }
-    let (groups, entries) = (grouped.groups, grouped.entries);
+    let groups = grouped.groups;
     Some((Classifier { guards: shared, fields, groups, entries, others }, taken))
 }
 
