@@ -175,13 +175,16 @@ impl Texts {
         self.files.iter().cloned().chain(rules).collect()
     }
 
-    /// The next text: a file, rules, or words, and then some mutations.
+    /// The next text, and then some mutations: mostly a rule or a few words, at times a file, many rules or many words.
     pub(crate) fn next(&self, random: &mut Random) -> String {
-        let mut text = match random.below(8) {
-            0 | 1 => random.pick(&self.files).clone(),
-            2 => (0..random.below(40)).map(|_| *random.pick::<&str>(&WORDS)).collect::<Vec<_>>().join(" "),
-            3 => (0..random.below(40)).map(|_| *random.pick::<&str>(&WORDS)).collect(),
-            _ => (0..=random.below(4)).map(|_| self.rule(random)).collect(),
+        let mut text = match random.below(100) {
+            0..6 => random.pick(&self.files).clone(),
+            6..9 => (0..random.below(40)).map(|_| *random.pick::<&str>(&WORDS)).collect::<Vec<_>>().join(" "),
+            9..12 => (0..random.below(40)).map(|_| *random.pick::<&str>(&WORDS)).collect(),
+            12..24 => (0..=random.below(4)).map(|_| self.rule(random)).collect(),
+            24..40 => (0..random.below(6)).map(|_| *random.pick::<&str>(&WORDS)).collect::<Vec<_>>().join(" "),
+            40..70 => format!("drop when {}", random.pick(&self.filters)),
+            _ => format!("drop when {} and {}", random.pick(&self.filters), random.pick(&self.filters)),
         };
         for _ in 0..random.below(4) {
             mutate(&mut text, random);
