@@ -112,6 +112,11 @@ impl Builder<'_> {
         {
             return None;
         }
+        // What each rule of a table asks for otherwise is looked up there.
+        let whole = |(table, taken): (super::Table, usize)| taken == items.len() && table.keys.contains(&on);
+        if self.options.tables && items.iter().all(|(rule, _)| self.decides(*rule)) && table(items).is_some_and(whole) {
+            return None;
+        }
         let fault = (!facts.has(extent(&on))).then(|| facts.too_short_for(&on));
         let without = facts.without(&on, values.clone());
         let with: Vec<_> = values.iter().map(|value| facts.with(&on, *value)).collect();

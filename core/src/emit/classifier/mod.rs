@@ -299,6 +299,15 @@ impl Finder<'_> {
         self.asm.mov(9, 1);
         self.asm.mov_imm(8, -1);
         self.asm.jump_imm(If::Eq, 9, 0, done);
+        if let ([_], true) = (&self.layout.groups[..], self.layout.all) {
+            self.asm.mov_imm(1, 0);
+            self.address();
+            self.probe();
+            self.asm.bind(done);
+            self.asm.mov(0, 8);
+            self.asm.exit();
+            return;
+        }
         if !self.layout.all {
             self.candidates();
         }
@@ -361,6 +370,19 @@ impl Finder<'_> {
 
     fn number(&mut self, into: u8, field: usize) {
         self.asm.load(Size::W, into, 9, 4 * field as i16);
+    }
+
+    /// r1 = the bits of a number that the group in r5 asks for.
+    fn masked(&mut self, field: usize) {
+        self.number(1, field);
+        match &self.classifier.groups[..] {
+            [only] if only.masks[field] & self.classifier.fields[field].most == self.classifier.fields[field].most => {}
+            [only] => self.asm.alu32_imm(Alu::And, 1, only.masks[field]),
+            _ => {
+                self.asm.load(Size::W, 2, 5, MASKS + 4 * field as i16);
+                self.asm.alu32(Alu::And, 1, 2);
+            }
+        }
     }
 
     /// Keeps the words of the groups that can have an entry: those of all rows, combined.
@@ -465,9 +487,7 @@ impl Finder<'_> {
             if self.classifier.groups.iter().all(|group| group.masks[field] == 0) {
                 continue;
             }
-            self.number(1, field);
-            self.asm.load(Size::W, 2, 5, MASKS + 4 * field as i16);
-            self.asm.alu64(Alu::And, 1, 2);
+            self.masked(field);
             self.asm.mov64_wide(2, self.layout.factors[field]);
             self.asm.alu64(Alu::Mul, 1, 2);
             self.asm.alu64(Alu::Add, 0, 1);
@@ -517,16 +537,15 @@ impl Finder<'_> {
         let (wide, short): (Vec<usize>, Vec<usize>) = (0..self.layout.checks.len()).partition(is_wide);
         for field in wide.into_iter().chain(short) {
             let (check, at) = (self.layout.checks[field], self.layout.offset(field));
-            self.number(1, field);
             match check {
                 Check::Bits => {
-                    self.asm.load(Size::W, 2, 5, MASKS + 4 * field as i16);
-                    self.asm.alu32(Alu::And, 1, 2);
+                    self.masked(field);
                     self.asm.load(Size::W, 2, 3, at);
                     self.asm.jump32_reg(If::Ne, 1, 2, other);
                 }
                 Check::Range | Check::ShortRange => {
                     let (size, span) = if check == Check::Range { (Size::W, 4) } else { (Size::H, 2) };
+                    self.number(1, field);
                     self.asm.load(size, 2, 3, at);
                     self.asm.alu32(Alu::Sub, 1, 2);
                     self.asm.load(size, 2, 3, at + span);
