@@ -186,7 +186,7 @@ fn group_words(index: usize, group: &Group) -> Vec<u32> {
 }
 
 /// What the hashes of a group's keys begin with.
-fn seed(group: usize) -> u64 {
+pub(super) fn seed(group: usize) -> u64 {
     factor(group as u64 + 1000)
 }
 

@@ -300,8 +300,6 @@ impl Finder<'_> {
         self.asm.mov_imm(8, -1);
         self.asm.jump_imm(If::Eq, 9, 0, done);
         if let ([_], true) = (&self.layout.groups[..], self.layout.all) {
-            self.asm.mov_imm(1, 0);
-            self.address();
             self.probe();
             self.asm.bind(done);
             self.asm.mov(0, 8);
@@ -482,7 +480,10 @@ impl Finder<'_> {
 
     /// r0 = the place of the packet's key in the group.
     fn place(&mut self) {
-        self.asm.load(Size::DW, 0, 5, SEED);
+        match self.layout.groups.len() {
+            1 => self.asm.mov64_wide(0, layout::seed(0)),
+            _ => self.asm.load(Size::DW, 0, 5, SEED),
+        }
         for field in 0..self.classifier.fields.len() {
             if self.classifier.groups.iter().all(|group| group.masks[field] == 0) {
                 continue;
