@@ -323,9 +323,10 @@ impl Finder<'_> {
         if word > 0 {
             self.asm.jump32_imm(If::Lt, 8, groups[0][0], done);
         }
-        match self.layout.all {
-            true => self.asm.mov_imm(6, (1 << groups.len()) - 1),
-            false => self.asm.load(Size::DW, 6, 10, WORDS - 8 * word as i16),
+        match (self.layout.all, self.layout.words) {
+            (true, _) => self.asm.mov_imm(6, (1 << groups.len()) - 1),
+            (false, 1) => self.asm.mov(6, 0),
+            (false, _) => self.asm.load(Size::DW, 6, 10, WORDS - 8 * word as i16),
         }
         self.asm.mov_imm(7, groups.len() as i32);
         self.asm.jump_imm(If::Eq, 6, 0, next);
@@ -383,7 +384,7 @@ impl Finder<'_> {
         }
     }
 
-    /// Keeps the words of the groups that can have an entry: those of all rows, combined.
+    /// Keeps the words of the groups that can have an entry: those of all rows, combined. A single word stays in r0.
     fn candidates(&mut self) {
         let layout = self.layout;
         for (register, (at, signature)) in (1..).zip(layout.signatures.all.iter().enumerate()) {
@@ -397,7 +398,9 @@ impl Finder<'_> {
                     self.asm.alu64(Alu::And, 0, 6);
                 }
             }
-            self.asm.store(Size::DW, 10, WORDS - 8 * word, 0);
+            if layout.words > 1 {
+                self.asm.store(Size::DW, 10, WORDS - 8 * word, 0);
+            }
         }
     }
 
