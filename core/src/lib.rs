@@ -26,6 +26,7 @@ pub mod pass;
 pub mod pcap;
 pub mod plan;
 pub mod policy;
+mod prefix;
 pub mod problem;
 pub mod random;
 pub mod rules;

@@ -1,4 +1,5 @@
-//! Numbers that look like chance and are always the same: for traces, which have to be comparable.
+//! Numbers that look like chance and are always the same: for traces, which have to be comparable, and for code, which
+//! has to be the same each time.
 
 /// splitmix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]

@@ -50,12 +50,9 @@ impl Namespace {
 
     /// A new, empty namespace without a name: only its loopback is there, and it is down.
     pub fn new() -> Result<Self> {
-        let made = thread::scope(|scope| {
-            let work = || unshare(CloneFlags::CLONE_NEWNET).map(|()| Self::current());
-            let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
-            thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)).map_err(io::Error::from)
-        });
-        made.map_err(|error| failed("make a network namespace", &error, "this process may not make namespaces"))?
+        let made = on_own_thread(|| unshare(CloneFlags::CLONE_NEWNET).map(|()| Self::current()));
+        made.and_then(|made| made.map_err(io::Error::from))
+            .map_err(|error| failed("make a network namespace", &error, "this process may not make namespaces"))?
     }
 
     /// The namespace of a process. Another user's process takes root (or `CAP_SYS_PTRACE`).
@@ -119,15 +116,11 @@ impl Namespace {
         if Namespace::current().is_ok_and(|current| current.inode == self.inode) {
             return work();
         }
-        thread::scope(|scope| {
-            let entered = || {
-                setns(&self.fd, CloneFlags::CLONE_NEWNET).map_err(|errno| self.entering_failed(errno))?;
-                work()
-            };
-            let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, entered);
-            let thread = thread.map_err(|error| failed("start a thread", &error, "too many threads"))?;
-            thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
-        })
+        let entered = || {
+            setns(&self.fd, CloneFlags::CLONE_NEWNET).map_err(|errno| self.entering_failed(errno))?;
+            work()
+        };
+        on_own_thread(entered).map_err(|error| failed("start a thread", &error, "too many threads"))?
     }
 
     fn entering_failed(&self, errno: Errno) -> Error {
@@ -184,6 +177,14 @@ fn process_ids() -> Vec<u32> {
     let mut ids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     ids.sort_unstable();
     ids
+}
+
+/// Runs the closure on a thread that is gone afterwards, so that its namespace change dies with it.
+pub(crate) fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
+        Ok(thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    })
 }
 
 /// An error from an errno: EPERM and EACCES become [`Kind::NotPermitted`], else `cause` is added.

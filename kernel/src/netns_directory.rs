@@ -5,7 +5,6 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    thread,
 };
 
 use nix::{
@@ -17,7 +16,7 @@ use nix::{
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::near::suggestion;
 
-use crate::namespace::{Namespace, failed};
+use crate::namespace::{Namespace, failed, on_own_thread};
 
 /// Where the names are.
 const DIRECTORY: &str = "/run/netns";
@@ -55,11 +54,11 @@ pub fn create(name: &str) -> Result<Namespace> {
             .mend(format!("ip netns delete {name}")),
         _ => failed(&what, &error, "/run/netns cannot be written to"),
     })?;
-    let made = on_own_thread(|| {
+    let made = on_own_thread(|| -> nix::Result<()> {
         unshare(CloneFlags::CLONE_NEWNET)?;
         mount(Some("/proc/thread-self/ns/net"), path.as_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>)
     });
-    if let Err(error) = made {
+    if let Err(error) = made.and_then(|made| made.map_err(io::Error::from)) {
         // The error that matters is the first one; the leftover is an empty file.
         let _ = fs::remove_file(&path);
         return Err(failed(&what, &error, "this process may not make or mount namespaces"));
@@ -82,14 +81,6 @@ pub fn delete(name: &str) -> Result<()> {
         (Err(_), Err(errno)) => Err(failed(&what, &errno.into(), "the name is mounted and cannot be unmounted")),
         (Err(error), Ok(())) => Err(failed(&what, &error, "the name is still mounted somewhere")),
     }
-}
-
-/// Runs the closure on a thread that is gone afterwards, so that its namespace change dies with it.
-fn on_own_thread(work: impl FnOnce() -> nix::Result<()> + Send) -> io::Result<()> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(io::Error::from)
-    })
 }
 
 /// Makes `/run/netns` and a shared mount of it, so that an unmount reaches every mount namespace: a

@@ -10,7 +10,7 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{self, Element};
 
 use crate::place::{self, Traffic};
-use crate::policy::elements::{self, part_name};
+use crate::policy::elements::part_name;
 use crate::policy::read_elements;
 use crate::policy::sets::{self, Loaded, Set};
 use crate::state;
@@ -134,15 +134,10 @@ fn change(wish: &Change, add: bool) -> Result<String> {
     for set in &mut sets {
         changed.push(change_one(&wish.name, set, &elements, add)?);
     }
-    if wish.places.json {
-        return json(&changed);
-    }
-    changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
-    let line = |one: &Changed<'_>| match add {
+    told(&changed, wish.places.json, |one| match add {
         true => format!("{}: {} added to {}\n", one.target, one.added, one.set),
         false => format!("{}: {} removed from {}\n", one.target, one.removed, one.set),
-    };
-    Ok(changed.iter().map(line).collect())
+    })
 }
 
 fn replace(wish: &Replace) -> Result<String> {
@@ -153,19 +148,23 @@ fn replace(wish: &Replace) -> Result<String> {
     for set in &mut sets {
         changed.push(replace_one(&wish.name, set, &elements)?);
     }
-    if wish.places.json {
-        return json(&changed);
+    told(&changed, wish.places.json, |one| {
+        format!("{}: {} had {} elements, and has {}\n", one.target, one.set, one.removed, one.added)
+    })
+}
+
+/// What was done, as JSON or a line each; notes go to stderr.
+fn told(changed: &[Changed<'_>], as_json: bool, line: impl Fn(&Changed<'_>) -> String) -> Result<String> {
+    if as_json {
+        return json(changed);
     }
     changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
-    let line = |one: &Changed<'_>| {
-        format!("{}: {} had {} elements, and has {}\n", one.target, one.set, one.removed, one.added)
-    };
     Ok(changed.iter().map(line).collect())
 }
 
 fn replace_one<'a>(name: &'a str, set: &mut Set, elements: &[Element]) -> Result<Changed<'a>> {
     let mut changed = Changed { set: name, target: set.target.clone(), added: 0, removed: 0, notes: Vec::new() };
-    let fits = |element: &&Element| set.contents.iter().any(|(part, _)| *part == elements::part(element));
+    let fits = |element: &&Element| set.contents.iter().any(|(part, _)| *part == element.part());
     // As where a policy is loaded: each use of a set takes the kinds that it asks for.
     let strangers = elements.len() - elements.iter().filter(fits).count();
     if strangers > 0 {
@@ -205,11 +204,11 @@ fn loaded(wish: &Places) -> Result<Vec<Loaded>> {
 /// Whether rules ask a set for elements of these kinds.
 fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
     let has = |part: Part| set.contents.iter().any(|(kind, _)| *kind == part);
-    match elements.iter().find(|element| !has(elements::part(element))) {
+    match elements.iter().find(|element| !has(element.part())) {
         None => Ok(()),
         Some(stranger) => {
             let kinds: Vec<&str> = set.contents.iter().map(|(part, _)| part_name(*part)).collect();
-            let theirs = part_name(elements::part(stranger));
+            let theirs = part_name(stranger.part());
             Err(Error::usage(format!("{stranger} in set {name}")).cause(format!(
                 "the rules on {} ask this set for {}, not for {theirs}",
                 set.target,
@@ -227,7 +226,7 @@ fn change_one<'a>(name: &'a str, set: &mut Set, elements: &[Element], add: bool)
             continue;
         }
         changed.removed += contents.remove(elements)?;
-        for element in elements.iter().filter(|element| elements::part(element) == *part) {
+        for element in elements.iter().filter(|element| element.part() == *part) {
             if contents.covers(element)? {
                 changed.notes.push(format!("a wider prefix of {name} holds {element} still, on {}", set.target));
             }

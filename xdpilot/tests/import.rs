@@ -2,13 +2,17 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support {
+    pub(crate) mod folder;
+}
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
+use support::folder::Folder;
 
 const TABLES: &str = "*filter
 :INPUT DROP [0:0]
@@ -42,23 +46,6 @@ fn said(words: &[&str], input: &str) -> String {
     text(&output.stdout).to_owned()
 }
 
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        fs::write(self.path(name), text).unwrap();
-        self.path(name).to_str().unwrap().to_owned()
-    }
-}
-
 #[test]
 fn a_rule_file_becomes_a_policy_that_decides() {
     let folder = Folder::new();
@@ -83,7 +70,7 @@ fn a_rule_file_becomes_a_policy_that_decides() {
 #[test]
 fn nothing_is_written_where_a_rule_is_left_out_unless_it_is_asked_for() {
     let folder = Folder::new();
-    let (file, policy) = (folder.file("rules.v4", &[SETS, TABLES].concat()), folder.path("edge.xdp"));
+    let (file, policy) = (folder.file("rules.v4", [SETS, TABLES].concat()), folder.path("edge.xdp"));
     let output = run(&["import", &file, "-o", policy.to_str().unwrap()], "");
     let errors = text(&output.stderr);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{errors}");

@@ -2,14 +2,18 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support {
+    pub(crate) mod folder;
+}
+
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
+use support::folder::Folder;
 use xdpilot_core::packet;
 use xdpilot_core::pcap::{Packet, Reader, Writer};
 
@@ -47,23 +51,7 @@ fn json(words: &[&str]) -> Value {
     serde_json::from_str(&said(&[words, &["--json"]].concat())).unwrap()
 }
 
-struct Folder(TempDir);
-
 impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
     /// A capture of these packets, a millisecond apart.
     fn capture(&self, packets: &[Vec<u8>]) -> String {
         let mut bytes = Vec::new();
@@ -271,7 +259,7 @@ fn files_are_formatted_in_place_with_their_mode() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(check(&link).status.success());
-    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 2);
 }
 
 #[test]

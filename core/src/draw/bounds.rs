@@ -1,6 +1,6 @@
 //! The numbers that a way through a condition bounds.
 
-use crate::cond::{Load, Operator, Relation, Value, Width};
+use crate::cond::{Operator, Relation, Value};
 use crate::random::Random;
 
 /// So often a value is drawn that no exception forbids.
@@ -65,14 +65,8 @@ impl Bound {
 /// The most that a number can be.
 fn most(value: &Value) -> u32 {
     match value {
-        Value::Load(Load { width: Width::One, .. }) => 0xff,
-        Value::Load(Load { width: Width::Two, .. }) => 0xffff,
-        Value::Arithmetic(left, Operator::And, right) => match **right {
-            Value::Const(mask) => most(left).min(mask),
-            _ => u32::MAX,
-        },
         // What an Ethernet link carries.
         Value::Length => 1514,
-        _ => u32::MAX,
+        _ => value.most(),
     }
 }

@@ -59,6 +59,15 @@ pub fn packets(rules: &Rules, count: usize, strangers: usize, seed: u64) -> Draw
     Drawn { packets, given_up }
 }
 
+/// A length of a packet, in bytes: short ones and full ones, and some between.
+pub fn length(random: &mut Random) -> usize {
+    match random.below(100) {
+        0..45 => 60 + random.below(20),
+        45..80 => 1514,
+        _ => 80 + random.below(1400),
+    }
+}
+
 struct Draw<'a> {
     rules: &'a Rules,
     ways: Ways<'a>,
@@ -68,17 +77,8 @@ struct Draw<'a> {
 
 impl Draw<'_> {
     fn stranger(&mut self) -> Vec<u8> {
-        let length = self.length();
+        let length = length(&mut self.random);
         frame::frame(&Headers::default(), length, &mut self.random)
-    }
-
-    /// Short ones and full ones, and some between.
-    fn length(&mut self) -> usize {
-        match self.random.below(100) {
-            0..45 => 60 + self.random.below(20),
-            45..80 => 1514,
-            _ => 80 + self.random.below(1400),
-        }
     }
 
     /// A packet that a rule matches.
@@ -87,11 +87,11 @@ impl Draw<'_> {
         for _ in 0..TRIES {
             let Some(bounds) = self.ways.choose(cond, &mut self.random) else { continue };
             let Some(values) = bounds.values(&mut self.random) else { continue };
-            let length = values.iter().find(|(value, _)| *value == Value::Length).map(|(_, length)| *length);
-            let length = match length {
+            let bound = values.iter().find(|(value, _)| *value == Value::Length).map(|(_, length)| *length);
+            let length = match bound {
                 Some(length) if length > *LENGTHS.end() => continue,
                 Some(length) => length.max(14) as usize,
-                None => self.length(),
+                None => length(&mut self.random),
             };
             let mut packet = frame::frame(&Headers::of(&values), length, &mut self.random);
             if write::all(&values, &mut packet) && self.holds(rule, &packet) {

@@ -1,6 +1,6 @@
 //! Random ways through a condition.
 
-use crate::cond::{Cond, Load, Member, Operator, Part, Place, Relation, Value, Width};
+use crate::cond::{Cond, Load, Member, Operator, Place, Relation, Value, Width};
 use crate::policy::Element;
 use crate::random::Random;
 use crate::rules::Set;
@@ -29,7 +29,7 @@ impl<'a> Ways<'a> {
         let kinds = |set: &'a Set| {
             let mut kinds: [Vec<&Element>; 4] = Default::default();
             for element in &set.elements {
-                kinds[kind(element) as usize].push(element);
+                kinds[element.part() as usize].push(element);
             }
             kinds
         };
@@ -40,15 +40,6 @@ impl<'a> Ways<'a> {
     pub(super) fn choose(&self, cond: &Cond, random: &mut Random) -> Option<Bounds> {
         let mut search = Search { ways: self, random, steps: STEPS };
         search.way(vec![(cond, true)], Bounds::default(), 0)
-    }
-}
-
-fn kind(element: &Element) -> Part {
-    match element {
-        Element::V4(..) => Part::V4,
-        Element::V6(..) => Part::V6,
-        Element::Ports(_) => Part::Port,
-        Element::Mac(_) => Part::Mac,
     }
 }
 

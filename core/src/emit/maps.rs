@@ -171,10 +171,7 @@ pub fn set_tables(rules: &Rules, options: &Options) -> Vec<(usize, Part, Geometr
 
 /// The measures of the table for a set's elements of one kind; none where they are few.
 fn table(part: Part, elements: &[Element], from: usize) -> Option<Geometry> {
-    let count = elements
-        .iter()
-        .filter(|element| matches!((part, element), (Part::V4, Element::V4(..)) | (Part::V6, Element::V6(..))))
-        .count();
+    let count = elements.iter().filter(|element| element.part() == part).count();
     (matches!(part, Part::V4 | Part::V6) && count >= from).then(|| Geometry::of(part, elements))
 }
 

@@ -13,6 +13,7 @@ use crate::cond::{Value, Width};
 use crate::object::{Content, Data, DataId, DataSymbol, Object};
 use crate::plan::{Row, Table, extent};
 use crate::policy::{Action, Verdict};
+use crate::random::Random;
 
 /// The section of all tables, and its only variable.
 const SECTION: &str = ".rodata";
@@ -169,17 +170,17 @@ impl Layout {
 /// A small table in which no two keys meet.
 fn layout(keys: &[Vec<u32>]) -> Layout {
     let fewest = (2 * keys.len()).next_power_of_two().trailing_zeros().max(1);
-    let mut seed = 0;
+    let mut random = Random::new(0);
     for bits in fewest..LARGEST {
         for _ in 0..TRIES {
-            let layout = Layout { bits, factors: [random(&mut seed) | 1, random(&mut seed) | 1] };
+            let layout = Layout { bits, factors: [random.next() | 1, random.next() | 1] };
             if fits(&layout, keys) {
                 return layout;
             }
         }
     }
     loop {
-        let layout = Layout { bits: LARGEST, factors: [random(&mut seed) | 1, random(&mut seed) | 1] };
+        let layout = Layout { bits: LARGEST, factors: [random.next() | 1, random.next() | 1] };
         if fits(&layout, keys) {
             return layout;
         }
@@ -195,15 +196,6 @@ fn fits(layout: &Layout, keys: &[Vec<u32>]) -> bool {
         taken[place / 64] |= bit;
         free
     })
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers in each run.
-fn random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *seed;
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
 }
 
 /// Adds the data of all tables, once they are written, and describes it.

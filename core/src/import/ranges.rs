@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::filter::names;
 use crate::policy::Element;
+use crate::prefix::split;
 
 /// An address, a prefix (with its length or a mask), or a range from one address to another; bits behind the length are cleared.
 pub(super) fn addresses(word: &str) -> Option<Vec<Element>> {
@@ -68,21 +69,6 @@ fn prefixes_v4(low: Ipv4Addr, high: Ipv4Addr) -> Vec<Element> {
 fn prefixes_v6(low: Ipv6Addr, high: Ipv6Addr) -> Vec<Element> {
     let split = split(low.to_bits(), high.to_bits(), 128);
     split.map(|(first, length)| Element::V6(Ipv6Addr::from_bits(first), length)).collect()
-}
-
-/// The fewest prefixes that make up a range of numbers of so many bits: first number, length.
-fn split(low: u128, high: u128, bits: u32) -> impl Iterator<Item = (u128, u8)> {
-    let mut next = Some(low);
-    std::iter::from_fn(move || {
-        let first = next.filter(|first| *first <= high)?;
-        // Those are aligned, and these are left; of 2^128 numbers one less is counted.
-        let aligned = first.trailing_zeros().min(bits);
-        let left = (high - first).checked_add(1).map_or(128, u128::ilog2);
-        let size = aligned.min(left);
-        let last = first | 1u128.checked_shl(size).map_or(u128::MAX, |size| size - 1);
-        next = last.checked_add(1);
-        Some((first, (bits - size) as u8))
-    })
 }
 
 /// A port by its number or name.

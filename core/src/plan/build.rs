@@ -1,8 +1,10 @@
 //! Building the graph.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Deref;
 
-use super::classify::{FEWEST, are_entries, classify};
+use super::classify::{Asked, FEWEST, are_entries, asked, classify};
 use super::fact::Facts;
 use super::need::extent;
 use super::simplify::simplify;
@@ -72,7 +74,10 @@ impl Builder<'_> {
         if let Some(node) = self.known.get(&key) {
             return *node;
         }
-        let node = self.dispatch(&key.0, facts).unwrap_or_else(|| Node::Rules(self.steps(&key.0, facts)));
+        let (rules, length) = (self.rules, facts.of_length());
+        let asked = LazyCell::new(|| asked(&key.0, &length, |rule| decides(rules, rule)));
+        let node = self.dispatch(&key.0, facts, &asked).unwrap_or_else(|| Node::Rules(self.steps(&key.0, &asked)));
+        drop(asked);
         self.nodes.push(node);
         let id = NodeId(self.nodes.len() - 1);
         self.known.insert(key, id);
@@ -97,19 +102,16 @@ impl Builder<'_> {
     }
 
     fn decides(&self, rule: usize) -> bool {
-        matches!(self.rules.rules[rule].action, Action::Verdict(_))
+        decides(self.rules, rule)
     }
 
-    fn dispatch(&mut self, items: &Items, facts: &Facts) -> Option<Node> {
+    fn dispatch(&mut self, items: &Items, facts: &Facts, asked: &impl Deref<Target = Vec<Asked>>) -> Option<Node> {
         if !self.options.dispatch {
             return None;
         }
         let (on, values) = choose(items)?;
         // What is behind the Ethernet header classifiers read themselves.
-        if self.options.classifiers
-            && extent(&on) > ETHERNET
-            && are_entries(items, &facts.of_length(), |rule| self.decides(rule))
-        {
+        if self.options.classifiers && extent(&on) > ETHERNET && are_entries(asked) {
             return None;
         }
         // What each rule of a table asks for otherwise is looked up there.
@@ -141,7 +143,7 @@ impl Builder<'_> {
         items.iter().map(|(rule, cond)| size(cond) + action(rule)).sum()
     }
 
-    fn steps(&self, items: &Items, facts: &Facts) -> List {
+    fn steps(&self, items: &Items, asked: &impl Deref<Target = Vec<Asked>>) -> List {
         let mut steps = Vec::new();
         let mut rest = &items[..];
         let mut classifiers = self.options.classifiers;
@@ -149,13 +151,10 @@ impl Builder<'_> {
             let deciding = rest.iter().take_while(|(rule, _)| self.decides(*rule)).count();
             let table = table(&rest[..deciding]).filter(|_| self.options.tables);
             let in_table = table.as_ref().map_or(0, |(_, taken)| *taken);
-            let classifier = if classifiers && rest.len() >= in_table + FEWEST {
-                classify(rest, &facts.of_length(), |rule| self.decides(rule))
-            } else {
-                None
-            };
+            let many = classifiers && rest.len() >= in_table + FEWEST;
+            let classifier = if many { classify(rest, &asked[items.len() - rest.len()..]) } else { None };
             // What is none of so many rules is none of fewer.
-            classifiers &= classifier.is_some() || rest.len() < in_table + FEWEST;
+            classifiers &= classifier.is_some() || !many;
             match (classifier, table) {
                 (Some((classifier, taken)), _) => {
                     steps.push(Step::Classifier(classifier));
@@ -174,6 +173,10 @@ impl Builder<'_> {
         let ends = matches!(steps.last(), Some(Step::Rule { rule, cond: Cond::Always(true) }) if self.decides(*rule));
         List { steps, end: self.end.filter(|_| !ends) }
     }
+}
+
+fn decides(rules: &Rules, rule: usize) -> bool {
+    matches!(rules.rules[rule].action, Action::Verdict(_))
 }
 
 /// How many comparisons there are in a condition.

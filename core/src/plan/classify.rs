@@ -8,6 +8,7 @@ use super::need::extent;
 use super::simplify::is_safe;
 use super::{Classifier, Entry, Field, Range};
 use crate::cond::{Cond, Load, Operator, Relation, Value, Width};
+use crate::prefix::split;
 
 /// Fewer rules than this are faster tried one by one.
 pub(super) const FEWEST: usize = 24;
@@ -22,21 +23,20 @@ const FARTHEST: u32 = 1024;
 /// Numbers and what they must be, all of them.
 type Alternative = Vec<(Value, Range)>;
 
+/// What a rule asks for, in alternatives; none where it cannot be an entry.
+pub(super) type Asked = Option<Vec<Alternative>>;
+
+/// What each item asks for of packets with these facts.
+pub(super) fn asked(items: &[(usize, Cond)], facts: &Facts, decides: impl Fn(usize) -> bool) -> Vec<Asked> {
+    items.iter().map(|(rule, cond)| alternatives(cond, true, facts).filter(|_| decides(*rule))).collect()
+}
+
 /// The classifier of the first items of a list, and how many items it takes; none where few of them fit into one.
-pub(super) fn classify(
-    items: &[(usize, Cond)],
-    facts: &Facts,
-    decides: impl Fn(usize) -> bool,
-) -> Option<(Classifier, usize)> {
-    let mut all: Vec<Option<Vec<Alternative>>> =
-        items.iter().map(|(rule, cond)| alternatives(cond, true, facts).filter(|_| decides(*rule))).collect();
-    let fields = fields(&all);
-    for alternatives in &mut all {
-        let unknown = |alternative: &Alternative| alternative.iter().any(|(value, _)| !fields.contains(value));
-        if alternatives.as_ref().is_some_and(|all| all.iter().any(unknown)) {
-            *alternatives = None;
-        }
-    }
+pub(super) fn classify(items: &[(usize, Cond)], asked: &[Asked]) -> Option<(Classifier, usize)> {
+    let fields = fields(asked);
+    let is_known = |alternative: &Alternative| alternative.iter().all(|(value, _)| fields.contains(value));
+    let known = asked.iter().map(|asked| asked.as_deref().filter(|all| all.iter().all(is_known)));
+    let all: Vec<Option<&[Alternative]>> = known.collect();
     let entries = entries(items, &all, &fields);
     let (shared, fields, mut entries) = shared(fields, entries);
     let grouped = groups(&fields, &mut entries);
@@ -51,14 +51,13 @@ pub(super) fn classify(
 }
 
 /// Whether nearly all items can be entries.
-pub(super) fn are_entries(items: &[(usize, Cond)], facts: &Facts, decides: impl Fn(usize) -> bool) -> bool {
-    let is_entry = |(rule, cond): &&(usize, Cond)| decides(*rule) && alternatives(cond, true, facts).is_some();
-    let count = items.iter().filter(is_entry).count();
-    count >= 2 * FEWEST && count * 10 >= items.len() * 9
+pub(super) fn are_entries(asked: &[Asked]) -> bool {
+    let count = asked.iter().flatten().count();
+    count >= 2 * FEWEST && count * 10 >= asked.len() * 9
 }
 
 /// The numbers that most alternatives ask for, in the order in which packets hold them.
-fn fields(all: &[Option<Vec<Alternative>>]) -> Vec<Value> {
+fn fields(all: &[Asked]) -> Vec<Value> {
     let mut uses: HashMap<&Value, usize> = HashMap::new();
     let asked = all.iter().flatten().flatten().flatten();
     asked.for_each(|(value, _)| *uses.entry(value).or_default() += 1);
@@ -70,11 +69,11 @@ fn fields(all: &[Option<Vec<Alternative>>]) -> Vec<Value> {
     uses.into_iter().map(|(value, _)| value.clone()).collect()
 }
 
-fn entries(items: &[(usize, Cond)], all: &[Option<Vec<Alternative>>], fields: &[Value]) -> Vec<Entry> {
+fn entries(items: &[(usize, Cond)], all: &[Option<&[Alternative]>], fields: &[Value]) -> Vec<Entry> {
     let places: HashMap<&Value, usize> = fields.iter().zip(0..).collect();
     let mut entries = Vec::with_capacity(items.len());
     for ((rule, _), alternatives) in items.iter().zip(all) {
-        for alternative in alternatives.iter().flatten() {
+        for alternative in alternatives.iter().copied().flatten() {
             let mut wants = vec![None; fields.len()];
             alternative.iter().for_each(|(value, range)| wants[places[value]] = Some(*range));
             entries.push(Entry { rule: *rule, group: 0, wants });
@@ -221,19 +220,11 @@ impl Range {
     }
 
     /// The fewest prefixes that make it up.
-    fn prefixes(self) -> Vec<Range> {
-        let (mut at, end) = (u64::from(self.low), u64::from(self.high) + 1);
-        let mut prefixes = Vec::new();
-        while at < end {
-            let aligned = if at == 0 { 1 << 32 } else { 1 << at.trailing_zeros() };
-            let mut size: u64 = aligned;
-            while at + size > end {
-                size >>= 1;
-            }
-            prefixes.push(Range { low: at as u32, high: (at + size - 1) as u32 });
-            at += size;
-        }
-        prefixes
+    fn prefixes(self) -> impl Iterator<Item = Range> {
+        split(self.low.into(), self.high.into(), u32::BITS).map(|(first, length)| {
+            let low = first as u32;
+            Range { low, high: low | u32::MAX.checked_shr(length.into()).unwrap_or(0) }
+        })
     }
 }
 
@@ -249,11 +240,8 @@ mod tests {
     #[test]
     fn ranges_are_prefixes_where_numbers_are_wide() {
         let prefixes = Range { low: 1, high: 8 }.prefixes();
-        assert_eq!(
-            prefixes.iter().map(|range| (range.low, range.high)).collect::<Vec<_>>(),
-            [(1, 1), (2, 3), (4, 7), (8, 8)]
-        );
-        assert_eq!(Range { low: 0, high: u32::MAX }.prefixes().len(), 1);
+        assert_eq!(prefixes.map(|range| (range.low, range.high)).collect::<Vec<_>>(), [(1, 1), (2, 3), (4, 7), (8, 8)]);
+        assert_eq!(Range { low: 0, high: u32::MAX }.prefixes().count(), 1);
         let not = alternatives(&address(0xff00_0000, 0x0a00_0000), false, &Facts::none()).unwrap();
         assert_eq!(not.len(), 8);
     }

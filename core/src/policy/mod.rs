@@ -23,6 +23,7 @@ pub(crate) use scan::string_end;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
+use crate::cond::Part;
 use crate::filter::Filter;
 use crate::problem::Span;
 
@@ -68,6 +69,18 @@ pub enum Element {
     Ports(RangeInclusive<u16>),
     /// An Ethernet address.
     Mac([u8; 6]),
+}
+
+impl Element {
+    /// Its kind.
+    pub fn part(&self) -> Part {
+        match self {
+            Element::V4(..) => Part::V4,
+            Element::V6(..) => Part::V6,
+            Element::Ports(_) => Part::Port,
+            Element::Mac(_) => Part::Mac,
+        }
+    }
 }
 
 /// `policy NAME [on TARGET [traffic to|from]] { … }`.

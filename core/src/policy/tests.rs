@@ -167,7 +167,7 @@ fn rules_are_resolved() {
         "set a = { 10.0.0.0/8, 80 }\nset b = { 53 }\ndrop when udp and dst port in a\npass when src in a\ndefault drop";
     let rules = resolve(&parsed(text), &request(None), &mut no_files).unwrap();
     assert_eq!(rules.sets.len(), 1);
-    assert_eq!(rules.sets[0].parts, [crate::cond::Part::V4, crate::cond::Part::V6, crate::cond::Part::Port]);
+    assert_eq!(rules.sets[0].parts, [Part::V4, Part::V6, Part::Port]);
     assert_eq!(rules.rules[0].text, "drop when udp dst port in a".replace("udp dst", "udp and dst"));
     assert_eq!((rules.default, rules.default_line), (Verdict::Drop, 5));
 }

@@ -1,5 +1,6 @@
 //! The built-in trace: what a busy link carries, always the same, too varied for a branch predictor to learn.
 
+use xdpilot_core::draw;
 use xdpilot_core::random::Random;
 
 /// Number of packets.
@@ -21,17 +22,8 @@ pub(super) fn frames() -> Vec<Vec<u8>> {
     (0..PACKETS).map(|_| frame(&mut random)).collect()
 }
 
-/// Short ones, full ones and those between.
-fn length(random: &mut Random) -> usize {
-    match random.below(100) {
-        0..45 => 60 + random.below(20),
-        45..80 => 1514,
-        _ => 80 + random.below(1400),
-    }
-}
-
 fn frame(random: &mut Random) -> Vec<u8> {
-    let length = length(random);
+    let length = draw::length(random);
     let mut bytes = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 1, random.next() as u8]].concat();
     if random.chance(5) {
         bytes.extend([0x81, 0x00, 0x00, random.next() as u8]);

@@ -4,13 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use xdpilot_core::diagnose::Facts;
-use xdpilot_core::emit::{self, Options};
+use xdpilot_core::emit::Options;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::modernize::Choice;
 use xdpilot_kernel::program::{self, ProgramInfo};
 
 use crate::direction::Direction;
-use crate::policy::{self, Compiled, Policy, Text, fill};
+use crate::policy::{self, Policy, Text, fill};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::{self, Input};
@@ -122,17 +122,12 @@ pub(super) fn of_policy(policy: &Policy) -> Result<Vec<Subject>> {
     let name = &policy.rules.file;
     let variants = [(true, name.clone()), (false, format!("{name} (no counters)"))];
     let subject = |(counters, source)| {
-        let input = Input::Policy(Box::new(compile(policy, counters)?));
+        // As on interfaces with the usual MTU.
+        let options = Options { counters, frags: false, ..Options::default() };
+        let input = Input::Policy(Box::new(policy.compile_with(&options)?));
         Ok(Subject { source, what: What::Input(Box::new(input), Choice::default()) })
     };
     variants.into_iter().map(subject).collect()
-}
-
-fn compile(policy: &Policy, counters: bool) -> Result<Compiled> {
-    // As on interfaces with the usual MTU.
-    let options = Options { counters, frags: false, ..Options::default() };
-    let object = emit::compile(&policy.rules, &options).map_err(|error| error.context(&policy.origin))?;
-    Ok(Compiled { rules: policy.rules.clone(), object, direction: policy.direction, origin: policy.origin.clone() })
 }
 
 fn open(source: &str, id: &str) -> Result<Subject> {

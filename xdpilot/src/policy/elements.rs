@@ -18,16 +18,6 @@ const NO_SPACE: i32 = 28;
 /// From so many changes on, for one element each, a table is made anew: a removal looks through all elements.
 const ANEW: usize = 256;
 
-/// The kind of an element.
-pub fn part(element: &Element) -> Part {
-    match element {
-        Element::V4(..) => Part::V4,
-        Element::V6(..) => Part::V6,
-        Element::Ports(_) => Part::Port,
-        Element::Mac(_) => Part::Mac,
-    }
-}
-
 /// The kind in words.
 pub fn part_name(part: Part) -> &'static str {
     match part {
@@ -93,9 +83,9 @@ impl Contents {
             Some(table) => table.geometry(),
             None => Geometry::of(self.kind, elements),
         };
-        let count = elements.iter().filter(|element| part(element) == self.kind).count();
         if self.mapped.is_none() && self.kind != Part::Port {
-            shape.max_entries = shape.max_entries.max(u32::try_from(count * 2).unwrap_or(u32::MAX));
+            let twice = 2 * self.count_of_kind(elements);
+            shape.max_entries = shape.max_entries.max(u32::try_from(twice).unwrap_or(u32::MAX));
         }
         let inner = filled(&self.outer.info().name, self.kind, &shape, geometry, elements)?;
         self.outer.set_inner(0, &inner)?;
@@ -107,8 +97,11 @@ impl Contents {
     /// Whether they are so many that a table would find them faster, which takes loading the policy anew.
     pub fn would_be_table(&self, elements: &[Element]) -> bool {
         let addresses = matches!(self.kind, Part::V4 | Part::V6) && self.mapped.is_none();
-        let count = elements.iter().filter(|element| part(element) == self.kind).count();
-        addresses && count >= Options::default().tables_from
+        addresses && self.count_of_kind(elements) >= Options::default().tables_from
+    }
+
+    fn count_of_kind(&self, elements: &[Element]) -> usize {
+        elements.iter().filter(|element| element.part() == self.kind).count()
     }
 
     /// Adds the elements of the kind; how many were not there before (of ports: numbers, not ranges).
@@ -167,7 +160,7 @@ impl Contents {
     fn change_anew(&mut self, added: &[Element], removed: &[Element]) -> Result<(usize, usize)> {
         let mut all: std::collections::HashSet<Element> = self.list()?.into_iter().collect();
         let mut counts = (0, 0);
-        for element in added.iter().filter(|element| part(element) == self.kind) {
+        for element in added.iter().filter(|element| element.part() == self.kind) {
             counts.0 += usize::from(all.insert(element.clone()));
         }
         counts.1 = removed.iter().filter(|element| all.remove(element)).count();

@@ -56,17 +56,21 @@ impl Policy {
     /// # Errors
     /// It needs more code than a program can hold.
     pub fn compile(&self, frags: bool) -> Result<Compiled> {
-        let direction = self.direction;
-        let options = Options {
-            direction: match direction {
-                Direction::Ingress => emit::Direction::Ingress,
-                Direction::Egress => emit::Direction::Egress,
-            },
-            frags,
-            ..Options::default()
+        let direction = match self.direction {
+            Direction::Ingress => emit::Direction::Ingress,
+            Direction::Egress => emit::Direction::Egress,
         };
-        let object = emit::compile(&self.rules, &options).map_err(|error| error.context(&self.origin))?;
-        Ok(Compiled { rules: self.rules.clone(), object, direction, origin: self.origin.clone() })
+        self.compile_with(&Options { direction, frags, ..Options::default() })
+    }
+
+    /// Compiles it as these options say, whose direction must be the policy's.
+    ///
+    /// # Errors
+    /// As [`Policy::compile`].
+    pub fn compile_with(&self, options: &Options) -> Result<Compiled> {
+        let object = emit::compile(&self.rules, options).map_err(|error| error.context(&self.origin))?;
+        let (rules, origin) = (self.rules.clone(), self.origin.clone());
+        Ok(Compiled { rules, object, direction: self.direction, origin })
     }
 }
 

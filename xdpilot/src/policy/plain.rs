@@ -7,7 +7,7 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::Element;
 use xdpilot_kernel::map::Map;
 
-use super::elements::{is_full, part};
+use super::elements::is_full;
 
 /// The value of an element that is there.
 const THERE: [u8; 4] = 1u32.to_ne_bytes();
@@ -22,7 +22,7 @@ const PORT_BYTES: usize = 8192;
 /// # Errors
 /// There is no room for them, or the kernel refuses.
 pub(super) fn fill(map: &Map, kind: Part, elements: &[Element]) -> Result<()> {
-    let fitting = elements.iter().filter(|element| part(element) == kind);
+    let fitting = elements.iter().filter(|element| element.part() == kind);
     if kind == Part::Port {
         return change_ports(map, fitting, true).map(drop);
     }
@@ -38,7 +38,7 @@ pub(super) fn fill(map: &Map, kind: Part, elements: &[Element]) -> Result<()> {
 /// # Errors
 /// As [`fill`].
 pub(super) fn add(map: &Map, kind: Part, elements: &[Element]) -> Result<usize> {
-    let fitting = elements.iter().filter(|element| part(element) == kind);
+    let fitting = elements.iter().filter(|element| element.part() == kind);
     if kind == Part::Port {
         return change_ports(map, fitting, true);
     }
@@ -54,7 +54,7 @@ pub(super) fn add(map: &Map, kind: Part, elements: &[Element]) -> Result<usize> 
 /// # Errors
 /// The kernel refuses.
 pub(super) fn remove(map: &Map, kind: Part, elements: &[Element]) -> Result<usize> {
-    let fitting = elements.iter().filter(|element| part(element) == kind);
+    let fitting = elements.iter().filter(|element| element.part() == kind);
     if kind == Part::Port {
         return change_ports(map, fitting, false);
     }
@@ -223,7 +223,7 @@ mod tests {
             Element::Mac([2, 0, 0, 0, 0, 9]),
         ];
         for one in all {
-            assert_eq!(element(part(&one), &key(&one)), Some(one));
+            assert_eq!(element(one.part(), &key(&one)), Some(one));
         }
         assert_eq!(element(Part::V4, &[1]), None);
     }

@@ -1,7 +1,7 @@
 //! A compiled policy in the kernel, on no interface, with a clock that the caller sets.
 
 use xdpilot_core::diagnose::Facts;
-use xdpilot_core::emit::{self, CLOCK, Clock, Options, RULES, TARGETS};
+use xdpilot_core::emit::{CLOCK, Clock, Options, RULES, TARGETS};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::link::VERDICTS;
 use xdpilot_core::modernize::Choice;
@@ -10,8 +10,7 @@ use xdpilot_kernel::map::Map;
 use xdpilot_kernel::test_run::{self, TestRun};
 
 use super::Fate;
-use crate::direction::Direction;
-use crate::policy::{Compiled, Policy, fill};
+use crate::policy::{Policy, fill};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::Input;
@@ -34,13 +33,7 @@ impl Testbed {
     /// It needs more code than a program can hold, the kernel refuses it, or this user may not load.
     pub fn new(policy: &Policy) -> Result<Self> {
         let options = Options { clock: Clock::Given, ..Options::default() };
-        let object = emit::compile(&policy.rules, &options).map_err(|error| error.context(&policy.origin))?;
-        let compiled = Compiled {
-            rules: policy.rules.clone(),
-            object,
-            direction: Direction::Ingress,
-            origin: policy.origin.clone(),
-        };
+        let compiled = policy.compile_with(&options)?;
         let input = Input::Policy(Box::new(compiled.clone()));
         let loaded = load(&input, &Choice::default())?.loaded;
         fill::sets(&compiled, &loaded)?;

@@ -1,7 +1,8 @@
 //! Which signatures are worth what they cost: those that save more probes, on packets that hit a rule.
 
-use super::signature::{Row, Signatures};
+use super::signature::{Row, Signature, Signatures};
 use crate::plan::{Classifier, Entry, Range};
+use crate::random::Random;
 
 /// Costs in nanoseconds, as measured with `xdpilot bench`: a signature, each word of its row, a probe.
 const SIGNATURE: f64 = 4.0;
@@ -57,13 +58,13 @@ fn cost(packets: &[Packet<'_>], chosen: &[usize]) -> f64 {
 
 /// Packets that hit random entries.
 fn draw<'a>(classifier: &Classifier, signatures: &'a Signatures) -> Vec<Packet<'a>> {
-    let mut seed = 1;
+    let mut random = Random::new(1);
     (0..DRAWN)
         .map(|_| {
-            let entry = pick(&classifier.entries, &mut seed);
+            let entry = pick(&classifier.entries, &mut random);
             let numbers: Vec<u32> =
-                (0..classifier.fields.len()).map(|field| number(classifier, entry, field, &mut seed)).collect();
-            let row = |signature: &super::signature::Signature| {
+                (0..classifier.fields.len()).map(|field| number(classifier, entry, field, &mut random)).collect();
+            let row = |signature: &Signature| {
                 let id = signature.ids[signature.index.of(numbers[signature.field]) % signature.ids.len()];
                 &signatures.rows[id as usize]
             };
@@ -77,25 +78,15 @@ fn draw<'a>(classifier: &Classifier, signatures: &'a Signatures) -> Vec<Packet<'
         .collect()
 }
 
-fn pick<'a, T>(of: &'a [T], seed: &mut u64) -> &'a T {
-    &of[random(seed) as usize % of.len()]
+fn pick<'a, T>(of: &'a [T], random: &mut Random) -> &'a T {
+    &of[random.below(of.len())]
 }
 
 /// A number that the entry takes: what it does not care about comes from another one.
-fn number(classifier: &Classifier, entry: &Entry, field: usize, seed: &mut u64) -> u32 {
+fn number(classifier: &Classifier, entry: &Entry, field: usize, random: &mut Random) -> u32 {
     let most = classifier.fields[field].most;
     let Range { low, high } = entry.wants[field]
-        .or_else(|| pick(&classifier.entries, seed).wants[field])
+        .or_else(|| pick(&classifier.entries, random).wants[field])
         .unwrap_or(Range { low: 0, high: most });
-    let span = u64::from(high.min(most) - low) + 1;
-    (u64::from(low) + random(seed) % span) as u32
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-fn random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *seed;
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
+    random.between(low, high.min(most))
 }

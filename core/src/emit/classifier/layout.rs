@@ -2,6 +2,7 @@
 
 use super::signature::{Signatures, signatures};
 use crate::plan::{Classifier, Entry, Group, Range};
+use crate::random::Random;
 
 /// No rule: where nothing was found.
 pub(super) const NONE: u32 = u32::MAX;
@@ -18,6 +19,7 @@ pub(super) const BEST: i16 = 0;
 pub(super) const INDEX: i16 = 4;
 pub(super) const SEED: i16 = 8;
 pub(super) const MASKS: i16 = 16;
+
 /// How an entry says what a number must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
@@ -190,10 +192,7 @@ pub(super) fn seed(group: usize) -> u64 {
     factor(group as u64 + 1000)
 }
 
-/// An odd number that looks like any other (SplitMix64: Steele, Lea and Flood, 2014).
+/// An odd number that looks like any other.
 fn factor(number: u64) -> u64 {
-    let mut z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ z >> 31) | 1
+    Random::new(number).next() | 1
 }

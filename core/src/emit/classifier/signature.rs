@@ -81,7 +81,25 @@ pub(super) fn signatures(classifier: &Classifier, words: usize) -> Signatures {
     }
     let mut signatures = Signatures { all, rows: rows.rows };
     choose(classifier, &mut signatures);
-    signatures
+    signatures.forget_unused()
+}
+
+impl Signatures {
+    /// Without the rows that no signature leads to.
+    fn forget_unused(self) -> Self {
+        let (mut numbers, mut rows) = (vec![None; self.rows.len()], Vec::new());
+        let mut renumber = |id: u32| {
+            *numbers[id as usize].get_or_insert_with(|| {
+                rows.push(self.rows[id as usize].clone());
+                rows.len() as u32 - 1
+            })
+        };
+        let mut all = self.all;
+        for signature in &mut all {
+            signature.ids.iter_mut().chain([&mut signature.absent]).for_each(|id| *id = renumber(*id));
+        }
+        Signatures { all, rows }
+    }
 }
 
 /// What the entries of each group want of a number.
