@@ -2,7 +2,7 @@
 //! planner begins with it.
 
 use crate::cond::{Cond, Part};
-use crate::policy::{Action, Element, Verdict};
+use crate::policy::{Action, Element, Pool, Verdict};
 
 /// A policy, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Rules {
     pub default_line: u32,
     /// The sets that its rules use.
     pub sets: Vec<Set>,
+    /// The pools that its rules route to, in order of first use; the generated program knows them by index.
+    pub pools: Vec<Pool>,
 }
 
 /// A rule.

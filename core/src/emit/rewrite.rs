@@ -30,6 +30,7 @@ impl Emitter<'_> {
             Assignment::Dscp(dscp) => self.set_dscp(*dscp, done),
             Assignment::VlanPush(id) => self.vlan_push(*id, failed),
             Assignment::VlanPop => self.vlan_pop(done, failed),
+            Assignment::Decap => {}
         }
         self.asm.bind(done);
     }

@@ -309,7 +309,15 @@ fn reflecting_swaps_all_addresses_and_ports() {
 fn rules(rules: Vec<(Action, Cond)>, default: Verdict) -> Rules {
     let rule = |(line, (action, cond))| Rule { cond, action, line, text: String::new() };
     let rules = (1..).zip(rules).map(rule).collect();
-    Rules { name: "policy".into(), file: "f.xdp".into(), rules, default, default_line: 0, sets: Vec::new() }
+    Rules {
+        name: "policy".into(),
+        file: "f.xdp".into(),
+        rules,
+        default,
+        default_line: 0,
+        sets: Vec::new(),
+        pools: Vec::new(),
+    }
 }
 
 #[test]

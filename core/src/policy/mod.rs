@@ -5,6 +5,7 @@ mod format;
 mod layout;
 mod lint;
 mod parse;
+mod pool;
 mod print;
 mod resolve;
 pub(crate) mod scan;
@@ -17,6 +18,9 @@ pub use format::format;
 pub use lint::{Dead, dead, lint};
 pub(crate) use parse::cursor::quote;
 pub use parse::{UNNAMED, parse};
+pub use pool::{
+    Backend, Check, CheckKind, GUE_PORT, HashBy, Host, MOST_BACKENDS, Method, Pool, SESSIONS, Source, TIMEOUT,
+};
 pub use resolve::{ReadSet, Request, choose, resolve};
 pub(crate) use scan::string_end;
 
@@ -32,6 +36,8 @@ use crate::problem::Span;
 pub struct Document {
     /// Named sets, in file order.
     pub sets: Vec<Set>,
+    /// Pools of backends, in file order.
+    pub pools: Vec<Pool>,
     /// Policies, in file order. Rules outside of any `policy … { }` are the one policy of the file, named `policy`.
     pub policies: Vec<Policy>,
     /// Tests, in file order.
@@ -159,6 +165,8 @@ pub enum Verdict {
     Reflect,
     /// `XDP_REDIRECT` to a target: `eth1`, `docker:web`.
     Redirect(String),
+    /// On to a backend of the pool of this name.
+    Route(String),
 }
 
 /// `limit RATE [burst N] [per KEY,KEY…]`: a token bucket for each key.
@@ -230,6 +238,8 @@ pub enum Assignment {
     VlanPush(u16),
     /// `set vlan pop`: without its outermost tag.
     VlanPop,
+    /// `decap`: without the outer headers of IP in IP, or of GUE, that it came in.
+    Decap,
 }
 
 /// `test "NAME" [on POLICY] { PACKET => VERDICT [becomes PACKET] … }`.

@@ -119,6 +119,7 @@ impl Display for Verdict {
             Verdict::Tx => f.write_str("tx"),
             Verdict::Reflect => f.write_str("reflect"),
             Verdict::Redirect(target) => write!(f, "redirect {target}"),
+            Verdict::Route(pool) => write!(f, "route {pool}"),
         }
     }
 }
@@ -177,6 +178,7 @@ impl Display for Assignment {
             Assignment::Dscp(dscp) => write!(f, "set dscp {dscp}"),
             Assignment::VlanPush(id) => write!(f, "set vlan push {id}"),
             Assignment::VlanPop => f.write_str("set vlan pop"),
+            Assignment::Decap => f.write_str("decap"),
         }
     }
 }

@@ -58,6 +58,7 @@ pub fn resolve(document: &Document, request: &Request<'_>, files: ReadSet<'_>) -
         default: policy.default.clone(),
         default_line: policy.default_line.unwrap_or(0),
         sets,
+        pools: Vec::new(),
     })
 }
 

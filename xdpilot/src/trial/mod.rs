@@ -81,6 +81,7 @@ pub fn word(verdict: &Verdict) -> &'static str {
         Verdict::Pass => "pass",
         Verdict::Tx | Verdict::Reflect => "tx",
         Verdict::Redirect(_) => "redirect",
+        Verdict::Route(_) => "route",
     }
 }
 

@@ -43,6 +43,7 @@ fn of_policy(policy: &Policy, lowered: Lowered<'_>) -> Vec<Problem> {
         default: policy.default.clone(),
         default_line: policy.default_line.unwrap_or(0),
         sets: Vec::new(),
+        pools: Vec::new(),
     };
     let mut warnings = unreached(policy, &rules);
     warnings.extend(policy.rules.iter().filter_map(|rule| {
