@@ -29,6 +29,7 @@ pub mod policy;
 mod prefix;
 pub mod problem;
 pub mod random;
+pub mod route;
 pub mod rules;
 pub mod set_table;
 pub mod trampoline;

@@ -1,0 +1,101 @@
+//! The backends of all pools, numbered, and their rings.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::layout::{Backend, flags};
+use super::ring::{Share, ring};
+use crate::policy::{self, Host, Method, Pool, SESSIONS, Source};
+
+/// A backend, and its share of its pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What the program knows of it.
+    pub backend: Backend,
+    /// Its weight.
+    pub weight: u16,
+}
+
+/// What the program's maps hold: backends by number, from 1, none where a number is free.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// By number; the first is none.
+    pub members: Vec<Option<Member>>,
+}
+
+impl State {
+    /// The backends of pools in order, all well. `address` tells the address of one that has a name only; it has no
+    /// part in its pool where there is none.
+    pub fn new(pools: &[Pool], address: impl Fn(&str) -> Option<IpAddr>) -> Self {
+        let mut members = vec![None];
+        for (pool, index) in pools.iter().zip(0u16..) {
+            for backend in &pool.backends {
+                let found = match &backend.host {
+                    Host::Address(address) => Some(*address),
+                    Host::Target(name) => address(name),
+                };
+                members.push(found.map(|address| member(pool, index, backend, address)));
+            }
+        }
+        State { members }
+    }
+
+    /// The ring of a pool: the number of a backend by slot, 0 where there is none.
+    pub fn ring(&self, pool: u16) -> Vec<u16> {
+        let takes = |member: &Member| {
+            let flags = member.backend.flags;
+            member.backend.pool == pool && flags & flags::UP != 0 && flags & flags::DRAINS == 0
+        };
+        let of_pool = self.members.iter().zip(0u16..);
+        let (numbers, shares): (Vec<u16>, Vec<Share>) = of_pool
+            .filter_map(|(member, number)| Some((number, member.as_ref().filter(|member| takes(member))?)))
+            .map(|(number, member)| (number, Share { key: key(&member.backend), weight: member.weight.into() }))
+            .unzip();
+        ring(&shares).into_iter().map(|index| index.map_or(0, |index| numbers[usize::from(index)])).collect()
+    }
+}
+
+fn member(pool: &Pool, index: u16, backend: &policy::Backend, address: IpAddr) -> Member {
+    let source = source(&pool.method, address);
+    let drains = if backend.drain { flags::DRAINS } else { 0 };
+    let bits = if source.address.is_ipv6() { 128 - source.length } else { 32 - source.length };
+    let backend_of = Backend {
+        address,
+        source: source.address,
+        source_bits: u32::MAX.checked_shr(32 - u32::from(bits.min(32))).unwrap_or(0),
+        port: backend.port,
+        pool: index,
+        flags: flags::UP | drains,
+        hop: None,
+    };
+    Member { backend: backend_of, weight: backend.weight }
+}
+
+/// The source of what is sent to an address: the method's of its family, or none yet.
+fn source(method: &Method, to: IpAddr) -> Source {
+    let stated = match method {
+        Method::FullNat(from) | Method::Ipip(from) | Method::Gue { from, .. } => from.as_slice(),
+        Method::Nat | Method::L2 => &[],
+    };
+    let none = match to {
+        IpAddr::V4(_) => Source { address: Ipv4Addr::UNSPECIFIED.into(), length: 32 },
+        IpAddr::V6(_) => Source { address: Ipv6Addr::UNSPECIFIED.into(), length: 128 },
+    };
+    stated.iter().find(|source| source.address.is_ipv4() == to.is_ipv4()).copied().unwrap_or(none)
+}
+
+/// What tells a backend apart from others of its pool, on all nodes alike.
+fn key(backend: &Backend) -> u64 {
+    let address = match backend.address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let bits = address.to_bits();
+    super::hash::of(&[(bits >> 64) as u64, bits as u64, backend.port.unwrap_or(0).into()])
+}
+
+/// How many connections the pools remember together: what they say, and for all that say nothing the default once.
+pub fn sessions(pools: &[Pool]) -> u32 {
+    let stated = pools.iter().map(|pool| pool.sessions).filter(|sessions| *sessions != SESSIONS);
+    let default = if pools.iter().any(|pool| pool.sessions == SESSIONS) { SESSIONS } else { 0 };
+    stated.fold(default, u32::saturating_add)
+}
