@@ -91,7 +91,7 @@ impl Emitter<'_> {
     pub(super) fn give(&mut self, verdict: &Verdict) {
         match (self.options.direction, verdict) {
             (_, Verdict::Redirect(target)) => return self.redirect(target),
-            (_, Verdict::Route(_)) => return self.give(&Verdict::Drop),
+            (_, Verdict::Route(pool)) => return self.route(pool),
             (_, Verdict::Reflect) => {
                 self.reflect();
                 return self.give(&Verdict::Tx);

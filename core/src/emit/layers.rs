@@ -40,7 +40,8 @@ pub(super) struct Functions {
 impl Functions {
     /// Adds the functions that the rules need.
     pub(super) fn add(&mut self, object: &mut Object, rules: &Rules, options: &Options) -> Result<()> {
-        if rules.rules.iter().map(|rule| &rule.action).any(needs_layers) || rules.default == Verdict::Reflect {
+        let needed = rules.rules.iter().map(|rule| &rule.action).any(needs_layers);
+        if needed || rules.default == Verdict::Reflect || !rules.pools.is_empty() {
             let name = "xdpilot_layers";
             self.layers = Some(add(
                 object,

@@ -7,7 +7,9 @@ use crate::btf::identifier;
 use crate::cond::Part;
 use crate::modernize::map_type;
 use crate::object::{Declaration, Map, MapId, Object, Pinning, Shape};
-use crate::policy::{Action, Element, Key, Limit};
+use crate::policy::{Action, Element, Key, Limit, MOST_BACKENDS};
+use crate::route::layout::RECORD;
+use crate::route::{self, flows, ring, sessions};
 use crate::rules::Rules;
 use crate::set_table::{Geometry, LINE};
 
@@ -19,6 +21,14 @@ pub const TARGETS: &str = "xdpilot_targets";
 pub const SAMPLES: &str = "xdpilot_samples";
 /// The time in nanoseconds, where the program is made for tests.
 pub const CLOCK: &str = "xdpilot_clock";
+/// Backends by number: [`crate::route::layout::backend`].
+pub const BACKENDS: &str = "xdpilot_backend";
+/// Their traffic, by CPU: [`crate::route::layout::traffic`].
+pub const TRAFFIC: &str = "xdpilot_traffic";
+/// Rings by number: for each slot the number of a backend, 2 bytes each.
+pub const RINGS: &str = "xdpilot_rings";
+/// Connections: [`crate::route::flows`].
+pub const FLOWS: &str = "xdpilot_flows";
 
 /// The kernel keeps so many characters of a map's name.
 const NAME: usize = 15;
@@ -42,6 +52,10 @@ pub(super) struct Maps {
     pub(super) targets: Option<MapId>,
     pub(super) samples: Option<MapId>,
     pub(super) clock: Option<MapId>,
+    pub(super) backends: Option<MapId>,
+    pub(super) traffic: Option<MapId>,
+    pub(super) rings: Option<MapId>,
+    pub(super) flows: Option<MapId>,
     /// Each is an array of one map, in which the elements are: exchanging it exchanges them all at once.
     pub(super) sets: BTreeMap<(usize, Part), MapId>,
     /// Those of them that a packet may be tested for more than once, and where the map inside is held on the stack:
@@ -130,6 +144,22 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
             maps.tables.extend(geometry.map(|geometry| ((index, *part), geometry)));
         }
     }
+    let tells_time = |rule: &crate::rules::Rule| matches!(rule.action, Action::Limit(_));
+    if options.clock == Clock::Given && (!rules.pools.is_empty() || rules.rules.iter().any(tells_time)) {
+        maps.clock = Some(add(CLOCK.into(), shape(map_type::ARRAY, 4, 8, 1), None));
+    }
+    if !rules.pools.is_empty() {
+        let mapped = |key_size, value_size, max_entries| Shape {
+            flags: MMAPABLE,
+            ..shape(map_type::ARRAY, key_size, value_size, max_entries)
+        };
+        let backends = room_for_backends(rules);
+        let ring = (2 * ring::SLOTS as u32).next_multiple_of(8);
+        maps.backends = Some(add(BACKENDS.into(), mapped(4, RECORD as u32, backends), None));
+        maps.traffic = Some(add(TRAFFIC.into(), shape(map_type::PERCPU_ARRAY, 4, RECORD as u32, backends), None));
+        maps.rings = Some(add(RINGS.into(), mapped(4, ring, route::rings(&rules.pools).len().max(1) as u32), None));
+        maps.flows = Some(add(FLOWS.into(), mapped(4, 64, flows::lines(sessions(&rules.pools))), None));
+    }
     maps.held = super::set::held(rules, &maps.tables);
     for (index, rule) in rules.rules.iter().enumerate() {
         match &rule.action {
@@ -139,13 +169,6 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
                     false => shape(LRU_HASH, key_size(limit), 8, KEYS),
                 };
                 maps.limits.insert(index, add(limit_map_name(index), shape, None));
-                if options.clock == Clock::Given && maps.clock.is_none() {
-                    maps.clock = Some(add(
-                        CLOCK.into(),
-                        Shape { kind: map_type::ARRAY, key_size: 4, value_size: 8, max_entries: 1, ..Shape::default() },
-                        None,
-                    ));
-                }
             }
             Action::Sample { .. } => {
                 maps.sample_counts
@@ -158,6 +181,12 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
         }
     }
     maps
+}
+
+/// How many numbers there are for backends: twice as many as are used, so that more can come.
+fn room_for_backends(rules: &Rules) -> u32 {
+    let count: usize = rules.pools.iter().map(|pool| pool.backends.len()).sum();
+    (2 * count as u32 + 2).next_power_of_two().clamp(64, MOST_BACKENDS as u32 + 1)
 }
 
 /// The sets whose elements of a kind are tables, by index.

@@ -24,12 +24,16 @@ mod limit;
 mod maps;
 mod node;
 mod rewrite;
+mod route;
 mod set;
 mod stack;
 mod table;
 mod value;
 
-pub use maps::{CLOCK, RULES, SAMPLES, TARGETS, limit_map_name, sample_map_name, set_map_name, set_tables};
+pub use maps::{
+    BACKENDS, CLOCK, FLOWS, RINGS, RULES, SAMPLES, TARGETS, TRAFFIC, limit_map_name, sample_map_name, set_map_name,
+    set_tables,
+};
 
 use crate::asm::build::Asm;
 use crate::asm::registers;
@@ -113,7 +117,9 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
         object: &mut object,
         tables: Vec::new(),
         growth: frame::growth(rules, options),
+        routes: Vec::new(),
     };
+    emitter.add_routes()?;
     emitter.program(plan)?;
     let (mut code, tables) = (emitter.asm.finish()?, emitter.tables);
     table::add(&mut object, tables);
@@ -180,4 +186,6 @@ struct Emitter<'a> {
     tables: Vec<u8>,
     /// Whether the packet's length at arrival must be kept.
     growth: bool,
+    /// What routes to a pool, by its index.
+    routes: Vec<crate::object::FunctionId>,
 }

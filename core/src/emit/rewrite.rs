@@ -46,7 +46,7 @@ impl Emitter<'_> {
     }
 
     /// r5 += what changes in a checksum when the word at `at` + `offset` becomes r2. r1 is lost.
-    fn change(&mut self, at: Reg, offset: i16) {
+    pub(super) fn change(&mut self, at: Reg, offset: i16) {
         self.asm.load(Size::H, 1, at, offset);
         self.asm.alu64_imm(Alu::Xor, 1, 0xffff);
         self.asm.alu64(Alu::Add, 5, 1);
@@ -54,7 +54,7 @@ impl Emitter<'_> {
     }
 
     /// Mends the checksum at `at` + `offset` by r5 (RFC 1624, equation 3). r1 and r2 are lost; r1 is the checksum.
-    fn mend(&mut self, at: Reg, offset: i16) {
+    pub(super) fn mend(&mut self, at: Reg, offset: i16) {
         self.asm.load(Size::H, 1, at, offset);
         self.asm.alu64_imm(Alu::Xor, 1, 0xffff);
         self.asm.alu64(Alu::Add, 1, 5);
@@ -146,7 +146,7 @@ impl Emitter<'_> {
         self.asm.store_imm(Size::H, 4, offset, i32::from(port.swap_bytes()));
     }
 
-    fn set_ttl(&mut self, ttl: u8, done: Label) {
+    pub(super) fn set_ttl(&mut self, ttl: u8, done: Label) {
         let v4 = self.asm.label();
         self.find_layers();
         self.asm.jump_imm(If::Set, 0, V4 as i32, v4);
@@ -186,7 +186,7 @@ impl Emitter<'_> {
         self.mend(3, 10);
     }
 
-    fn adjust_head(&mut self, by: i32, failed: Label) {
+    pub(super) fn adjust_head(&mut self, by: i32, failed: Label) {
         self.asm.mov(1, 6);
         self.asm.mov_imm(2, by);
         self.asm.call(XDP_ADJUST_HEAD);

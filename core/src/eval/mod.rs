@@ -8,12 +8,14 @@ mod explain;
 mod field;
 pub mod limit;
 mod rewrite;
+mod route;
 mod set;
 
 use std::collections::HashMap;
 
 pub use explain::{Explanation, Step, Visit};
 pub use rewrite::{assign, reflect};
+pub use route::{Fate, Routed, Router};
 pub use set::Elements;
 
 use crate::policy::{Action, Element, Verdict};
@@ -32,6 +34,7 @@ pub struct Machine<'a> {
     sampled: Vec<u64>,
     /// For each rule that limits, the stored time of each key, in nanoseconds.
     limits: Vec<HashMap<Vec<u8>, u64>>,
+    router: Router<'a>,
 }
 
 /// What happened to a packet.
@@ -43,6 +46,8 @@ pub struct Outcome {
     pub rule: Option<usize>,
     /// What was copied on the way.
     pub samples: Vec<Sample>,
+    /// What became of it, where the verdict is `route`.
+    pub routed: Option<Routed>,
 }
 
 /// A copy of a packet.
@@ -73,6 +78,7 @@ impl<'a> Machine<'a> {
             hits: vec![(0, 0); rules.rules.len() + 1],
             sampled: vec![0; rules.rules.len()],
             limits: vec![HashMap::new(); rules.rules.len()],
+            router: Router::new(&rules.pools),
         }
     }
 
@@ -128,14 +134,14 @@ impl<'a> Machine<'a> {
                 Action::Limit(limit) => {
                     let stored = self.limits[index].entry(limit::key(&limit.per, packet)).or_default();
                     if !limit::admits(limit, stored, now, length) {
-                        return Outcome { verdict: Verdict::Drop, rule: Some(index), samples };
+                        return Outcome { verdict: Verdict::Drop, rule: Some(index), samples, routed: None };
                     }
                 }
-                Action::Verdict(verdict) => return decide(verdict, Some(index), samples, packet),
+                Action::Verdict(verdict) => return self.decide(verdict, Some(index), samples, packet, now),
             }
         }
         self.hit(rules.rules.len(), length);
-        decide(&rules.default, None, samples, packet)
+        self.decide(&rules.default, None, samples, packet, now)
     }
 
     /// Packets and bytes for which a rule's condition held; those of the default have the number of rules as index.
@@ -154,6 +160,31 @@ impl<'a> Machine<'a> {
         self.sets.get_mut(set).is_some_and(|elements| elements.remove(element))
     }
 
+    /// The pools at work.
+    pub fn router(&mut self) -> &mut Router<'a> {
+        &mut self.router
+    }
+
+    fn decide(
+        &mut self,
+        verdict: &Verdict,
+        rule: Option<usize>,
+        samples: Vec<Sample>,
+        packet: &mut Vec<u8>,
+        now: u64,
+    ) -> Outcome {
+        let mut routed = None;
+        match verdict {
+            Verdict::Reflect => reflect(packet),
+            Verdict::Route(pool) => {
+                let index = self.rules.pools.iter().position(|known| known.name == *pool);
+                routed = index.map(|index| self.router.route(index, packet, now));
+            }
+            _ => {}
+        }
+        Outcome { verdict: verdict.clone(), rule, samples, routed }
+    }
+
     fn hit(&mut self, rule: usize, length: u64) {
         let (packets, bytes) = &mut self.hits[rule];
         *packets += 1;
@@ -168,13 +199,6 @@ impl<'a> Machine<'a> {
         let taken = seen.is_multiple_of(u64::from(one_in.max(1)));
         taken.then(|| Sample { rule, length: packet.len(), bytes: packet[..captured].to_vec() })
     }
-}
-
-fn decide(verdict: &Verdict, rule: Option<usize>, samples: Vec<Sample>, packet: &mut [u8]) -> Outcome {
-    if *verdict == Verdict::Reflect {
-        reflect(packet);
-    }
-    Outcome { verdict: verdict.clone(), rule, samples }
 }
 
 #[cfg(test)]

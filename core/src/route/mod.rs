@@ -10,4 +10,4 @@ pub mod ring;
 mod state;
 
 pub use layout::{Backend, Hop, flags};
-pub use state::{Member, State, sessions};
+pub use state::{Member, Ring, State, ring_of, rings, sessions};

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::layout::{Backend, flags};
-use super::ring::{Share, ring};
+use super::ring::{self, Share};
 use crate::policy::{self, Host, Method, Pool, SESSIONS, Source};
 
 /// A backend, and its share of its pool.
@@ -39,18 +39,19 @@ impl State {
         State { members }
     }
 
-    /// The ring of a pool: the number of a backend by slot, 0 where there is none.
-    pub fn ring(&self, pool: u16) -> Vec<u16> {
+    /// A ring: the number of a backend by slot, 0 where there is none.
+    pub fn ring(&self, ring: &Ring) -> Vec<u16> {
         let takes = |member: &Member| {
-            let flags = member.backend.flags;
-            member.backend.pool == pool && flags & flags::UP != 0 && flags & flags::DRAINS == 0
+            let Backend { flags, pool, address, .. } = member.backend;
+            let fits = ring.v6.is_none_or(|v6| v6 == address.is_ipv6());
+            pool == ring.pool && fits && flags & flags::UP != 0 && flags & flags::DRAINS == 0
         };
         let of_pool = self.members.iter().zip(0u16..);
         let (numbers, shares): (Vec<u16>, Vec<Share>) = of_pool
             .filter_map(|(member, number)| Some((number, member.as_ref().filter(|member| takes(member))?)))
             .map(|(number, member)| (number, Share { key: key(&member.backend), weight: member.weight.into() }))
             .unzip();
-        ring(&shares).into_iter().map(|index| index.map_or(0, |index| numbers[usize::from(index)])).collect()
+        ring::ring(&shares).into_iter().map(|index| index.map_or(0, |index| numbers[usize::from(index)])).collect()
     }
 }
 
@@ -91,6 +92,38 @@ fn key(backend: &Backend) -> u64 {
     };
     let bits = address.to_bits();
     super::hash::of(&[(bits >> 64) as u64, bits as u64, backend.port.unwrap_or(0).into()])
+}
+
+/// A ring of a pool. Where packets are wrapped a backend may have an address of either family; else each has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// The pool's index.
+    pub pool: u16,
+    /// Whether it has the IPv6 backends, or the others; all where nothing is said.
+    pub v6: Option<bool>,
+}
+
+/// The rings of all pools, in the order of their numbers.
+pub fn rings(pools: &[Pool]) -> Vec<Ring> {
+    let of_pool = |(pool, index): (&Pool, u16)| {
+        let is_v6 = |backend: &policy::Backend| matches!(&backend.host, Host::Address(address) if address.is_ipv6());
+        let families = match pool.method {
+            Method::Ipip(_) | Method::Gue { .. } => vec![None],
+            _ => [false, true]
+                .into_iter()
+                .filter(|v6| pool.backends.iter().any(|one| is_v6(one) == *v6))
+                .map(Some)
+                .collect(),
+        };
+        families.into_iter().map(move |v6| Ring { pool: index, v6 })
+    };
+    pools.iter().zip(0u16..).flat_map(of_pool).collect()
+}
+
+/// The number of the ring that packets of a family to a pool look at; none where no backend fits.
+pub fn ring_of(rings: &[Ring], pool: u16, v6: bool) -> Option<u16> {
+    let fits = |ring: &Ring| ring.pool == pool && ring.v6.is_none_or(|of| of == v6);
+    rings.iter().position(fits).and_then(|at| u16::try_from(at).ok())
 }
 
 /// How many connections the pools remember together: what they say, and for all that say nothing the default once.

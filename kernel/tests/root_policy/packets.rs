@@ -120,7 +120,7 @@ fn transport(random: &mut Random, protocol: u8, packet: &mut Vec<u8>) {
     packet.extend((0..random.below(20)).map(|_| random.next() as u8));
 }
 
-fn checksum(header: &[u8]) -> u16 {
+pub(crate) fn checksum(header: &[u8]) -> u16 {
     let sum: u32 = header.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     !((sum & 0xffff) + (sum >> 16)) as u16

@@ -1,0 +1,189 @@
+//! `route`: the packet goes to a backend of a pool. [`crate::eval`] says what that means, to the last bit;
+//! [`crate::route::layout`] what is in the maps.
+//!
+//! Each way of sending is a global function, which gives the verdict. In it:
+//!
+//! | register | holds |
+//! | --- | --- |
+//! | r6, r7, r8 | the context and the packet, as everywhere |
+//! | r9 | the connection's hash, and then the backend's record |
+
+mod choose;
+mod connection;
+mod encapsulate;
+mod icmp;
+mod send;
+
+use super::layers::{self, PROTOCOL, Takes, V4};
+use super::{Emitter, stack};
+use crate::asm::build::{Asm, If, Label, Reg, Size};
+use crate::error::Result;
+use crate::object::FunctionId;
+use crate::policy::{HashBy, Method, Pool};
+use crate::route::{ring_of, rings};
+
+/// `XDP_DROP`, `XDP_PASS`, `XDP_TX`.
+const DROP: i32 = 1;
+const PASS: i32 = 2;
+const TX: i32 = 3;
+/// No ring, as the caller says it.
+const NO_RING: u32 = 0xffff;
+
+/// The function's own stack; [`stack::LAYERS`] and [`stack::ZERO`] lie among it.
+mod frame {
+    /// The pool's index; 4 bytes.
+    pub(super) const POOL: i16 = -4;
+    /// The number of the ring that IPv4 packets look at, and that of IPv6's in the upper half; 4 bytes.
+    pub(super) const RINGS: i16 = -12;
+    /// The connection's hash; 8 bytes.
+    pub(super) const HASH: i16 = -24;
+    /// The hash that tells the place in the ring; 8 bytes.
+    pub(super) const PLACE: i16 = -40;
+    /// The time in nanoseconds; 8 bytes.
+    pub(super) const NOW: i16 = -48;
+    /// Address of the connection's slot; 0 where it is not known. 8 bytes.
+    pub(super) const SLOT: i16 = -56;
+    /// Address of the connection's line; 8 bytes.
+    pub(super) const LINE: i16 = -64;
+    /// Address of the backend's traffic; 8 bytes.
+    pub(super) const TRAFFIC: i16 = -72;
+    /// Address of the next hop; 8 bytes.
+    pub(super) const HOP: i16 = -80;
+    /// Length of the IP packet; 4 bytes.
+    pub(super) const TOTAL: i16 = -84;
+    /// [`super::is`]; 4 bytes.
+    pub(super) const IS: i16 = -88;
+    /// The key of a map; 4 bytes.
+    pub(super) const KEY: i16 = -92;
+    /// The backend's number, as a key; 4 bytes.
+    pub(super) const NUMBER: i16 = -96;
+    /// Traffic class, and don't fragment in the second byte; 4 bytes.
+    pub(super) const CLASS: i16 = -100;
+    /// Length of the packet at arrival; 8 bytes.
+    pub(super) const LENGTH: i16 = -112;
+    /// `struct bpf_fib_lookup`; 64 bytes.
+    pub(super) const FIB: i16 = -176;
+}
+
+/// What is known of a packet.
+mod is {
+    /// Over IPv6.
+    pub(super) const V6: i32 = 1;
+    /// It asks for a new connection.
+    pub(super) const BEGINS: i32 = 2;
+    /// Its connection is remembered.
+    pub(super) const REMEMBERED: i32 = 4;
+    /// It is the connection's own, not an error about it.
+    pub(super) const OWN: i32 = 8;
+    /// Errors about it may be sent.
+    pub(super) const WHOLE: i32 = 16;
+}
+
+/// What a function is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape<'p> {
+    method: &'p Method,
+    hash: HashBy,
+    timeout: u32,
+}
+
+/// Where a packet's way may end.
+#[derive(Clone, Copy)]
+struct Ends {
+    pass: Label,
+    drop: Label,
+}
+
+impl Emitter<'_> {
+    /// Adds the functions that pools need; pools of a shape share one.
+    pub(super) fn add_routes(&mut self) -> Result<()> {
+        let pools: &[Pool] = &self.rules.pools;
+        let shape = |pool: &'_ Pool| (pool.method.clone(), pool.hash, pool.timeout);
+        let mut known: Vec<((Method, HashBy, u32), FunctionId)> = Vec::new();
+        for pool in pools {
+            let shape = shape(pool);
+            let function = match known.iter().find(|(other, _)| *other == shape) {
+                Some((_, function)) => *function,
+                None => {
+                    let function = self.route_function(
+                        Shape { method: &pool.method, hash: pool.hash, timeout: pool.timeout.min(0xffff) },
+                        known.len(),
+                    )?;
+                    known.push((shape, function));
+                    function
+                }
+            };
+            self.routes.push(function);
+        }
+        Ok(())
+    }
+
+    fn route_function(&mut self, shape: Shape<'_>, number: usize) -> Result<FunctionId> {
+        let program = std::mem::take(&mut self.asm);
+        self.route_code(shape);
+        let code: Asm = std::mem::replace(&mut self.asm, program);
+        let takes = Takes::Context(&["pool", "rings"]);
+        let name = format!("xdpilot_route_{number}");
+        layers::add(self.object, &name, "sends the packet to a backend", code, self.options, takes)
+    }
+
+    fn route_code(&mut self, shape: Shape<'_>) {
+        let ends = Ends { pass: self.asm.label(), drop: self.asm.label() };
+        let (v4, known) = (self.asm.label(), self.asm.label());
+        self.asm.store(Size::W, 10, frame::POOL, 2);
+        self.asm.store(Size::W, 10, frame::RINGS, 3);
+        self.asm.mov(6, 1);
+        self.locate_packet();
+        self.asm.store_imm(Size::W, 10, stack::ZERO, 0);
+        self.length(0);
+        self.asm.store(Size::DW, 10, frame::LENGTH, 0);
+        self.find_layers();
+        self.asm.mov(1, 0);
+        self.asm.alu64_imm(crate::asm::build::Alu::And, 1, PROTOCOL as i32);
+        self.asm.jump_imm(If::Eq, 1, 0, ends.pass);
+        self.asm.jump_imm(If::Set, 0, V4 as i32, v4);
+        self.connection(shape, true, known, ends);
+        self.asm.bind(v4);
+        self.connection(shape, false, known, ends);
+        self.asm.bind(known);
+        self.choose(shape, ends);
+        self.next_hop(ends);
+        self.send(shape, ends);
+        for (label, verdict) in [(ends.pass, PASS), (ends.drop, DROP)] {
+            self.asm.bind(label);
+            self.asm.mov_imm(0, verdict);
+            self.asm.exit();
+        }
+    }
+
+    /// `route POOL`: ends the program.
+    pub(super) fn route(&mut self, pool: &str) {
+        let rules = self.rules;
+        let index = rules.pools.iter().position(|known| known.name == pool);
+        let Some((index, function)) = index.and_then(|index| Some((index, *self.routes.get(index)?))) else {
+            self.asm.mov_imm(0, DROP);
+            return self.asm.exit();
+        };
+        let all = rings(&rules.pools);
+        let [v4, v6] = [false, true].map(|v6| ring_of(&all, index as u16, v6).map_or(NO_RING, u32::from));
+        self.asm.mov(1, 6);
+        self.asm.mov32_imm(2, index as u32);
+        self.asm.mov32_imm(3, v4 | v6 << 16);
+        self.asm.call_function(function);
+        self.asm.exit();
+    }
+
+    /// r0 = the address of what a map has under the key at this place; to `missing` where it has nothing.
+    fn value_of(&mut self, map: Option<crate::object::MapId>, key: i16, missing: Label) {
+        if let Some(map) = map {
+            self.lookup(map, key);
+            self.asm.jump_imm(If::Eq, 0, 0, missing);
+        }
+    }
+
+    /// Puts an address of the stack into a register.
+    fn stack_address(&mut self, into: Reg, at: i16) {
+        self.asm.mov(into, 10);
+        self.asm.alu64_imm(crate::asm::build::Alu::Add, into, i32::from(at));
+    }
+}

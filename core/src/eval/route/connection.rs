@@ -1,0 +1,123 @@
+//! Which connection a packet belongs to.
+
+use crate::packet::{Ip, protocol};
+use crate::route::hash;
+
+/// TCP's flags: a connection begins where the first is set and the second is not.
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
+/// What a packet is to a router.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Part of a connection.
+    Connection(Connection),
+    /// An echo request.
+    Echo,
+    /// Nothing that is routed.
+    Other,
+}
+
+/// A connection, seen from the client's packets.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Whether it is over IPv6.
+    pub(super) v6: bool,
+    source: Vec<u8>,
+    destination: Vec<u8>,
+    /// Source and destination, as they are in the packet; zeros where there are none.
+    ports: [u8; 4],
+    protocol: u8,
+    /// The packet asks for a new one.
+    pub(super) begins: bool,
+    /// It is remembered from this packet on.
+    pub(super) remembered: bool,
+    /// The packet is the connection's own, not an error about it.
+    pub(super) refreshes: bool,
+}
+
+impl Connection {
+    /// What tells it apart.
+    pub(super) fn hash(&self, pool: u16) -> u64 {
+        let ports = u64::from(u32::from_le_bytes(self.ports));
+        let last = ports | u64::from(self.protocol) << 32 | u64::from(pool) << 40;
+        let mut words = self.addresses();
+        words.push(last);
+        hash::of(&words)
+    }
+
+    /// The same for all connections of a client.
+    pub(super) fn hash_of_source(&self, pool: u16) -> u64 {
+        let source = Connection { destination: vec![0; self.source.len()], source: self.source.clone(), ..*self };
+        let mut words = source.addresses();
+        words.push(u64::from(pool) << 40);
+        hash::of(&words)
+    }
+
+    /// The addresses as words: both of IPv4 in one, two for each of IPv6.
+    fn addresses(&self) -> Vec<u64> {
+        let both = [&self.source[..], &self.destination].concat();
+        both.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))).collect()
+    }
+}
+
+/// What a whole IP packet is.
+pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
+    let end = ip.at + total;
+    let protocol = ip.protocol.unwrap_or_default();
+    let mut connection = Connection {
+        v6: ip.v6,
+        source: bytes[ip.src()].to_vec(),
+        destination: bytes[ip.dst()].to_vec(),
+        ports: [0; 4],
+        protocol,
+        begins: false,
+        remembered: false,
+        refreshes: true,
+    };
+    if is_fragment(bytes, ip) {
+        // Only its first one has ports: all go by the addresses.
+        return Kind::Connection(connection);
+    }
+    let transport = ip.transport.map_or(&[][..], |at| bytes.get(at..end).unwrap_or_default());
+    match (protocol, transport) {
+        (protocol::TCP, [a, b, c, d, ..]) if transport.len() >= 20 => {
+            connection.ports = [*a, *b, *c, *d];
+            connection.begins = transport[13] & (SYN | ACK) == SYN;
+            connection.remembered = connection.begins;
+        }
+        (protocol::UDP, [a, b, c, d, ..]) if transport.len() >= 8 => {
+            connection.ports = [*a, *b, *c, *d];
+            connection.remembered = true;
+        }
+        (protocol::TCP | protocol::UDP, _) => return Kind::Other,
+        (protocol::ICMP, _) if !ip.v6 => return super::icmp::kind(transport, false),
+        (protocol::ICMP6, _) if ip.v6 => return super::icmp::kind(transport, true),
+        _ => {}
+    }
+    Kind::Connection(connection)
+}
+
+/// The connection that a packet from a backend's side belongs to, which came back in an error.
+pub(super) fn of_returned(v6: bool, source: &[u8], destination: &[u8], ports: [u8; 4], protocol: u8) -> Connection {
+    let [a, b, c, d] = ports;
+    Connection {
+        v6,
+        source: destination.to_vec(),
+        destination: source.to_vec(),
+        ports: [c, d, a, b],
+        protocol,
+        begins: false,
+        remembered: false,
+        refreshes: false,
+    }
+}
+
+/// Whether it is one of several parts. In IPv6 the header that says so must stand first.
+fn is_fragment(bytes: &[u8], ip: &Ip) -> bool {
+    if ip.v6 {
+        return ip.later_fragment || bytes[ip.at + 6] == protocol::FRAGMENT;
+    }
+    // More fragments, and where in the whole it stands.
+    u16::from_be_bytes([bytes[ip.at + 6], bytes[ip.at + 7]]) & 0x3fff != 0
+}

@@ -1,0 +1,85 @@
+//! ICMP: errors about connections, echo requests to those who have no host of their own, packets that are too big.
+
+use super::connection::{self, Kind};
+use super::{Fate, Packet};
+use crate::eval::checksum;
+use crate::eval::rewrite::reflect;
+use crate::packet::{Ip, protocol};
+
+/// Of IPv4's errors: unreachable, time exceeded, parameter problem (RFC 792).
+const ERRORS: [u8; 3] = [3, 11, 12];
+/// Of IPv6's all (RFC 4443): unreachable, too big, time exceeded, parameter problem.
+const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
+/// Requests and answers.
+const ECHO: (u8, u8) = (8, 0);
+const ECHO_V6: (u8, u8) = (128, 129);
+/// Time to live, and hop limit, of answers.
+const TTL: u8 = 64;
+const HEADER: usize = 8;
+
+/// What a message is.
+pub(super) fn kind(message: &[u8], v6: bool) -> Kind {
+    let Some((&kind, returned)) = message.first().zip(message.get(HEADER..)) else { return Kind::Other };
+    let request = if v6 { ECHO_V6.0 } else { ECHO.0 };
+    if kind == request {
+        return Kind::Echo;
+    }
+    let is_error = if v6 { ERRORS_V6.contains(&kind) } else { ERRORS.contains(&kind) };
+    let returned = if v6 { returned_v6(returned) } else { returned_v4(returned) };
+    returned.filter(|_| is_error).map_or(Kind::Other, Kind::Connection)
+}
+
+/// The connection of a packet that came back.
+fn returned_v4(packet: &[u8]) -> Option<connection::Connection> {
+    let length = usize::from(packet.first()? & 0xf) * 4;
+    let whole = packet.len() >= 20 && packet[0] >> 4 == 4 && length >= 20;
+    let later = u16::from_be_bytes([*packet.get(6)?, *packet.get(7)?]) & 0x1fff != 0;
+    let protocol = *packet.get(9)?;
+    if !whole || later || !has_ports(protocol) {
+        return None;
+    }
+    let ports = packet.get(length..length + 8)?[..4].try_into().ok()?;
+    Some(connection::of_returned(false, &packet[12..16], &packet[16..20], ports, protocol))
+}
+
+/// The same, where no extension header stands between.
+fn returned_v6(packet: &[u8]) -> Option<connection::Connection> {
+    let whole = packet.len() >= 48 && packet[0] >> 4 == 6;
+    if !whole || !has_ports(packet[6]) {
+        return None;
+    }
+    let ports = packet[40..44].try_into().ok()?;
+    Some(connection::of_returned(true, &packet[8..24], &packet[24..40], ports, packet[6]))
+}
+
+fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, protocol::TCP | protocol::UDP)
+}
+
+/// Answers an echo request, which the caller found there.
+pub(super) fn answer(bytes: &mut [u8], ip: &Ip) -> Fate {
+    let Some(at) = ip.transport else { return Fate::Pass };
+    reflect(bytes);
+    let (old, new) = if ip.v6 { ECHO_V6 } else { ECHO };
+    overwrite(bytes, at + 2, at, old, new);
+    if ip.v6 {
+        bytes[ip.at + 7] = TTL;
+    } else {
+        let ttl = bytes[ip.at + 8];
+        overwrite(bytes, ip.at + 10, ip.at + 8, ttl, TTL);
+    }
+    Fate::Send(0)
+}
+
+/// Changes the first byte of a 16-bit word and mends a checksum.
+fn overwrite(bytes: &mut [u8], sum: usize, at: usize, old: u8, new: u8) {
+    let second = bytes[at + 1];
+    let mended = checksum::mend(u16::from_be_bytes([bytes[sum], bytes[sum + 1]]), &[old, second], &[new, second]);
+    bytes[sum..sum + 2].copy_from_slice(&mended.to_be_bytes());
+    bytes[at] = new;
+}
+
+/// Tells the client how long packets may be; the packet becomes that message.
+pub(super) fn too_big(_packet: &mut Packet<'_>, _mtu: u32) -> Fate {
+    Fate::Drop
+}

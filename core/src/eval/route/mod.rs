@@ -1,0 +1,179 @@
+//! `route`: to which backend a packet goes, and what it is then.
+
+mod connection;
+mod encapsulate;
+mod icmp;
+
+use connection::{Connection, Kind};
+
+use crate::packet::{Ip, layers};
+use crate::policy::{HashBy, Method, Pool};
+use crate::route::flows::{self, Line, Slot};
+use crate::route::layout::{Hop, flags};
+use crate::route::{Backend, Ring, State, hash, ring_of, rings, sessions};
+
+/// What became of a packet that was routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The number of its backend; none where it got none.
+    pub backend: Option<u16>,
+    /// Its fate.
+    pub fate: Fate,
+}
+
+/// What happens to a packet that was routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is sent by this interface; 0 is the one where it came in.
+    Send(u32),
+    /// It is left to the kernel's stack: as it is, or as it has become.
+    Pass,
+    /// It is dropped.
+    Drop,
+}
+
+/// Pools at work.
+#[derive(Clone, Debug)]
+pub struct Router<'a> {
+    pools: &'a [Pool],
+    rings: Vec<Ring>,
+    /// By number of the ring.
+    slots: Vec<Vec<u16>>,
+    lines: Vec<Line>,
+    /// The backends; whoever changes them calls [`Router::turn`].
+    pub state: State,
+    /// Packets, bytes and connections by number of the backend.
+    pub traffic: Vec<[u64; 3]>,
+}
+
+/// A packet on its way.
+struct Packet<'p> {
+    bytes: &'p mut Vec<u8>,
+    ip: Ip,
+    /// Length of the IP packet, as it says itself; all of it is there.
+    total: usize,
+    connection: Connection,
+}
+
+impl<'a> Router<'a> {
+    /// The pools before their first packet. Backends without an address of their own have none; a next hop is the host
+    /// that the packet came from.
+    pub fn new(pools: &'a [Pool]) -> Self {
+        let state = State::new(pools, |_| None);
+        let lines = if pools.is_empty() { 0 } else { flows::lines(sessions(pools)) as usize };
+        let traffic = vec![[0; 3]; state.members.len()];
+        let rings = rings(pools);
+        let mut router =
+            Router { pools, rings, slots: Vec::new(), lines: vec![Line::default(); lines], state, traffic };
+        router.turn();
+        router
+    }
+
+    /// Makes the rings anew.
+    pub fn turn(&mut self) {
+        self.slots = self.rings.iter().map(|ring| self.state.ring(ring)).collect();
+        self.traffic.resize(self.state.members.len(), [0; 3]);
+    }
+
+    /// The table of connections.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Routes a packet; `now` is in nanoseconds.
+    pub(super) fn route(&mut self, pool: usize, bytes: &mut Vec<u8>, now: u64) -> Routed {
+        let none = |fate| Routed { backend: None, fate };
+        let Some(pool_of) = self.pools.get(pool) else { return none(Fate::Drop) };
+        let Some((ip, total)) = whole(bytes) else { return none(Fate::Pass) };
+        let connection = match connection::of(bytes, &ip, total) {
+            Kind::Connection(connection) => connection,
+            Kind::Echo => return none(icmp::answer(bytes, &ip)),
+            Kind::Other => return none(Fate::Pass),
+        };
+        let pool = pool as u16;
+        let length = bytes.len() as u64;
+        let Some((number, new)) = self.choose(pool, pool_of.hash, &connection, now) else { return none(Fate::Drop) };
+        let Some(backend) = self.backend(number) else { return none(Fate::Drop) };
+        let mut packet = Packet { bytes, ip, total, connection };
+        let hash = packet.connection.hash(pool);
+        let fate = send(&pool_of.method, &backend, &mut packet, hash);
+        if matches!(fate, Fate::Send(_)) {
+            let traffic = &mut self.traffic[usize::from(number)];
+            traffic[0] += 1;
+            traffic[1] += length;
+        }
+        self.traffic[usize::from(number)][2] += u64::from(new);
+        Routed { backend: Some(number), fate }
+    }
+
+    fn backend(&self, number: u16) -> Option<Backend> {
+        Some(self.state.members.get(usize::from(number))?.as_ref()?.backend)
+    }
+
+    /// The backend of a connection, and whether that is new.
+    fn choose(&mut self, pool: u16, by: HashBy, connection: &Connection, now: u64) -> Option<(u16, bool)> {
+        let (hash, tick) = (connection.hash(pool), flows::tick(now));
+        let timeout = self.pools[usize::from(pool)].timeout.min(0xffff);
+        let line = flows::line(hash, self.lines.len() as u32) as usize;
+        let known = flows::find(&self.lines[line], hash);
+        if let Some(at) = known {
+            let slot = self.lines[line][at];
+            let serves = |backend: &Backend| {
+                let leaves = connection.begins && backend.flags & flags::DRAINS != 0;
+                backend.pool == pool && backend.flags & flags::UP != 0 && !leaves
+            };
+            if slot.age(tick) <= timeout && self.backend(slot.backend()).as_ref().is_some_and(serves) {
+                if connection.refreshes {
+                    self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
+                }
+                return Some((slot.backend(), false));
+            }
+        }
+        let place = match by {
+            HashBy::Src => connection.hash_of_source(pool),
+            HashBy::Tuple | HashBy::Quic => hash,
+        };
+        let ring = ring_of(&self.rings, pool, connection.v6)?;
+        let number = self.slots[usize::from(ring)][hash::slot(place)];
+        if number == 0 {
+            return None;
+        }
+        if connection.remembered || known.is_some() && connection.refreshes {
+            let at = known.unwrap_or_else(|| flows::oldest(&self.lines[line], tick));
+            self.lines[line][at] = Slot::new(hash, number, tick);
+            return Some((number, true));
+        }
+        Some((number, false))
+    }
+}
+
+/// The IP header and the length of the packet that it begins; none where not all of it is there.
+fn whole(bytes: &[u8]) -> Option<(Ip, usize)> {
+    let ip = layers(bytes).ip.filter(|ip| ip.protocol.is_some())?;
+    let word = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    let total = if ip.v6 { word(ip.at + 4) + 40 } else { word(ip.at + 2) };
+    let header = if ip.v6 { 40 } else { usize::from(bytes[ip.at] & 0xf) * 4 };
+    (total >= header && ip.at + total <= bytes.len()).then_some((ip, total))
+}
+
+/// Sends a packet to a backend.
+fn send(method: &Method, backend: &Backend, packet: &mut Packet<'_>, hash: u64) -> Fate {
+    // Where the next hop is the kernel's matter, the host that it came from is as good as any.
+    let hop = backend.hop.unwrap_or_else(|| {
+        let address = |at: usize| packet.bytes[at..at + 6].try_into().unwrap_or_default();
+        Hop { ifindex: 0, destination: address(6), source: address(0), mtu: 1500 }
+    });
+    let overhead = encapsulate::overhead(method, backend);
+    if packet.total + overhead > hop.mtu as usize {
+        return icmp::too_big(packet, hop.mtu.saturating_sub(overhead as u32));
+    }
+    match method {
+        Method::Ipip(_) => encapsulate::ipip(packet, backend, hash),
+        Method::Gue { port, .. } => encapsulate::gue(packet, backend, *port, hash),
+        Method::L2 => {}
+        Method::Nat | Method::FullNat(_) => return Fate::Drop,
+    }
+    packet.bytes[..6].copy_from_slice(&hop.destination);
+    packet.bytes[6..12].copy_from_slice(&hop.source);
+    Fate::Send(hop.ifindex)
+}

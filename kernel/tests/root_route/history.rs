@@ -1,0 +1,111 @@
+//! Packets of a few clients, so that connections begin, go on and are forgotten; and a share of anything.
+
+use crate::packets;
+use crate::random::Random;
+
+/// A packet of a history.
+pub(crate) fn packet(random: &mut Random) -> Vec<u8> {
+    if random.once_in(8) {
+        let mut packet = packets::packet(random);
+        packet.truncate(3400);
+        return packet;
+    }
+    let v6 = random.once_in(3);
+    let mut packet = ethernet(random, v6);
+    let inner = if random.once_in(10) { error(random, v6) } else { message(random, v6, false) };
+    packet.extend(inner);
+    if random.once_in(20) {
+        packet.extend([0; 6]);
+    }
+    if random.once_in(30) {
+        let at = random.below(packet.len());
+        packet[at] ^= 1 << random.below(8);
+    }
+    packet
+}
+
+fn ethernet(random: &mut Random, v6: bool) -> Vec<u8> {
+    let mut packet = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, random.below(4) as u8];
+    for _ in 0..[0, 0, 0, 1, 2][random.below(5)] {
+        packet.extend([0x81, 0, 0, random.below(5) as u8]);
+    }
+    packet.extend(if v6 { [0x86, 0xdd] } else { [8, 0] });
+    packet
+}
+
+/// An IP packet from a client to a service, or back.
+fn message(random: &mut Random, v6: bool, back: bool) -> Vec<u8> {
+    let (protocol, segment) = segment(random, v6, back);
+    let client = 1 + random.below(6) as u8;
+    let service = 1 + random.below(3) as u8;
+    let (from, to) = if back { (service + 80, client) } else { (client, service + 80) };
+    ip(random, v6, protocol, [from, to], &segment)
+}
+
+fn segment(random: &mut Random, v6: bool, back: bool) -> (u8, Vec<u8>) {
+    let (client, service) = ([0x9c, random.below(8) as u8], [0, [80u8, 53][random.below(2)]]);
+    let ports = if back { [service, client].concat() } else { [client, service].concat() };
+    let payload = match random.below(30) {
+        0 => 1400 + random.below(100),
+        1 => 1460,
+        _ => random.below(40),
+    };
+    match random.below(20) {
+        0..=10 => {
+            let flags = *random.pick(&[0x02, 0x02, 0x12, 0x10, 0x18, 0x11, 0x04, 0xc2]);
+            let head = [&ports[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 1, 0, 0x12, 0x34, 0, 0]].concat();
+            (6, [head, vec![7; payload]].concat())
+        }
+        11..=16 => {
+            let length = ((8 + payload) as u16).to_be_bytes();
+            (17, [&ports[..], &length, &[0x56, 0x78], &vec![7; payload]].concat())
+        }
+        17 | 18 => {
+            let (protocol, kind) = if v6 { (58, 128) } else { (1, 8) };
+            let kind = if random.once_in(4) { random.next() as u8 } else { kind };
+            (protocol, [&[kind, 0, 0xab, 0xcd, 0, 1, 0, 2][..], &vec![9; payload]].concat())
+        }
+        _ => (*random.pick(&[50, 47, 132, 2]), vec![1; 12 + payload]),
+    }
+}
+
+fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [u8; 2], payload: &[u8]) -> Vec<u8> {
+    let class = if random.once_in(3) { random.next() as u8 } else { 0 };
+    if v6 {
+        let fragment = random.once_in(15);
+        let more = if fragment { vec![protocol, 0, 0, random.next() as u8, 0, 0, 0, 1] } else { Vec::new() };
+        let next = if fragment { 44 } else { protocol };
+        let mut packet = vec![0x60 | class >> 4, class << 4, 0, 0];
+        packet.extend(((more.len() + payload.len()) as u16).to_be_bytes());
+        packet.extend([next, 1 + random.next() as u8 % 64]);
+        for host in hosts {
+            packet.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]);
+        }
+        return [packet, more, payload.to_vec()].concat();
+    }
+    let options = if random.once_in(10) { 4 * random.below(11) } else { 0 };
+    let fragment: u16 = *random.pick(&[0, 0, 0, 0x4000, 0x4000, 0x4000, 0x4000, 0, 0, 0x2000, 0x0010]);
+    let mut packet = vec![0x45 + (options / 4) as u8, class];
+    packet.extend(((20 + options + payload.len()) as u16).to_be_bytes());
+    packet.extend([0, 7]);
+    packet.extend(fragment.to_be_bytes());
+    packet.extend([1 + random.next() as u8 % 64, protocol, 0, 0]);
+    for host in hosts {
+        packet.extend([192, 0, 2, host]);
+    }
+    packet.extend(vec![1; options]);
+    let sum = packets::checksum(&packet);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet.extend(payload);
+    packet
+}
+
+/// An ICMP error about a packet of a service.
+fn error(random: &mut Random, v6: bool) -> Vec<u8> {
+    let mut returned = message(random, v6, true);
+    returned.truncate(random.below(returned.len() + 1).max(28).min(returned.len()));
+    let kind = if v6 { *random.pick(&[1, 2, 3, 4, 5]) } else { *random.pick(&[3, 3, 11, 12, 4, 5]) };
+    let message = [&[kind, random.below(5) as u8, 0x11, 0x22, 0, 0, 5, 0][..], &returned].concat();
+    let router = 200;
+    ip(random, v6, if v6 { 58 } else { 1 }, [router, 81], &message)
+}

@@ -1,0 +1,136 @@
+//! One policy, in the kernel and in the evaluator.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+
+use xdpilot_core::elf;
+use xdpilot_core::emit::{self, BACKENDS, CLOCK, Clock, FLOWS, Options, RINGS, TRAFFIC};
+use xdpilot_core::eval::{Fate, Machine};
+use xdpilot_core::policy::Verdict;
+use xdpilot_core::route::{Hop, flags, rings};
+use xdpilot_core::rules::Rules;
+use xdpilot_kernel::load::{Loaded, Request, load};
+use xdpilot_kernel::map::Map;
+use xdpilot_kernel::mapped::Mapped;
+use xdpilot_kernel::test_run::{self, TestRun};
+
+use crate::random::Random;
+
+/// A policy in both forms, and the time that both are told.
+pub(crate) struct Subject<'a> {
+    rules: &'a Rules,
+    loaded: Loaded,
+    clock: Map,
+    machine: Machine<'a>,
+    now: u64,
+    seed: u64,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn new(rules: &'a Rules, seed: u64, random: &mut Random) -> Self {
+        let options = Options { clock: Clock::Given, frags: random.once_in(2), ..Options::default() };
+        let object = emit::compile(rules, &options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let bytes = elf::write(&object);
+        let entry = &object.functions[0].name;
+        let request = Request { elf: &bytes, name: "routed", entry, ..Request::default() };
+        let loaded = load(&request).unwrap_or_else(|error| {
+            let log: Vec<&str> = error.log.lines().collect();
+            panic!("seed {seed}: {}\n{}\n{rules:#?}", error.error, log[log.len().saturating_sub(60)..].join("\n"))
+        });
+        let mut machine = Machine::new(rules);
+        for member in machine.router().state.members.iter_mut().flatten() {
+            let mtu = *random.pick(&[1500, 1500, 1500, 1280, 9000]);
+            let ifindex = *random.pick(&[0, 0, 1]);
+            member.backend.hop =
+                Some(Hop { ifindex, destination: [2, 0, 0, 0, 1, 1], source: [2, 0, 0, 0, 1, 2], mtu });
+        }
+        let clock = loaded.map(CLOCK).unwrap();
+        let mut subject = Subject { rules, loaded, clock, machine, now: 1_000_000_000_000, seed };
+        subject.tell();
+        subject
+    }
+
+    /// Tells the kernel the backends and rings.
+    fn tell(&mut self) {
+        let router = self.machine.router();
+        router.turn();
+        let backends = self.loaded.map(BACKENDS).unwrap();
+        for (number, member) in (0u32..).zip(&router.state.members) {
+            let record = member.as_ref().map_or([0; 64], |member| member.backend.record());
+            backends.update(&number.to_ne_bytes(), &record).unwrap();
+        }
+        let map = self.loaded.map(RINGS).unwrap();
+        for (number, ring) in (0u32..).zip(rings(&self.rules.pools)) {
+            let mut bytes: Vec<u8> = router.state.ring(&ring).into_iter().flat_map(u16::to_ne_bytes).collect();
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            map.update(&number.to_ne_bytes(), &bytes).unwrap();
+        }
+    }
+
+    /// One backend is well or not, drains or not, or has another weight.
+    pub(crate) fn change(&mut self, random: &mut Random) {
+        let members = &mut self.machine.router().state.members;
+        let at = random.below(members.len());
+        if let Some(member) = &mut members[at] {
+            match random.below(3) {
+                0 => member.backend.flags ^= flags::UP,
+                1 => member.backend.flags ^= flags::DRAINS,
+                _ => member.weight = random.below(4) as u16,
+            }
+        }
+        self.tell();
+    }
+
+    /// Runs one packet in both; `passed` nanoseconds have gone by.
+    pub(crate) fn compare(&mut self, packet: &[u8], passed: u64) {
+        self.now += passed;
+        self.clock.update(&0u32.to_ne_bytes(), &self.now.to_ne_bytes()).unwrap();
+        let test = TestRun { packet, ingress_ifindex: 0, rx_queue: 0, repeat: 1 };
+        let kernel = test_run::run(self.loaded.entry().as_fd(), &test).unwrap();
+        let mut bytes = packet.to_vec();
+        let outcome = self.machine.run(&mut bytes, self.now, Some(1));
+        let expected = match (&outcome.verdict, outcome.routed.map(|routed| routed.fate)) {
+            (Verdict::Route(_), Some(Fate::Drop)) => 1,
+            (Verdict::Route(_), Some(Fate::Pass)) => 2,
+            // The test's packets come in by interface 1.
+            (Verdict::Route(_), Some(Fate::Send(0 | 1))) => 3,
+            (Verdict::Route(_), Some(Fate::Send(_))) => 4,
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            kernel.verdict == expected && kernel.packet == bytes,
+            "seed {}: {outcome:?}, the kernel says {}\npacket {}\nkernel {}\nours   {}\n{:#?}",
+            self.seed,
+            kernel.verdict,
+            hex(packet),
+            hex(&kernel.packet),
+            hex(&bytes),
+            self.rules.pools
+        );
+    }
+
+    pub(crate) fn compare_state(&mut self) {
+        let traffic = self.loaded.map(TRAFFIC).unwrap();
+        for (number, ours) in (0u32..).zip(&self.machine.router().traffic) {
+            let kernel = traffic.sum_per_cpu(number).unwrap();
+            assert_eq!(
+                kernel[..3],
+                ours[..],
+                "seed {}: traffic of backend {number}\n{:#?}",
+                self.seed,
+                self.rules.pools
+            );
+        }
+        let flows = self.loaded.map(FLOWS).unwrap();
+        let mapped = Mapped::new(&flows).unwrap();
+        let lines = self.machine.router().lines().iter().flatten();
+        for (at, (kernel, ours)) in mapped.words().iter().zip(lines).enumerate() {
+            assert_eq!(kernel.load(Ordering::Relaxed), ours.0, "seed {}: slot {at}", self.seed);
+        }
+    }
+}
+
+/// The first bytes, for messages.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(200).map(|byte| format!("{byte:02x}")).collect()
+}
