@@ -149,16 +149,7 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
         maps.clock = Some(add(CLOCK.into(), shape(map_type::ARRAY, 4, 8, 1), None));
     }
     if !rules.pools.is_empty() {
-        let mapped = |key_size, value_size, max_entries| Shape {
-            flags: MMAPABLE,
-            ..shape(map_type::ARRAY, key_size, value_size, max_entries)
-        };
-        let backends = room_for_backends(rules);
-        let ring = (2 * ring::SLOTS as u32).next_multiple_of(8);
-        maps.backends = Some(add(BACKENDS.into(), mapped(4, RECORD as u32, backends), None));
-        maps.traffic = Some(add(TRAFFIC.into(), shape(map_type::PERCPU_ARRAY, 4, RECORD as u32, backends), None));
-        maps.rings = Some(add(RINGS.into(), mapped(4, ring, route::rings(&rules.pools).len().max(1) as u32), None));
-        maps.flows = Some(add(FLOWS.into(), mapped(4, 64, flows::lines(sessions(&rules.pools))), None));
+        add_routing(&mut maps, rules, &mut add);
     }
     maps.held = super::set::held(rules, &maps.tables);
     for (index, rule) in rules.rules.iter().enumerate() {
@@ -181,6 +172,25 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
         }
     }
     maps
+}
+
+/// Adds the maps of pools.
+fn add_routing(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shape, Option<Shape>) -> MapId) {
+    let array = |kind, value_size, max_entries, flags| Shape {
+        kind,
+        key_size: 4,
+        value_size,
+        max_entries,
+        flags,
+        ..Shape::default()
+    };
+    let mapped = |value_size, max_entries| array(map_type::ARRAY, value_size, max_entries, MMAPABLE);
+    let (backends, record) = (room_for_backends(rules), RECORD as u32);
+    let ring = (2 * ring::SLOTS as u32).next_multiple_of(8);
+    maps.backends = Some(add(BACKENDS.into(), mapped(record, backends), None));
+    maps.traffic = Some(add(TRAFFIC.into(), array(map_type::PERCPU_ARRAY, record, backends, 0), None));
+    maps.rings = Some(add(RINGS.into(), mapped(ring, route::rings(&rules.pools).len().max(1) as u32), None));
+    maps.flows = Some(add(FLOWS.into(), mapped(64, flows::lines(sessions(&rules.pools))), None));
 }
 
 /// How many numbers there are for backends: twice as many as are used, so that more can come.

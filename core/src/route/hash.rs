@@ -10,7 +10,7 @@ pub const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// A word more: whatever differs in it differs in the upper half afterwards, and in both after another one.
 pub fn step(hash: u64, word: u64) -> u64 {
     let product = (hash ^ word).wrapping_mul(FACTOR);
-    product ^ product >> 32
+    product ^ (product >> 32)
 }
 
 /// The hash of these words.
@@ -20,7 +20,7 @@ pub fn of(words: &[u64]) -> u64 {
 
 /// The place in a ring.
 pub fn slot(hash: u64) -> usize {
-    ((hash >> 32) * SLOTS as u64 >> 32) as usize
+    (((hash >> 32) * SLOTS as u64) >> 32) as usize
 }
 
 /// What of a hash tells the connections of a line of flows apart.

@@ -77,8 +77,8 @@ fn distance(hash: u64) -> u64 {
     // A table of the logarithm, and a line between its entries.
     let (index, rest) = ((fraction >> 24) as usize, fraction & 0xff_ffff);
     let (low, high) = (LOGARITHMS[index], LOGARITHMS[index + 1]);
-    let logarithm = low + ((high - low) * rest >> 24);
-    ((u64::from(zeros) + 1 << 32) - logarithm) << 24
+    let logarithm = low + (((high - low) * rest) >> 24);
+    (((u64::from(zeros) + 1) << 32) - logarithm) << 24
 }
 
 /// The binary logarithm of 1 + n/256, times 2^32.
@@ -99,7 +99,7 @@ const fn logarithm(number: u128) -> u64 {
     }
     let (mut number, mut out, mut bit) = (number, 0, 1u64 << 31);
     while bit > 0 {
-        number = number * number >> 32;
+        number = (number * number) >> 32;
         if number >= 2 << 32 {
             number >>= 1;
             out |= bit;

@@ -28,8 +28,8 @@ impl Emitter<'_> {
         self.asm.bind(unknown);
         self.asm.store_imm(Size::DW, 10, frame::SLOT, 0);
         self.asm.bind(anew);
-        self.from_ring(ends.drop);
-        self.remember(ends.drop);
+        self.ring_backend(ends.drop);
+        self.remember();
         self.asm.bind(chosen);
     }
 
@@ -132,7 +132,7 @@ impl Emitter<'_> {
     }
 
     /// r9 = the record of the backend that stands at the connection's place in the ring.
-    fn from_ring(&mut self, drop: Label) {
+    fn ring_backend(&mut self, drop: Label) {
         let (v4, known) = (self.asm.label(), self.asm.label());
         self.asm.load(Size::W, 1, 10, frame::RINGS);
         self.asm.load(Size::W, 2, 10, frame::IS);
@@ -160,7 +160,7 @@ impl Emitter<'_> {
     }
 
     /// Remembers a connection whose backend was chosen, if it is to be remembered.
-    fn remember(&mut self, drop: Label) {
+    fn remember(&mut self) {
         let (remembered, slot, done) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.asm.load(Size::DW, 3, 10, frame::SLOT);
         self.asm.load(Size::W, 1, 10, frame::IS);
@@ -184,7 +184,6 @@ impl Emitter<'_> {
         self.asm.load(Size::DW, 1, 10, frame::TRAFFIC);
         self.add(1, traffic::CONNECTIONS, 1);
         self.asm.bind(done);
-        let _ = drop;
     }
 
     /// r3 = the first of the oldest slots of the line.

@@ -1,7 +1,7 @@
 //! The next hop, and the way there.
 
 use super::super::Emitter;
-use super::{Ends, Shape, TX, frame, is};
+use super::{Ends, Shape, TX, frame};
 use crate::asm::build::{Alu, If, Label, Size};
 use crate::policy::Method;
 use crate::route::layout::{HOP_TICK, backend, flags, hop, traffic};
@@ -131,14 +131,19 @@ impl Emitter<'_> {
         self.too_big(ends);
     }
 
-    /// Goes to `too_big` with a packet that is too long with so many bytes more. r1 and r2 are lost; r2 is how long it may
-    /// be.
+    /// Goes to `too_big` with a packet that is too long with so many bytes more; how long it may be is at [`frame::KEY`]
+    /// then. r1 and r2 are lost.
     pub(super) fn fits(&mut self, more: i32, too_big: Label) {
         self.asm.load(Size::DW, 1, 10, frame::HOP);
         self.asm.load(Size::W, 2, 1, hop::MTU);
         self.asm.load(Size::W, 1, 10, frame::TOTAL);
         self.asm.alu64_imm(Alu::Add, 1, more);
-        self.asm.jump_reg(If::Gt, 1, 2, too_big);
+        let fits = self.asm.label();
+        self.asm.jump_reg(If::Le, 1, 2, fits);
+        self.asm.alu64_imm(Alu::Sub, 2, more);
+        self.asm.store(Size::W, 10, frame::KEY, 2);
+        self.asm.goto(too_big);
+        self.asm.bind(fits);
     }
 
     /// Counts a packet of the backend. r1 to r3 are lost.
@@ -164,6 +169,5 @@ impl Emitter<'_> {
         self.asm.bind(back);
         self.asm.mov_imm(0, TX);
         self.asm.exit();
-        let _ = is::WHOLE;
     }
 }

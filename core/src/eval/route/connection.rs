@@ -34,6 +34,8 @@ pub(super) struct Connection {
     pub(super) remembered: bool,
     /// The packet is the connection's own, not an error about it.
     pub(super) refreshes: bool,
+    /// Errors about the packet may be sent: it is no part of one (RFC 1122, section 3.2.2), and no error itself.
+    pub(super) whole: bool,
 }
 
 impl Connection {
@@ -74,11 +76,13 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
         begins: false,
         remembered: false,
         refreshes: true,
+        whole: false,
     };
     if is_fragment(bytes, ip) {
         // Only its first one has ports: all go by the addresses.
         return Kind::Connection(connection);
     }
+    connection.whole = true;
     let transport = ip.transport.map_or(&[][..], |at| bytes.get(at..end).unwrap_or_default());
     match (protocol, transport) {
         (protocol::TCP, [a, b, c, d, ..]) if transport.len() >= 20 => {
@@ -110,6 +114,7 @@ pub(super) fn of_returned(v6: bool, source: &[u8], destination: &[u8], ports: [u
         begins: false,
         remembered: false,
         refreshes: false,
+        whole: false,
     }
 }
 

@@ -16,6 +16,9 @@ const ECHO_V6: (u8, u8) = (128, 129);
 /// Time to live, and hop limit, of answers.
 const TTL: u8 = 64;
 const HEADER: usize = 8;
+/// So much of a packet comes back with an error about it: more than its headers, less than makes the answer too big.
+const RETURNED: usize = 128;
+const RETURNED_V6: usize = 256;
 
 /// What a message is.
 pub(super) fn kind(message: &[u8], v6: bool) -> Kind {
@@ -79,7 +82,42 @@ fn overwrite(bytes: &mut [u8], sum: usize, at: usize, old: u8, new: u8) {
     bytes[at] = new;
 }
 
-/// Tells the client how long packets may be; the packet becomes that message.
-pub(super) fn too_big(_packet: &mut Packet<'_>, _mtu: u32) -> Fate {
-    Fate::Drop
+/// Tells the client how long packets may be (RFC 1191, RFC 8201); the packet becomes that message, with its own beginning
+/// behind.
+pub(super) fn too_big(packet: &mut Packet<'_>, mtu: u32) -> Fate {
+    let (v6, at) = (packet.ip.v6, packet.ip.at);
+    let returned = if v6 { RETURNED_V6 } else { RETURNED };
+    if !packet.connection.whole || packet.total < returned {
+        return Fate::Drop;
+    }
+    let original = packet.bytes[at..at + returned].to_vec();
+    let (source, destination) = (packet.bytes[packet.ip.dst()].to_vec(), packet.bytes[packet.ip.src()].to_vec());
+    let addresses = [source, destination].concat();
+    let answer = if v6 { too_big_v6(mtu, &addresses, &original) } else { too_big_v4(mtu, &addresses, &original) };
+    (0..6).for_each(|byte| packet.bytes.swap(byte, 6 + byte));
+    packet.bytes.truncate(at);
+    packet.bytes.extend(answer);
+    Fate::Send(0)
+}
+
+/// Destination unreachable: fragmentation needed.
+fn too_big_v4(mtu: u32, addresses: &[u8], original: &[u8]) -> Vec<u8> {
+    let mut message = [&[3, 4, 0, 0, 0, 0], &(mtu as u16).to_be_bytes()[..], original].concat();
+    let sum = checksum::of(&[&message]).to_be_bytes();
+    message[2..4].copy_from_slice(&sum);
+    let length = ((20 + message.len()) as u16).to_be_bytes();
+    let mut header = [&[0x45, 0], &length[..], &[0, 0, 0, 0, TTL, protocol::ICMP, 0, 0], addresses].concat();
+    let sum = checksum::of(&[&header]).to_be_bytes();
+    header[10..12].copy_from_slice(&sum);
+    [header, message].concat()
+}
+
+/// Packet too big.
+fn too_big_v6(mtu: u32, addresses: &[u8], original: &[u8]) -> Vec<u8> {
+    let mut message = [&[2, 0, 0, 0], &mtu.to_be_bytes()[..], original].concat();
+    let length = (message.len() as u16).to_be_bytes();
+    let sum = checksum::of(&[addresses, &length, &[0, protocol::ICMP6], &message]).to_be_bytes();
+    message[2..4].copy_from_slice(&sum);
+    let header = [&[0x60, 0, 0, 0], &length[..], &[protocol::ICMP6, TTL], addresses].concat();
+    [header, message].concat()
 }

@@ -96,8 +96,8 @@ impl<'a> Router<'a> {
         let Some(backend) = self.backend(number) else { return none(Fate::Drop) };
         let mut packet = Packet { bytes, ip, total, connection };
         let hash = packet.connection.hash(pool);
-        let fate = send(&pool_of.method, &backend, &mut packet, hash);
-        if matches!(fate, Fate::Send(_)) {
+        let (fate, sent) = send(&pool_of.method, &backend, &mut packet, hash);
+        if sent {
             let traffic = &mut self.traffic[usize::from(number)];
             traffic[0] += 1;
             traffic[1] += length;
@@ -156,8 +156,8 @@ fn whole(bytes: &[u8]) -> Option<(Ip, usize)> {
     (total >= header && ip.at + total <= bytes.len()).then_some((ip, total))
 }
 
-/// Sends a packet to a backend.
-fn send(method: &Method, backend: &Backend, packet: &mut Packet<'_>, hash: u64) -> Fate {
+/// Sends a packet to a backend; its fate, and whether it goes there.
+fn send(method: &Method, backend: &Backend, packet: &mut Packet<'_>, hash: u64) -> (Fate, bool) {
     // Where the next hop is the kernel's matter, the host that it came from is as good as any.
     let hop = backend.hop.unwrap_or_else(|| {
         let address = |at: usize| packet.bytes[at..at + 6].try_into().unwrap_or_default();
@@ -165,15 +165,15 @@ fn send(method: &Method, backend: &Backend, packet: &mut Packet<'_>, hash: u64) 
     });
     let overhead = encapsulate::overhead(method, backend);
     if packet.total + overhead > hop.mtu as usize {
-        return icmp::too_big(packet, hop.mtu.saturating_sub(overhead as u32));
+        return (icmp::too_big(packet, hop.mtu.wrapping_sub(overhead as u32)), false);
     }
     match method {
         Method::Ipip(_) => encapsulate::ipip(packet, backend, hash),
         Method::Gue { port, .. } => encapsulate::gue(packet, backend, *port, hash),
         Method::L2 => {}
-        Method::Nat | Method::FullNat(_) => return Fate::Drop,
+        Method::Nat | Method::FullNat(_) => return (Fate::Drop, false),
     }
     packet.bytes[..6].copy_from_slice(&hop.destination);
     packet.bytes[6..12].copy_from_slice(&hop.source);
-    Fate::Send(hop.ifindex)
+    (Fate::Send(hop.ifindex), true)
 }
