@@ -42,6 +42,7 @@ impl Emitter<'_> {
     /// The beginning of the program: context in r1.
     pub(super) fn head(&mut self) {
         self.asm.mov(6, 1);
+        self.undo_replies();
         self.locate_packet();
         if self.egress() {
             self.pull();

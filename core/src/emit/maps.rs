@@ -9,7 +9,7 @@ use crate::modernize::map_type;
 use crate::object::{Declaration, Map, MapId, Object, Pinning, Shape};
 use crate::policy::{Action, Element, Key, Limit, MOST_BACKENDS};
 use crate::route::layout::RECORD;
-use crate::route::{self, flows, ring, sessions};
+use crate::route::{self, flows, layout, ring, sessions, translates};
 use crate::rules::Rules;
 use crate::set_table::{Geometry, LINE};
 
@@ -29,6 +29,12 @@ pub const TRAFFIC: &str = "xdpilot_traffic";
 pub const RINGS: &str = "xdpilot_rings";
 /// Connections: [`crate::route::flows`].
 pub const FLOWS: &str = "xdpilot_flows";
+/// What is remembered of translated connections: [`crate::route::layout::translated`].
+pub const TRANSLATED: &str = "xdpilot_nat";
+/// Where it is found for replies: [`crate::route::replies`].
+pub const REPLIES: &str = "xdpilot_replies";
+/// Next hops to clients, by CPU: [`crate::route::layout::client`].
+pub const CLIENTS: &str = "xdpilot_clients";
 
 /// The kernel keeps so many characters of a map's name.
 const NAME: usize = 15;
@@ -56,6 +62,9 @@ pub(super) struct Maps {
     pub(super) traffic: Option<MapId>,
     pub(super) rings: Option<MapId>,
     pub(super) flows: Option<MapId>,
+    pub(super) translated: Option<MapId>,
+    pub(super) replies: Option<MapId>,
+    pub(super) clients: Option<MapId>,
     /// Each is an array of one map, in which the elements are: exchanging it exchanges them all at once.
     pub(super) sets: BTreeMap<(usize, Part), MapId>,
     /// Those of them that a packet may be tested for more than once, and where the map inside is held on the stack:
@@ -190,7 +199,14 @@ fn add_routing(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shap
     maps.backends = Some(add(BACKENDS.into(), mapped(record, backends), None));
     maps.traffic = Some(add(TRAFFIC.into(), array(map_type::PERCPU_ARRAY, record, backends, 0), None));
     maps.rings = Some(add(RINGS.into(), mapped(ring, route::rings(&rules.pools).len().max(1) as u32), None));
-    maps.flows = Some(add(FLOWS.into(), mapped(64, flows::lines(sessions(&rules.pools))), None));
+    let lines = flows::lines(sessions(&rules.pools));
+    maps.flows = Some(add(FLOWS.into(), mapped(64, lines), None));
+    if translates(&rules.pools) {
+        maps.translated = Some(add(TRANSLATED.into(), mapped(record, lines * flows::SLOTS as u32), None));
+        maps.replies = Some(add(REPLIES.into(), mapped(64, lines), None));
+        let clients = array(map_type::PERCPU_ARRAY, record, layout::CLIENTS, 0);
+        maps.clients = Some(add(CLIENTS.into(), clients, None));
+    }
 }
 
 /// How many numbers there are for backends: twice as many as are used, so that more can come.

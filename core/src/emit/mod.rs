@@ -31,8 +31,8 @@ mod table;
 mod value;
 
 pub use maps::{
-    BACKENDS, CLOCK, FLOWS, RINGS, RULES, SAMPLES, TARGETS, TRAFFIC, limit_map_name, sample_map_name, set_map_name,
-    set_tables,
+    BACKENDS, CLIENTS, CLOCK, FLOWS, REPLIES, RINGS, RULES, SAMPLES, TARGETS, TRAFFIC, TRANSLATED, limit_map_name,
+    sample_map_name, set_map_name, set_tables,
 };
 
 use crate::asm::build::Asm;
@@ -118,6 +118,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
         tables: Vec::new(),
         growth: frame::growth(rules, options),
         routes: Vec::new(),
+        replies: None,
     };
     emitter.add_routes()?;
     emitter.program(plan)?;
@@ -188,4 +189,6 @@ struct Emitter<'a> {
     growth: bool,
     /// What routes to a pool, by its index.
     routes: Vec<crate::object::FunctionId>,
+    /// What undoes the translation of replies.
+    replies: Option<crate::object::FunctionId>,
 }

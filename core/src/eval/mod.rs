@@ -117,6 +117,10 @@ impl<'a> Machine<'a> {
     ) -> Outcome {
         let Arrival { wire, now, ifindex } = arrival;
         let (length, captured) = (u64::from(wire), packet.len());
+        if let Some(fate) = self.router.reply(packet, now) {
+            let routed = Some(Routed { backend: None, fate });
+            return Outcome { verdict: Verdict::Pass, rule: None, samples: Vec::new(), routed };
+        }
         let mut samples = Vec::new();
         let rules = self.rules;
         for (index, rule) in rules.rules.iter().enumerate() {

@@ -31,7 +31,7 @@ impl Slot {
 
     /// Ticks since the last packet: beyond all others where there was none.
     pub fn age(self, now: u16) -> u32 {
-        if self.backend() == 0 { 0x1_0000 } else { u32::from(now.wrapping_sub(self.0 as u16)) }
+        if self.0 == 0 { 0x1_0000 } else { u32::from(now.wrapping_sub(self.0 as u16)) }
     }
 
     fn fingerprint(self) -> u32 {

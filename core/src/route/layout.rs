@@ -49,6 +49,45 @@ pub mod traffic {
     pub const HOP: i16 = 36;
 }
 
+/// Offsets in the record of a translated connection. The first five words tell it apart.
+pub mod translated {
+    /// The client's address: 16 bytes, of which IPv4 uses the first 4.
+    pub const CLIENT: i16 = 0;
+    /// The address that it speaks to, in the same way.
+    pub const SERVICE: i16 = 16;
+    /// The client's port and the service's, in network byte order; 2 bytes each.
+    pub const PORTS: i16 = 32;
+    /// The protocol; 1 byte.
+    pub const PROTOCOL: i16 = 36;
+    /// 1 over IPv6; 1 byte.
+    pub const V6: i16 = 37;
+    /// The pool's index; 2 bytes.
+    pub const POOL: i16 = 38;
+    /// The backend's number; 2 bytes.
+    pub const BACKEND: i16 = 40;
+    /// The port of what is sent to the backend, in network byte order; 0 for the client's. 2 bytes.
+    pub const PORT: i16 = 42;
+    /// Ticks after which it is forgotten; 4 bytes.
+    pub const TIMEOUT: i16 = 44;
+    /// The index of its slot among the replies; 4 bytes.
+    pub const REPLY: i16 = 48;
+    /// How many bytes tell it apart.
+    pub const KEY: i16 = 40;
+}
+
+/// Offsets in a next hop to clients, kept on one CPU.
+pub mod client {
+    /// The address: 16 bytes, of which IPv4 uses the first 4.
+    pub const ADDRESS: i16 = 0;
+    /// As [`traffic::TICK`](super::traffic::TICK); 4 bytes.
+    pub const TICK: i16 = 16;
+    /// The next hop: as [`super::hop`] says.
+    pub const HOP: i16 = 20;
+}
+
+/// How many next hops to clients are kept on each CPU.
+pub const CLIENTS: u32 = 4096;
+
 /// For so long a next hop is kept, in nanoseconds, as a power of two: 134 ms.
 pub const HOP_TICK: u32 = 27;
 
@@ -65,7 +104,7 @@ pub mod flags {
 }
 
 /// A next hop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
     /// The interface that sends; 0 is the one where the packet came in.
     pub ifindex: u32,
@@ -75,6 +114,13 @@ pub struct Hop {
     pub source: [u8; 6],
     /// The longest IP packet that may be sent.
     pub mtu: u32,
+}
+
+impl Default for Hop {
+    /// Back by the interface where a packet came in, from one host of the packets in words to the other.
+    fn default() -> Self {
+        Hop { ifindex: 0, destination: [2, 0, 0, 0, 0, 2], source: [2, 0, 0, 0, 0, 1], mtu: 1500 }
+    }
 }
 
 /// A backend as the program knows it.

@@ -6,8 +6,9 @@
 pub mod flows;
 pub mod hash;
 pub mod layout;
+pub mod replies;
 pub mod ring;
 mod state;
 
 pub use layout::{Backend, Hop, flags};
-pub use state::{Member, Ring, State, ring_of, rings, sessions};
+pub use state::{Member, Ring, State, ring_of, rings, sessions, translates};

@@ -126,6 +126,11 @@ pub fn ring_of(rings: &[Ring], pool: u16, v6: bool) -> Option<u16> {
     rings.iter().position(fits).and_then(|at| u16::try_from(at).ok())
 }
 
+/// Whether a pool translates addresses.
+pub fn translates(pools: &[Pool]) -> bool {
+    pools.iter().any(|pool| matches!(pool.method, Method::Nat | Method::FullNat(_)))
+}
+
 /// How many connections the pools remember together: what they say, and for all that say nothing the default once.
 pub fn sessions(pools: &[Pool]) -> u32 {
     let stated = pools.iter().map(|pool| pool.sessions).filter(|sessions| *sessions != SESSIONS);

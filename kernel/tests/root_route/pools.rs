@@ -35,7 +35,8 @@ pub(crate) fn rules(random: &mut Random) -> Rules {
 fn pool(random: &mut Random, index: usize) -> Pool {
     let method = method(random);
     let family = random.below(3);
-    let backends = (0..1 + random.below(5)).map(|number| backend(random, family, number)).collect();
+    let translates = matches!(method, Method::Nat | Method::FullNat(_));
+    let backends = (0..1 + random.below(5)).map(|number| backend(random, family, number, translates)).collect();
     Pool {
         name: format!("pool{index}"),
         method,
@@ -55,14 +56,16 @@ fn method(random: &mut Random) -> Method {
         length: *random.pick(&[64, 96, 112, 128]),
     };
     let from = random.pick(&[vec![], vec![v4], vec![v4, v6], vec![v6]]).clone();
-    match random.below(3) {
-        0 => Method::Ipip(from),
-        1 => Method::Gue { port: *random.pick(&[6080, 9886, 65_535]), from },
+    match random.below(5) {
+        0 => Method::Nat,
+        1 => Method::FullNat(from),
+        2 => Method::Ipip(from),
+        3 => Method::Gue { port: *random.pick(&[6080, 9886, 65_535]), from },
         _ => Method::L2,
     }
 }
 
-fn backend(random: &mut Random, family: usize, number: usize) -> Backend {
+fn backend(random: &mut Random, family: usize, number: usize, translates: bool) -> Backend {
     let v6 = family == 1 || family == 2 && random.once_in(2);
     let address: IpAddr = match v6 {
         false => Ipv4Addr::new(10, 9, random.below(256) as u8, 1 + number as u8).into(),
@@ -70,7 +73,7 @@ fn backend(random: &mut Random, family: usize, number: usize) -> Backend {
     };
     Backend {
         host: Host::Address(address),
-        port: None,
+        port: translates.then(|| *random.pick(&[None, Some(8080), Some(80)])).flatten(),
         weight: *random.pick(&[1, 1, 2, 100, 0]),
         id: None,
         drain: random.once_in(10),

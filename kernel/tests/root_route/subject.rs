@@ -1,13 +1,15 @@
 //! One policy, in the kernel and in the evaluator.
 
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 use xdpilot_core::elf;
-use xdpilot_core::emit::{self, BACKENDS, CLOCK, Clock, FLOWS, Options, RINGS, TRAFFIC};
-use xdpilot_core::eval::{Fate, Machine};
+use xdpilot_core::emit::{self, BACKENDS, CLOCK, Clock, FLOWS, Options, REPLIES, RINGS, TRAFFIC};
+use xdpilot_core::eval::{Fate, Machine, Outcome, reflect};
 use xdpilot_core::policy::Verdict;
-use xdpilot_core::route::{Hop, flags, rings};
+use xdpilot_core::route::flows::Line;
+use xdpilot_core::route::{Backend, Hop, flags, rings, translates};
 use xdpilot_core::rules::Rules;
 use xdpilot_kernel::load::{Loaded, Request, load};
 use xdpilot_kernel::map::Map;
@@ -24,6 +26,10 @@ pub(crate) struct Subject<'a> {
     machine: Machine<'a>,
     now: u64,
     seed: u64,
+    /// Packets that were sent lately.
+    sent: Vec<Vec<u8>>,
+    /// How many packets had each fate: dropped, passed, sent, undone.
+    pub(crate) fates: [u64; 4],
 }
 
 impl<'a> Subject<'a> {
@@ -44,8 +50,11 @@ impl<'a> Subject<'a> {
             member.backend.hop =
                 Some(Hop { ifindex, destination: [2, 0, 0, 0, 1, 1], source: [2, 0, 0, 0, 1, 2], mtu });
         }
+        let hop = |mtu| Hop { ifindex: 1, destination: [2, 0, 0, 0, 2, 1], source: [2, 0, 0, 0, 2, 2], mtu };
+        machine.router().clients = *random.pick(&[None, Some(hop(1500)), Some(hop(1500)), Some(hop(600))]);
         let clock = loaded.map(CLOCK).unwrap();
-        let mut subject = Subject { rules, loaded, clock, machine, now: 1_000_000_000_000, seed };
+        let mut subject =
+            Subject { rules, loaded, clock, machine, now: 1_000_000_000_000, seed, sent: Vec::new(), fates: [0; 4] };
         subject.tell();
         subject
     }
@@ -55,8 +64,19 @@ impl<'a> Subject<'a> {
         let router = self.machine.router();
         router.turn();
         let backends = self.loaded.map(BACKENDS).unwrap();
+        // Backend 0, which is none, has the next hop to clients.
+        let nobody = Backend {
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            source: Ipv4Addr::UNSPECIFIED.into(),
+            source_bits: 0,
+            port: None,
+            pool: 0,
+            flags: 0,
+            hop: router.clients,
+        };
         for (number, member) in (0u32..).zip(&router.state.members) {
-            let record = member.as_ref().map_or([0; 64], |member| member.backend.record());
+            let none = if number == 0 { nobody.record() } else { [0; 64] };
+            let record = member.as_ref().map_or(none, |member| member.backend.record());
             backends.update(&number.to_ne_bytes(), &record).unwrap();
         }
         let map = self.loaded.map(RINGS).unwrap();
@@ -82,20 +102,20 @@ impl<'a> Subject<'a> {
     }
 
     /// Runs one packet in both; `passed` nanoseconds have gone by.
-    pub(crate) fn compare(&mut self, packet: &[u8], passed: u64) {
+    pub(crate) fn compare(&mut self, packet: &[u8], passed: u64, random: &mut Random) {
         self.now += passed;
         self.clock.update(&0u32.to_ne_bytes(), &self.now.to_ne_bytes()).unwrap();
         let test = TestRun { packet, ingress_ifindex: 0, rx_queue: 0, repeat: 1 };
         let kernel = test_run::run(self.loaded.entry().as_fd(), &test).unwrap();
         let mut bytes = packet.to_vec();
         let outcome = self.machine.run(&mut bytes, self.now, Some(1));
-        let expected = match (&outcome.verdict, outcome.routed.map(|routed| routed.fate)) {
-            (Verdict::Route(_), Some(Fate::Drop)) => 1,
-            (Verdict::Route(_), Some(Fate::Pass)) => 2,
+        let expected = match outcome.routed.map(|routed| routed.fate) {
+            Some(Fate::Drop) => 1,
+            Some(Fate::Pass) => 2,
             // The test's packets come in by interface 1.
-            (Verdict::Route(_), Some(Fate::Send(0 | 1))) => 3,
-            (Verdict::Route(_), Some(Fate::Send(_))) => 4,
-            other => panic!("{other:?}"),
+            Some(Fate::Send(0 | 1)) => 3,
+            Some(Fate::Send(_)) => 4,
+            None => panic!("{outcome:?}"),
         };
         assert!(
             kernel.verdict == expected && kernel.packet == bytes,
@@ -107,6 +127,35 @@ impl<'a> Subject<'a> {
             hex(&bytes),
             self.rules.pools
         );
+        self.note(&outcome, bytes, random);
+    }
+
+    /// An answer to a packet that was sent lately.
+    pub(crate) fn answer(&self, random: &mut Random) -> Option<Vec<u8>> {
+        let mut packet = self.sent.get(random.below(self.sent.len().max(1)))?.clone();
+        reflect(&mut packet);
+        if random.once_in(20) {
+            let at = random.below(packet.len());
+            packet[at] ^= 1 << random.below(8);
+        }
+        Some(packet)
+    }
+
+    fn note(&mut self, outcome: &Outcome, bytes: Vec<u8>, random: &mut Random) {
+        let undone = matches!(outcome.verdict, Verdict::Pass);
+        let fate = match outcome.routed.map(|routed| routed.fate) {
+            _ if undone => 3,
+            Some(Fate::Drop) | None => 0,
+            Some(Fate::Pass) => 1,
+            Some(Fate::Send(_)) => 2,
+        };
+        self.fates[fate] += 1;
+        if fate == 2 && self.sent.len() < 64 {
+            self.sent.push(bytes);
+        } else if fate == 2 {
+            let at = random.below(64);
+            self.sent[at] = bytes;
+        }
     }
 
     pub(crate) fn compare_state(&mut self) {
@@ -121,11 +170,18 @@ impl<'a> Subject<'a> {
                 self.rules.pools
             );
         }
-        let flows = self.loaded.map(FLOWS).unwrap();
-        let mapped = Mapped::new(&flows).unwrap();
-        let lines = self.machine.router().lines().iter().flatten();
-        for (at, (kernel, ours)) in mapped.words().iter().zip(lines).enumerate() {
-            assert_eq!(kernel.load(Ordering::Relaxed), ours.0, "seed {}: slot {at}", self.seed);
+        self.compare_table(FLOWS, |machine| machine.router().lines());
+        if translates(&self.rules.pools) {
+            self.compare_table(REPLIES, |machine| machine.router().replies());
+        }
+    }
+
+    fn compare_table(&mut self, name: &str, lines: impl for<'m> Fn(&'m mut Machine<'a>) -> &'m [Line]) {
+        let map = self.loaded.map(name).unwrap();
+        let mapped = Mapped::new(&map).unwrap();
+        let ours = lines(&mut self.machine).iter().flatten();
+        for (at, (kernel, ours)) in mapped.words().iter().zip(ours).enumerate() {
+            assert_eq!(kernel.load(Ordering::Relaxed), ours.0, "seed {}: {name}, slot {at}", self.seed);
         }
     }
 }

@@ -29,12 +29,13 @@ impl Emitter<'_> {
         self.asm.store_imm(Size::DW, 10, frame::SLOT, 0);
         self.asm.bind(anew);
         self.ring_backend(ends.drop);
+        self.traffic_of(ends.drop);
         self.remember();
         self.asm.bind(chosen);
     }
 
     /// The time at [`frame::NOW`].
-    fn time(&mut self) {
+    pub(super) fn time(&mut self) {
         let unknown = self.asm.label();
         match (self.options.clock, self.maps.clock) {
             (Clock::Given, Some(map)) => {
@@ -48,8 +49,8 @@ impl Emitter<'_> {
         self.asm.store(Size::DW, 10, frame::NOW, 0);
     }
 
-    /// r3 and [`frame::SLOT`] = the connection's slot, r4 = the backend's number in it.
-    fn find_slot(&mut self, unknown: Label, drop: Label) {
+    /// r3 and [`frame::SLOT`] = the connection's slot, r5 its number in the line, r4 = the backend's number in it.
+    pub(super) fn find_slot(&mut self, unknown: Label, drop: Label) {
         let found = self.asm.label();
         let lines = flows::lines(sessions(&self.rules.pools));
         self.asm.mov(1, 9);
@@ -65,6 +66,7 @@ impl Emitter<'_> {
             self.asm.load(Size::W, 2, 3, 4);
             self.asm.jump_reg(If::Ne, 2, 1, other);
             self.asm.load(Size::H, 4, 3, 2);
+            self.asm.mov_imm(5, slot as i32);
             self.asm.jump_imm(If::Ne, 4, 0, found);
             self.asm.bind(other);
             if slot + 1 < SLOTS {
@@ -78,7 +80,7 @@ impl Emitter<'_> {
 
     /// r9 = the record of the backend whose number is in r4, if it still serves the connection whose slot is at r3; else
     /// to `anew`.
-    fn known_backend(&mut self, timeout: u32, anew: Label, drop: Label) {
+    pub(super) fn known_backend(&mut self, timeout: u32, anew: Label, drop: Label) {
         self.tick_in_r1();
         self.asm.load(Size::H, 2, 3, 0);
         self.asm.alu64(Alu::Sub, 1, 2);
@@ -103,14 +105,14 @@ impl Emitter<'_> {
     }
 
     /// r1 = the tick of now.
-    fn tick_in_r1(&mut self) {
+    pub(super) fn tick_in_r1(&mut self) {
         self.asm.load(Size::DW, 1, 10, frame::NOW);
         self.asm.alu64_imm(Alu::Rsh, 1, TICK as i32);
         self.asm.alu64_imm(Alu::And, 1, 0xffff);
     }
 
     /// The connection of this slot was seen now. A store only where that is news: the line stays clean.
-    fn touch(&mut self) {
+    pub(super) fn touch(&mut self) {
         let done = self.asm.label();
         let own = self.asm.label();
         self.asm.load(Size::W, 1, 10, frame::IS);
@@ -126,13 +128,13 @@ impl Emitter<'_> {
     }
 
     /// The backend's traffic at [`frame::TRAFFIC`].
-    fn traffic_of(&mut self, drop: Label) {
+    pub(super) fn traffic_of(&mut self, drop: Label) {
         self.value_of(self.maps.traffic, frame::NUMBER, drop);
         self.asm.store(Size::DW, 10, frame::TRAFFIC, 0);
     }
 
     /// r9 = the record of the backend that stands at the connection's place in the ring.
-    fn ring_backend(&mut self, drop: Label) {
+    pub(super) fn ring_backend(&mut self, drop: Label) {
         let (v4, known) = (self.asm.label(), self.asm.label());
         self.asm.load(Size::W, 1, 10, frame::RINGS);
         self.asm.load(Size::W, 2, 10, frame::IS);
@@ -156,7 +158,6 @@ impl Emitter<'_> {
         self.asm.store(Size::W, 10, frame::NUMBER, 1);
         self.value_of(self.maps.backends, frame::NUMBER, drop);
         self.asm.mov(9, 0);
-        self.traffic_of(drop);
     }
 
     /// Remembers a connection whose backend was chosen, if it is to be remembered.
@@ -170,8 +171,17 @@ impl Emitter<'_> {
         self.asm.jump_imm(If::Eq, 3, 0, done);
         self.asm.bind(remembered);
         self.asm.jump_imm(If::Ne, 3, 0, slot);
-        self.oldest();
+        self.asm.load(Size::DW, 0, 10, frame::LINE);
+        self.oldest(None);
         self.asm.bind(slot);
+        self.store_flow();
+        self.asm.load(Size::DW, 1, 10, frame::TRAFFIC);
+        self.add(1, traffic::CONNECTIONS, 1);
+        self.asm.bind(done);
+    }
+
+    /// Writes the slot at r3: the connection goes to the backend of [`frame::NUMBER`].
+    pub(super) fn store_flow(&mut self) {
         self.asm.load(Size::DW, 2, 10, frame::HASH);
         self.asm.alu64_imm(Alu::Rsh, 2, 32);
         self.asm.alu64_imm(Alu::Lsh, 2, 32);
@@ -181,23 +191,24 @@ impl Emitter<'_> {
         self.tick_in_r1();
         self.asm.alu64(Alu::Or, 2, 1);
         self.asm.store(Size::DW, 3, 0, 2);
-        self.asm.load(Size::DW, 1, 10, frame::TRAFFIC);
-        self.add(1, traffic::CONNECTIONS, 1);
-        self.asm.bind(done);
     }
 
-    /// r3 = the first of the oldest slots of the line.
-    fn oldest(&mut self) {
+    /// r3 = the first of the oldest slots of the line at r0; its number is put at this place.
+    pub(super) fn oldest(&mut self, number: Option<i16>) {
         let found = self.asm.label();
-        self.asm.load(Size::DW, 0, 10, frame::LINE);
         self.tick_in_r1();
         self.asm.mov(3, 0);
+        number.iter().for_each(|at| self.asm.store_imm(Size::W, 10, *at, 0));
         self.asm.mov_imm(5, 0);
         for slot in 0..SLOTS {
             let (younger, taken) = (self.asm.label(), self.asm.label());
-            self.asm.load(Size::H, 2, 0, 2);
+            let best = |emitter: &mut Self| {
+                emitter.asm.mov(3, 0);
+                number.iter().for_each(|at| emitter.asm.store_imm(Size::W, 10, *at, slot as i32));
+            };
+            self.asm.load(Size::DW, 2, 0, 0);
             self.asm.jump_imm(If::Ne, 2, 0, taken);
-            self.asm.mov(3, 0);
+            best(self);
             self.asm.goto(found);
             self.asm.bind(taken);
             self.asm.load(Size::H, 2, 0, 0);
@@ -206,7 +217,7 @@ impl Emitter<'_> {
             self.asm.alu64_imm(Alu::And, 4, 0xffff);
             self.asm.jump_reg(If::Le, 4, 5, younger);
             self.asm.mov(5, 4);
-            self.asm.mov(3, 0);
+            best(self);
             self.asm.bind(younger);
             if slot + 1 < SLOTS {
                 self.asm.alu64_imm(Alu::Add, 0, WORD);

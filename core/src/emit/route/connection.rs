@@ -28,12 +28,12 @@ impl Emitter<'_> {
         self.asm.store_imm(Size::W, 10, frame::IS, is::OWN | if v6 { is::V6 } else { 0 });
         self.asm.load(Size::DW, 0, 10, stack::LAYERS);
         self.header(v6, ends.pass);
-        self.is_fragment(v6, fragment);
+        self.is_fragment(v6, if shape.translates() { ends.pass } else { fragment });
         self.protocol();
         self.asm.jump_imm(If::Eq, 1, i32::from(protocol::TCP), tcp);
         self.asm.jump_imm(If::Eq, 1, i32::from(protocol::UDP), udp);
         self.asm.jump_imm(If::Eq, 1, i32::from(if v6 { protocol::ICMP6 } else { protocol::ICMP }), icmp);
-        self.asm.goto(other);
+        self.asm.goto(if shape.translates() { ends.pass } else { other });
 
         let addresses = addresses(v6);
         let ported = self.asm.label();
@@ -51,6 +51,10 @@ impl Emitter<'_> {
         self.transport(8, ends.pass);
         self.asm.store_imm(Size::W, 10, frame::IS, flags | is::REMEMBERED);
         self.asm.bind(ported);
+        if shape.translates() {
+            self.lives_on(v6, ends.pass);
+            self.tuple(v6);
+        }
         self.asm.load(Size::W, 2, 4, 0);
         self.protocol();
         self.hash_connection(shape, v6, 3, addresses);
@@ -58,6 +62,9 @@ impl Emitter<'_> {
 
         self.asm.bind(icmp);
         self.icmp(shape, v6, known, ends);
+        if shape.translates() {
+            return;
+        }
 
         self.asm.bind(other);
         self.asm.store_imm(Size::W, 10, frame::IS, flags);
@@ -69,7 +76,7 @@ impl Emitter<'_> {
     }
 
     /// The length of the IP packet at [`frame::TOTAL`]; to `pass` where not all of it is there.
-    fn total(&mut self, v6: bool, pass: Label) {
+    pub(super) fn total(&mut self, v6: bool, pass: Label) {
         self.header(v6, pass);
         if v6 {
             self.asm.load(Size::H, 1, 3, 4);
@@ -90,7 +97,7 @@ impl Emitter<'_> {
     }
 
     /// r3 = the IP header; r0 is the finder's result.
-    fn header(&mut self, v6: bool, pass: Label) {
+    pub(super) fn header(&mut self, v6: bool, pass: Label) {
         self.ip_header(if v6 { V6 } else { V4 }, if v6 { 40 } else { 20 }, pass);
     }
 
@@ -103,7 +110,7 @@ impl Emitter<'_> {
     }
 
     /// Goes to `fragment` with one of several parts.
-    fn is_fragment(&mut self, v6: bool, fragment: Label) {
+    pub(super) fn is_fragment(&mut self, v6: bool, fragment: Label) {
         if v6 {
             let first = self.asm.label();
             self.asm.jump_imm(If::Set, 0, TRANSPORT as i32, first);
@@ -189,7 +196,7 @@ impl Emitter<'_> {
     }
 
     /// r9 = r9 with the word in r1 ([`crate::route::hash::step`]); r5 is the factor, r1 is lost.
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.asm.alu64(Alu::Xor, 9, 1);
         self.asm.alu64(Alu::Mul, 9, 5);
         self.asm.mov(1, 9);

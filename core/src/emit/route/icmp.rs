@@ -28,6 +28,12 @@ impl Emitter<'_> {
         self.transport(8, ends.pass);
         self.asm.load(Size::B, 1, 4, 0);
         self.asm.jump_imm(If::Eq, 1, if v6 { ECHO_V6 } else { ECHO }, echo);
+        if shape.translates() {
+            // Nothing but requests.
+            self.asm.goto(ends.pass);
+            self.asm.bind(echo);
+            return self.answer(v6, ends.pass);
+        }
         let errors = if v6 { &ERRORS_V6[..] } else { &ERRORS };
         errors.iter().for_each(|kind| self.asm.jump_imm(If::Eq, 1, *kind, error));
         self.asm.goto(ends.pass);

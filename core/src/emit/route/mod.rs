@@ -12,7 +12,10 @@ mod choose;
 mod connection;
 mod encapsulate;
 mod icmp;
+mod reply;
+mod rewrite;
 mod send;
+mod translate;
 
 use super::layers::{self, PROTOCOL, Takes, V4};
 use super::{Emitter, stack};
@@ -20,7 +23,7 @@ use crate::asm::build::{Asm, If, Label, Reg, Size};
 use crate::error::Result;
 use crate::object::FunctionId;
 use crate::policy::{HashBy, Method, Pool};
-use crate::route::{ring_of, rings};
+use crate::route::{ring_of, rings, translates};
 
 /// `XDP_DROP`, `XDP_PASS`, `XDP_TX`.
 const DROP: i32 = 1;
@@ -63,6 +66,27 @@ mod frame {
     pub(super) const LENGTH: i16 = -112;
     /// `struct bpf_fib_lookup`; 64 bytes.
     pub(super) const FIB: i16 = -176;
+
+    // What is needed only until the next hop is known shares its place with others.
+
+    /// What tells a translated connection apart: the beginning of its record.
+    pub(super) const TUPLE: i16 = FIB;
+    /// The hash of its replies; 8 bytes.
+    pub(super) const REPLY_HASH: i16 = -120;
+    /// The index of its record; 4 bytes.
+    pub(super) const INDEX: i16 = -124;
+    /// The index of a slot among the replies; 4 bytes.
+    pub(super) const REPLY: i16 = -128;
+    /// How many backends or ports were tried; 8 bytes, so that the verifier can count too.
+    pub(super) const ATTEMPT: i16 = -136;
+    /// The port of what is sent to the backend, 0 for the client's; 4 bytes. Packets that are translated are not wrapped.
+    pub(super) const PORT: i16 = CLASS;
+    /// Address of the backend's record while r9 is a hash; 8 bytes.
+    pub(super) const BACKEND: i16 = HOP;
+    /// Address of a slot among the replies; 8 bytes.
+    pub(super) const REPLY_SLOT: i16 = TRAFFIC;
+    /// Address of a translated connection's record; 8 bytes.
+    pub(super) const RECORD: i16 = PLACE;
 }
 
 /// What is known of a packet.
@@ -85,6 +109,18 @@ struct Shape<'p> {
     method: &'p Method,
     hash: HashBy,
     timeout: u32,
+}
+
+impl Shape<'_> {
+    /// Whether addresses are translated.
+    fn translates(&self) -> bool {
+        matches!(self.method, Method::Nat | Method::FullNat(_))
+    }
+
+    /// Whether the client's is translated too.
+    fn is_full(&self) -> bool {
+        matches!(self.method, Method::FullNat(_))
+    }
 }
 
 /// Where a packet's way may end.
@@ -114,6 +150,9 @@ impl Emitter<'_> {
                 }
             };
             self.routes.push(function);
+        }
+        if translates(pools) {
+            self.replies = Some(self.reply_function()?);
         }
         Ok(())
     }
@@ -146,9 +185,24 @@ impl Emitter<'_> {
         self.asm.bind(v4);
         self.connection(shape, false, known, ends);
         self.asm.bind(known);
-        self.choose(shape, ends);
-        self.next_hop(ends);
+        if shape.translates() {
+            self.choose_translated(shape, ends);
+        } else {
+            self.choose(shape, ends);
+        }
+        let unreachable = self.asm.label();
+        self.next_hop(if shape.translates() { unreachable } else { ends.drop });
         self.send(shape, ends);
+        if shape.translates() {
+            self.asm.bind(unreachable);
+            self.asm.store_imm(Size::DW, 10, frame::HOP, 0);
+            self.translate(shape);
+            self.asm.goto(ends.pass);
+        }
+        self.finish(ends);
+    }
+
+    fn finish(&mut self, ends: Ends) {
         for (label, verdict) in [(ends.pass, PASS), (ends.drop, DROP)] {
             self.asm.bind(label);
             self.asm.mov_imm(0, verdict);

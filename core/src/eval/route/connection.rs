@@ -19,21 +19,23 @@ pub(super) enum Kind {
 }
 
 /// A connection, seen from the client's packets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     /// Whether it is over IPv6.
     pub(super) v6: bool,
-    source: Vec<u8>,
-    destination: Vec<u8>,
+    pub(super) source: Vec<u8>,
+    pub(super) destination: Vec<u8>,
     /// Source and destination, as they are in the packet; zeros where there are none.
-    ports: [u8; 4],
-    protocol: u8,
+    pub(super) ports: [u8; 4],
+    pub(super) protocol: u8,
     /// The packet asks for a new one.
     pub(super) begins: bool,
     /// It is remembered from this packet on.
     pub(super) remembered: bool,
     /// The packet is the connection's own, not an error about it.
     pub(super) refreshes: bool,
+    /// Its ports are known: the packet is no part of one.
+    ported: bool,
     /// Errors about the packet may be sent: it is no part of one (RFC 1122, section 3.2.2), and no error itself.
     pub(super) whole: bool,
 }
@@ -46,6 +48,11 @@ impl Connection {
         let mut words = self.addresses();
         words.push(last);
         hash::of(&words)
+    }
+
+    /// Whether it can be translated: it has ports.
+    pub(super) fn has_ports(&self) -> bool {
+        matches!(self.protocol, protocol::TCP | protocol::UDP) && self.ported
     }
 
     /// The same for all connections of a client.
@@ -76,6 +83,7 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
         begins: false,
         remembered: false,
         refreshes: true,
+        ported: false,
         whole: false,
     };
     if is_fragment(bytes, ip) {
@@ -86,12 +94,12 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
     let transport = ip.transport.map_or(&[][..], |at| bytes.get(at..end).unwrap_or_default());
     match (protocol, transport) {
         (protocol::TCP, [a, b, c, d, ..]) if transport.len() >= 20 => {
-            connection.ports = [*a, *b, *c, *d];
+            (connection.ports, connection.ported) = ([*a, *b, *c, *d], true);
             connection.begins = transport[13] & (SYN | ACK) == SYN;
             connection.remembered = connection.begins;
         }
         (protocol::UDP, [a, b, c, d, ..]) if transport.len() >= 8 => {
-            connection.ports = [*a, *b, *c, *d];
+            (connection.ports, connection.ported) = ([*a, *b, *c, *d], true);
             connection.remembered = true;
         }
         (protocol::TCP | protocol::UDP, _) => return Kind::Other,
@@ -114,6 +122,7 @@ pub(super) fn of_returned(v6: bool, source: &[u8], destination: &[u8], ports: [u
         begins: false,
         remembered: false,
         refreshes: false,
+        ported: true,
         whole: false,
     }
 }

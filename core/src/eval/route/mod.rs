@@ -3,14 +3,16 @@
 mod connection;
 mod encapsulate;
 mod icmp;
+mod translate;
 
 use connection::{Connection, Kind};
+use translate::Record;
 
 use crate::packet::{Ip, layers};
 use crate::policy::{HashBy, Method, Pool};
 use crate::route::flows::{self, Line, Slot};
-use crate::route::layout::{Hop, flags};
-use crate::route::{Backend, Ring, State, hash, ring_of, rings, sessions};
+use crate::route::layout::Hop;
+use crate::route::{Backend, Ring, State, hash, ring_of, rings, sessions, translates};
 
 /// What became of a packet that was routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,11 @@ pub struct Router<'a> {
     /// By number of the ring.
     slots: Vec<Vec<u16>>,
     lines: Vec<Line>,
+    /// What is remembered of translated connections, by index of their slot.
+    records: Vec<Option<Record>>,
+    replies: Vec<Line>,
+    /// The next hop to all clients; none where the kernel knows none.
+    pub clients: Option<Hop>,
     /// The backends; whoever changes them calls [`Router::turn`].
     pub state: State,
     /// Packets, bytes and connections by number of the backend.
@@ -56,15 +63,24 @@ struct Packet<'p> {
 }
 
 impl<'a> Router<'a> {
-    /// The pools before their first packet. Backends without an address of their own have none; a next hop is the host
-    /// that the packet came from.
+    /// The pools before their first packet. Backends without an address of their own have none; all are reached by the
+    /// interface where the packet came in.
     pub fn new(pools: &'a [Pool]) -> Self {
-        let state = State::new(pools, |_| None);
+        let mut state = State::new(pools, |_| None);
         let lines = if pools.is_empty() { 0 } else { flows::lines(sessions(pools)) as usize };
-        let traffic = vec![[0; 3]; state.members.len()];
-        let rings = rings(pools);
-        let mut router =
-            Router { pools, rings, slots: Vec::new(), lines: vec![Line::default(); lines], state, traffic };
+        state.members.iter_mut().flatten().for_each(|member| member.backend.hop = Some(Hop::default()));
+        let translated = if translates(pools) { lines } else { 0 };
+        let mut router = Router {
+            pools,
+            rings: rings(pools),
+            slots: Vec::new(),
+            lines: vec![Line::default(); lines],
+            records: vec![None; translated * flows::SLOTS],
+            replies: vec![Line::default(); translated],
+            clients: Some(Hop::default()),
+            traffic: vec![[0; 3]; state.members.len()],
+            state,
+        };
         router.turn();
         router
     }
@@ -80,6 +96,11 @@ impl<'a> Router<'a> {
         &self.lines
     }
 
+    /// The table of replies.
+    pub fn replies(&self) -> &[Line] {
+        &self.replies
+    }
+
     /// Routes a packet; `now` is in nanoseconds.
     pub(super) fn route(&mut self, pool: usize, bytes: &mut Vec<u8>, now: u64) -> Routed {
         let none = |fate| Routed { backend: None, fate };
@@ -90,13 +111,26 @@ impl<'a> Router<'a> {
             Kind::Echo => return none(icmp::answer(bytes, &ip)),
             Kind::Other => return none(Fate::Pass),
         };
-        let pool = pool as u16;
-        let length = bytes.len() as u64;
-        let Some((number, new)) = self.choose(pool, pool_of.hash, &connection, now) else { return none(Fate::Drop) };
+        let (pool, length) = (pool as u16, bytes.len() as u64);
+        let translates = matches!(pool_of.method, Method::Nat | Method::FullNat(_));
+        if translates && (!connection.has_ports() || !connection.refreshes || translate::ttl(bytes, &ip) <= 1) {
+            return none(Fate::Pass);
+        }
+        let (number, new, record) = if translates {
+            match self.translated(pool, &connection, now) {
+                Ok((record, new)) => (record.backend(), new, Some(record)),
+                Err(fate) => return none(fate),
+            }
+        } else {
+            match self.choose(pool, pool_of.hash, &connection, now) {
+                Some((number, new)) => (number, new, None),
+                None => return none(Fate::Drop),
+            }
+        };
         let Some(backend) = self.backend(number) else { return none(Fate::Drop) };
+        let hash = connection.hash(pool);
         let mut packet = Packet { bytes, ip, total, connection };
-        let hash = packet.connection.hash(pool);
-        let (fate, sent) = send(&pool_of.method, &backend, &mut packet, hash);
+        let (fate, sent) = send(pool_of, &backend, &mut packet, record.as_ref(), hash);
         if sent {
             let traffic = &mut self.traffic[usize::from(number)];
             traffic[0] += 1;
@@ -118,11 +152,7 @@ impl<'a> Router<'a> {
         let known = flows::find(&self.lines[line], hash);
         if let Some(at) = known {
             let slot = self.lines[line][at];
-            let serves = |backend: &Backend| {
-                let leaves = connection.begins && backend.flags & flags::DRAINS != 0;
-                backend.pool == pool && backend.flags & flags::UP != 0 && !leaves
-            };
-            if slot.age(tick) <= timeout && self.backend(slot.backend()).as_ref().is_some_and(serves) {
+            if slot.age(tick) <= timeout && self.serves(slot.backend(), pool, connection) {
                 if connection.refreshes {
                     self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
                 }
@@ -157,23 +187,35 @@ fn whole(bytes: &[u8]) -> Option<(Ip, usize)> {
 }
 
 /// Sends a packet to a backend; its fate, and whether it goes there.
-fn send(method: &Method, backend: &Backend, packet: &mut Packet<'_>, hash: u64) -> (Fate, bool) {
-    // Where the next hop is the kernel's matter, the host that it came from is as good as any.
-    let hop = backend.hop.unwrap_or_else(|| {
-        let address = |at: usize| packet.bytes[at..at + 6].try_into().unwrap_or_default();
-        Hop { ifindex: 0, destination: address(6), source: address(0), mtu: 1500 }
-    });
-    let overhead = encapsulate::overhead(method, backend);
+fn send(pool: &Pool, backend: &Backend, packet: &mut Packet<'_>, record: Option<&Record>, hash: u64) -> (Fate, bool) {
+    let Some(hop) = backend.hop else {
+        return (unreachable(backend, packet, record), false);
+    };
+    let overhead = encapsulate::overhead(&pool.method, backend);
     if packet.total + overhead > hop.mtu as usize {
         return (icmp::too_big(packet, hop.mtu.wrapping_sub(overhead as u32)), false);
     }
-    match method {
+    match &pool.method {
         Method::Ipip(_) => encapsulate::ipip(packet, backend, hash),
         Method::Gue { port, .. } => encapsulate::gue(packet, backend, *port, hash),
         Method::L2 => {}
-        Method::Nat | Method::FullNat(_) => return (Fate::Drop, false),
+        Method::Nat | Method::FullNat(_) => {
+            record.iter().for_each(|record| translate::forward(packet, record, backend, true));
+        }
     }
-    packet.bytes[..6].copy_from_slice(&hop.destination);
-    packet.bytes[6..12].copy_from_slice(&hop.source);
+    address(packet.bytes, &hop);
     (Fate::Send(hop.ifindex), true)
+}
+
+/// The kernel knows no next hop, or it is the kernel itself: its stack gets what was translated.
+fn unreachable(backend: &Backend, packet: &mut Packet<'_>, record: Option<&Record>) -> Fate {
+    let Some(record) = record else { return Fate::Drop };
+    translate::forward(packet, record, backend, false);
+    Fate::Pass
+}
+
+/// Addresses the frame to the next hop.
+fn address(bytes: &mut [u8], hop: &Hop) {
+    bytes[..6].copy_from_slice(&hop.destination);
+    bytes[6..12].copy_from_slice(&hop.source);
 }

@@ -1,0 +1,263 @@
+//! Network address translation: connections are remembered with all that undoing needs.
+
+use std::net::IpAddr;
+
+use super::connection::Connection;
+use super::{Fate, Packet, Router, address, connection, icmp, whole};
+use crate::eval::checksum;
+use crate::packet::protocol;
+use crate::policy::{HashBy, Method};
+use crate::route::flows::{self, Slot};
+use crate::route::layout::flags;
+use crate::route::replies::{self, MARK, TRIES};
+use crate::route::{Backend, hash};
+
+/// A translated connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    client: Vec<u8>,
+    service: Vec<u8>,
+    /// The client's, and the service's.
+    ports: [u8; 4],
+    protocol: u8,
+    pool: u16,
+    backend: u16,
+    /// The port of what is sent to the backend, where it is not the client's.
+    port: Option<u16>,
+    timeout: u32,
+    /// The index of its slot among the replies.
+    reply: usize,
+}
+
+/// What a packet's addresses and ports become.
+struct Rewrite {
+    source: Vec<u8>,
+    destination: Vec<u8>,
+    ports: [u8; 4],
+}
+
+impl Router<'_> {
+    /// The record of a packet's connection, and whether it is new; a fate where there is none.
+    pub(super) fn translated(&mut self, pool: u16, of: &Connection, now: u64) -> Result<(Record, bool), Fate> {
+        let (hash, tick) = (of.hash(pool), flows::tick(now));
+        let line = flows::line(hash, self.lines.len() as u32) as usize;
+        let known = flows::find(&self.lines[line], hash);
+        if let Some(at) = known {
+            let slot = self.lines[line][at];
+            let record = self.records[line * flows::SLOTS + at].as_ref().filter(|record| record.is(pool, of));
+            let serves = slot.age(tick) <= self.timeout(pool) && self.serves(slot.backend(), pool, of);
+            if let Some(record) = record.filter(|_| serves) {
+                let record = record.clone();
+                self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
+                return Ok((record, false));
+            }
+        }
+        let at = known.unwrap_or_else(|| flows::oldest(&self.lines[line], tick));
+        let record = self.establish(pool, of, line * flows::SLOTS + at, tick)?;
+        self.lines[line][at] = Slot::new(hash, record.backend, tick);
+        Ok((record, true))
+    }
+
+    fn timeout(&self, pool: u16) -> u32 {
+        self.pools[usize::from(pool)].timeout.min(0xffff)
+    }
+
+    /// Chooses a backend, and a port, so that replies can be told from all others'. The record is at `index`.
+    fn establish(&mut self, pool: u16, of: &Connection, index: usize, tick: u16) -> Result<Record, Fate> {
+        let ring = super::ring_of(&self.rings, pool, of.v6).ok_or(Fate::Drop)?;
+        let Some(pool_of) = self.pools.get(usize::from(pool)) else { return Err(Fate::Drop) };
+        let full = matches!(pool_of.method, Method::FullNat(_));
+        let hash = of.hash(pool);
+        let mut place = if pool_of.hash == HashBy::Src { of.hash_of_source(pool) } else { hash };
+        for attempt in 0..TRIES {
+            let number = self.slots[usize::from(ring)][hash::slot(place)];
+            let Some(backend) = self.backend(number).filter(|_| number != 0) else { return Err(Fate::Drop) };
+            let port = full.then(|| replies::port(hash, attempt));
+            let record = Record {
+                client: of.source.clone(),
+                service: of.destination.clone(),
+                ports: of.ports,
+                protocol: of.protocol,
+                pool,
+                backend: number,
+                port,
+                timeout: self.timeout(pool),
+                reply: 0,
+            };
+            if let Some(reply) = self.reply_slot(&record, &backend, index, tick) {
+                let record = Record { reply, ..record };
+                self.records[index] = Some(record.clone());
+                return Ok(record);
+            }
+            if !full {
+                place = hash::step(place, u64::from(attempt) + 1);
+            }
+        }
+        Err(Fate::Drop)
+    }
+
+    /// Takes a slot among the replies for a record; none where another connection's may be meant.
+    fn reply_slot(&mut self, record: &Record, backend: &Backend, index: usize, tick: u16) -> Option<usize> {
+        let hash = record.reply(backend).hash(MARK);
+        let line = flows::line(hash, self.replies.len() as u32) as usize;
+        let found = replies::find(&self.replies[line], hash);
+        if let Some(at) = found {
+            let slot = self.replies[line][at];
+            let other = replies::record(slot.0)? as usize;
+            let owner = self.records[other].as_ref().filter(|owner| owner.reply == line * flows::SLOTS + at);
+            let age = slot.age(tick);
+            if other != index && owner.is_some_and(|owner| age <= owner.timeout) {
+                return None;
+            }
+        }
+        let at = found.unwrap_or_else(|| flows::oldest(&self.replies[line], tick));
+        self.replies[line][at] = Slot(replies::slot(hash, index as u32, tick));
+        Some(line * flows::SLOTS + at)
+    }
+
+    /// The record whose reply a packet is.
+    fn replied(&self, of: &Connection, tick: u16) -> Option<(usize, usize, Record, Backend)> {
+        let hash = of.hash(MARK);
+        let line = flows::line(hash, self.replies.len() as u32) as usize;
+        let at = replies::find(&self.replies[line], hash)?;
+        let slot = self.replies[line][at];
+        let index = replies::record(slot.0)? as usize;
+        let record = self.records.get(index)?.clone()?;
+        let backend = self.backend(record.backend)?;
+        let reply = line * flows::SLOTS + at;
+        let age = slot.age(tick);
+        let expected = record.reply(&backend);
+        let is_its = record.reply == reply
+            && age <= record.timeout
+            && (&expected.source, &expected.destination, expected.ports, expected.protocol)
+                == (&of.source, &of.destination, of.ports, of.protocol);
+        is_its.then_some((reply, index, record, backend))
+    }
+
+    /// Undoes the translation of a reply; none where the packet is none.
+    pub(in crate::eval) fn reply(&mut self, bytes: &mut Vec<u8>, now: u64) -> Option<Fate> {
+        let (ip, total) = whole(bytes)?;
+        let connection::Kind::Connection(of) = connection::of(bytes, &ip, total) else { return None };
+        if self.records.is_empty() || !of.has_ports() || !of.refreshes || ttl(bytes, &ip) <= 1 {
+            return None;
+        }
+        let tick = flows::tick(now);
+        let (reply, index, record, _) = self.replied(&of, tick)?;
+        let (line, at) = (reply / flows::SLOTS, reply % flows::SLOTS);
+        let slot = self.replies[line][at].0;
+        self.replies[line][at] = Slot(slot & !0xffff | u64::from(tick));
+        let flow = &mut self.lines[index / flows::SLOTS][index % flows::SLOTS];
+        *flow = Slot(flow.0 & !0xffff | u64::from(tick));
+        let [a, b, c, d] = record.ports;
+        let rewrite = Rewrite { source: record.service, destination: record.client, ports: [c, d, a, b] };
+        let Some(hop) = self.clients else {
+            rewrite.apply(bytes, &ip, false);
+            return Some(Fate::Pass);
+        };
+        if total > hop.mtu as usize {
+            return Some(icmp::too_big(&mut Packet { bytes, ip, total, connection: of }, hop.mtu));
+        }
+        rewrite.apply(bytes, &ip, true);
+        address(bytes, &hop);
+        Some(Fate::Send(hop.ifindex))
+    }
+}
+
+impl Record {
+    pub(super) fn backend(&self) -> u16 {
+        self.backend
+    }
+
+    /// Whether it is this connection's.
+    fn is(&self, pool: u16, of: &Connection) -> bool {
+        (self.pool, &self.client, &self.service, self.ports, self.protocol)
+            == (pool, &of.source, &of.destination, of.ports, of.protocol)
+    }
+
+    /// The connection as its replies show it.
+    fn reply(&self, backend: &Backend) -> Connection {
+        let rewrite = self.forward(backend);
+        let [a, b, c, d] = rewrite.ports;
+        let v6 = backend.address.is_ipv6();
+        // A packet that comes back in an error stands for what would answer it.
+        connection::of_returned(v6, &rewrite.source, &rewrite.destination, [a, b, c, d], self.protocol)
+    }
+
+    /// What a packet to the backend has.
+    fn forward(&self, backend: &Backend) -> Rewrite {
+        let [a, b, c, d] = self.ports;
+        let [a, b] = self.port.map_or([a, b], u16::to_be_bytes);
+        let [c, d] = backend.port.map_or([c, d], u16::to_be_bytes);
+        let source = if self.port.is_some() { octets(backend.source) } else { self.client.clone() };
+        Rewrite { source, destination: octets(backend.address), ports: [a, b, c, d] }
+    }
+}
+
+/// Translates a packet on its way to a backend.
+pub(super) fn forward(packet: &mut Packet<'_>, record: &Record, backend: &Backend, sent: bool) {
+    record.forward(backend).apply(packet.bytes, &packet.ip, sent);
+}
+
+/// Time to live, or hop limit.
+pub(super) fn ttl(bytes: &[u8], ip: &crate::packet::Ip) -> u8 {
+    if ip.v6 { bytes[ip.at + 7] } else { bytes[ip.at + 8] }
+}
+
+impl Rewrite {
+    /// Rewrites a packet that has ports; with one hop less to live where it is `sent`.
+    fn apply(&self, bytes: &mut [u8], ip: &crate::packet::Ip, sent: bool) {
+        let Some(ports) = ip.ports else { return };
+        let changes = [(ip.src(), &self.source[..]), (ip.dst(), &self.destination), (ports..ports + 4, &self.ports)];
+        for (at, new) in changes {
+            let old = bytes[at.clone()].to_vec();
+            mend_transport(bytes, ip, &old, new);
+            if !ip.v6 && at.start < ports {
+                mend(bytes, ip.at + 10, &old, new);
+            }
+            bytes[at].copy_from_slice(new);
+        }
+        if !sent {
+            return;
+        }
+        if ip.v6 {
+            bytes[ip.at + 7] -= 1;
+        } else {
+            let old = bytes[ip.at + 8..ip.at + 10].to_vec();
+            let new = [old[0] - 1, old[1]];
+            mend(bytes, ip.at + 10, &old, &new);
+            bytes[ip.at + 8] -= 1;
+        }
+    }
+}
+
+fn mend(bytes: &mut [u8], sum: usize, old: &[u8], new: &[u8]) {
+    let mended = checksum::mend(u16::from_be_bytes([bytes[sum], bytes[sum + 1]]), old, new);
+    bytes[sum..sum + 2].copy_from_slice(&mended.to_be_bytes());
+}
+
+fn mend_transport(bytes: &mut [u8], ip: &crate::packet::Ip, old: &[u8], new: &[u8]) {
+    let Some(at) = ip.checksum else { return };
+    let sum = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let mended = match ip.protocol {
+        Some(protocol::UDP) => checksum::mend_udp(sum, ip.v6, old, new),
+        _ => checksum::mend(sum, old, new),
+    };
+    bytes[at..at + 2].copy_from_slice(&mended.to_be_bytes());
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+impl Router<'_> {
+    /// Whether a backend still serves a pool's connection.
+    pub(super) fn serves(&self, number: u16, pool: u16, of: &Connection) -> bool {
+        self.backend(number).is_some_and(|backend| {
+            let leaves = of.begins && backend.flags & flags::DRAINS != 0;
+            backend.pool == pool && backend.flags & flags::UP != 0 && !leaves
+        })
+    }
+}
