@@ -117,6 +117,6 @@ pub fn add_neighbour(interface: &Interface, address: IpAddr, mac: [u8; 6]) -> Re
     socket::change(&what, RouteNetlinkMessage::NewNeighbour(request), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
-fn family(address: IpAddr) -> AddressFamily {
+pub(crate) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
