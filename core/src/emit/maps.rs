@@ -196,7 +196,7 @@ fn add_routing(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shap
     let mapped = |value_size, max_entries| array(map_type::ARRAY, value_size, max_entries, MMAPABLE);
     let (backends, record) = (room_for_backends(rules), RECORD as u32);
     let ring = (2 * ring::SLOTS as u32).next_multiple_of(8);
-    maps.backends = Some(add(BACKENDS.into(), mapped(record, backends), None));
+    maps.backends = Some(add(BACKENDS.into(), mapped(layout::BACKEND as u32, backends), None));
     maps.traffic = Some(add(TRAFFIC.into(), array(map_type::PERCPU_ARRAY, record, backends, 0), None));
     maps.rings = Some(add(RINGS.into(), mapped(ring, route::rings(&rules.pools).len().max(1) as u32), None));
     let lines = flows::lines(sessions(&rules.pools));

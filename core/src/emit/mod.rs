@@ -34,6 +34,7 @@ pub use maps::{
     BACKENDS, CLIENTS, CLOCK, FLOWS, REPLIES, RINGS, RULES, SAMPLES, TARGETS, TRAFFIC, TRANSLATED, limit_map_name,
     sample_map_name, set_map_name, set_tables,
 };
+pub use route::RETURN;
 
 use crate::asm::build::Asm;
 use crate::asm::registers;

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-/// Bytes of a backend's record, and of its traffic on one CPU.
+/// Bytes of a backend's record. The program reads its first half, a cache line.
+pub const BACKEND: usize = 128;
+/// Bytes of a backend's traffic on one CPU, and of other records.
 pub const RECORD: usize = 64;
 
 /// Offsets in a backend's record.
@@ -21,6 +23,10 @@ pub mod backend {
     pub const FLAGS: i16 = 40;
     /// The next hop, where it is fixed: as [`super::hop`] says.
     pub const HOP: i16 = 44;
+    /// Its weight; 2 bytes.
+    pub const WEIGHT: i16 = 64;
+    /// Its name, filled up with zeros; the rest.
+    pub const NAME: i16 = 72;
 }
 
 /// Offsets in a next hop.
@@ -101,6 +107,8 @@ pub mod flags {
     pub const DRAINS: u32 = 4;
     /// Its next hop is in the record.
     pub const FIXED: u32 = 8;
+    /// There is such a backend.
+    pub const USED: u32 = 16;
 }
 
 /// A next hop.
@@ -136,32 +144,85 @@ pub struct Backend {
     pub port: Option<u16>,
     /// Its pool's index.
     pub pool: u16,
-    /// Of [`flags`] all but [`flags::V6`] and [`flags::FIXED`].
+    /// [`flags::UP`], [`flags::DRAINS`]: the others follow from the rest.
     pub flags: u32,
     /// The next hop, where it is fixed; else the kernel is asked.
     pub hop: Option<Hop>,
 }
 
-impl Backend {
-    /// Its record.
-    pub fn record(&self) -> [u8; RECORD] {
-        let mut out = [0; RECORD];
+/// A backend, and its share of its pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What the program knows of it.
+    pub backend: Backend,
+    /// Its weight.
+    pub weight: u16,
+    /// What people call it.
+    pub name: String,
+}
+
+impl Member {
+    /// Its record. A name that is too long is cut.
+    pub fn record(&self) -> [u8; BACKEND] {
+        let Backend { address, source, source_bits, port, pool, flags, hop } = self.backend;
+        let mut out = [0; BACKEND];
         let mut put = |at: i16, bytes: &[u8]| out[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
-        put(backend::ADDRESS, &octets(self.address));
-        put(backend::SOURCE, &octets(self.source));
-        put(backend::SOURCE_BITS, &self.source_bits.to_be_bytes());
-        put(backend::POOL, &self.pool.to_ne_bytes());
-        put(backend::PORT, &self.port.unwrap_or(0).to_be_bytes());
-        let family = if self.address.is_ipv6() { flags::V6 } else { 0 };
-        let fixed = if self.hop.is_some() { flags::FIXED } else { 0 };
-        put(backend::FLAGS, &(self.flags | family | fixed).to_ne_bytes());
-        if let Some(hop) = &self.hop {
-            put(backend::HOP + hop::IFINDEX, &hop.ifindex.to_ne_bytes());
-            put(backend::HOP + hop::ADDRESSES, &hop.destination);
-            put(backend::HOP + hop::ADDRESSES + 6, &hop.source);
-            put(backend::HOP + hop::MTU, &hop.mtu.to_ne_bytes());
+        put(backend::ADDRESS, &octets(address));
+        put(backend::SOURCE, &octets(source));
+        put(backend::SOURCE_BITS, &source_bits.to_be_bytes());
+        put(backend::POOL, &pool.to_ne_bytes());
+        put(backend::PORT, &port.unwrap_or(0).to_be_bytes());
+        let family = if address.is_ipv6() { flags::V6 } else { 0 };
+        let fixed = if hop.is_some() { flags::FIXED } else { 0 };
+        put(backend::FLAGS, &(flags | family | fixed | flags::USED).to_ne_bytes());
+        if let Some(hop) = hop {
+            put(backend::HOP, &hop.record());
         }
+        put(backend::WEIGHT, &self.weight.to_ne_bytes());
+        let room = BACKEND - backend::NAME as usize;
+        let ends = (0..=room.min(self.name.len())).rev().find(|end| self.name.is_char_boundary(*end));
+        put(backend::NAME, &self.name.as_bytes()[..ends.unwrap_or(0)]);
         out
+    }
+
+    /// The backend of a record; none where there is none.
+    pub fn of_record(record: &[u8; BACKEND]) -> Option<Self> {
+        let short = |at: i16| [record[at as usize], record[at as usize + 1]];
+        let long = |at: i16| [short(at), short(at + 2)].concat().try_into().map(u32::from_ne_bytes).unwrap_or_default();
+        let flags = long(backend::FLAGS);
+        let address = |at: i16| {
+            let bytes: [u8; 16] = record[at as usize..at as usize + 16].try_into().unwrap_or_default();
+            let [a, b, c, d, ..] = bytes;
+            if flags & flags::V6 != 0 { IpAddr::from(bytes) } else { IpAddr::from([a, b, c, d]) }
+        };
+        let backend = Backend {
+            address: address(backend::ADDRESS),
+            source: address(backend::SOURCE),
+            source_bits: long(backend::SOURCE_BITS).swap_bytes(),
+            port: Some(u16::from_be_bytes(short(backend::PORT))).filter(|port| *port != 0),
+            pool: u16::from_ne_bytes(short(backend::POOL)),
+            flags: flags & (flags::UP | flags::DRAINS),
+            hop: (flags & flags::FIXED != 0).then(|| Hop::of_record(&record[backend::HOP as usize..])),
+        };
+        let name = record[backend::NAME as usize..].split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name).into_owned();
+        let weight = u16::from_ne_bytes(short(backend::WEIGHT));
+        (flags & flags::USED != 0).then_some(Member { backend, weight, name })
+    }
+}
+
+impl Hop {
+    /// As [`hop`] says.
+    pub fn record(&self) -> Vec<u8> {
+        let (ifindex, mtu) = (self.ifindex.to_ne_bytes(), self.mtu.to_ne_bytes());
+        [&ifindex[..], &self.destination, &self.source, &mtu].concat()
+    }
+
+    fn of_record(record: &[u8]) -> Self {
+        let six = |at: usize| record.get(at..at + 6).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        let four =
+            |at: usize| record.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes);
+        Hop { ifindex: four(0), destination: six(4), source: six(10), mtu: four(16) }
     }
 }
 
@@ -169,5 +230,24 @@ fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_say_all() {
+        for (address, hop, port) in [("10.0.0.1", None, Some(8080)), ("fd00::1", Some(Hop::default()), None)] {
+            let address: IpAddr = address.parse().unwrap();
+            let (source_bits, pool) = (0xffff, 7);
+            let backend = Backend { address, source: address, source_bits, port, pool, flags: flags::UP, hop };
+            let member = Member { backend, weight: 300, name: "docker:web".into() };
+            assert_eq!(Member::of_record(&member.record()), Some(member.clone()));
+            let long = Member { name: "ü".repeat(60), ..member };
+            assert_eq!(Member::of_record(&long.record()).unwrap().name, "ü".repeat(28));
+        }
+        assert_eq!(Member::of_record(&[0; BACKEND]), None);
     }
 }

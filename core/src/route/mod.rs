@@ -10,5 +10,5 @@ pub mod replies;
 pub mod ring;
 mod state;
 
-pub use layout::{Backend, Hop, flags};
-pub use state::{Member, Ring, State, ring_of, rings, sessions, translates};
+pub use layout::{Backend, Hop, Member, flags};
+pub use state::{Ring, State, ring_of, rings, sessions, translates};

@@ -2,18 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::layout::{Backend, flags};
+use super::layout::{Backend, Member, flags};
 use super::ring::{self, Share};
 use crate::policy::{self, Host, Method, Pool, SESSIONS, Source};
-
-/// A backend, and its share of its pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// What the program knows of it.
-    pub backend: Backend,
-    /// Its weight.
-    pub weight: u16,
-}
 
 /// What the program's maps hold: backends by number, from 1, none where a number is free.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +59,7 @@ fn member(pool: &Pool, index: u16, backend: &policy::Backend, address: IpAddr) -
         flags: flags::UP | drains,
         hop: None,
     };
-    Member { backend: backend_of, weight: backend.weight }
+    Member { backend: backend_of, weight: backend.weight, name: backend.name() }
 }
 
 /// The source of what is sent to an address: the method's of its family, or none yet.

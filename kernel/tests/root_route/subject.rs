@@ -9,7 +9,8 @@ use xdpilot_core::emit::{self, BACKENDS, CLOCK, Clock, FLOWS, Options, REPLIES, 
 use xdpilot_core::eval::{Fate, Machine, Outcome, reflect};
 use xdpilot_core::policy::Verdict;
 use xdpilot_core::route::flows::Line;
-use xdpilot_core::route::{Backend, Hop, flags, rings, translates};
+use xdpilot_core::route::layout::BACKEND;
+use xdpilot_core::route::{Backend, Hop, Member, flags, rings, translates};
 use xdpilot_core::rules::Rules;
 use xdpilot_kernel::load::{Loaded, Request, load};
 use xdpilot_kernel::map::Map;
@@ -65,7 +66,7 @@ impl<'a> Subject<'a> {
         router.turn();
         let backends = self.loaded.map(BACKENDS).unwrap();
         // Backend 0, which is none, has the next hop to clients.
-        let nobody = Backend {
+        let backend = Backend {
             address: Ipv4Addr::UNSPECIFIED.into(),
             source: Ipv4Addr::UNSPECIFIED.into(),
             source_bits: 0,
@@ -74,9 +75,10 @@ impl<'a> Subject<'a> {
             flags: 0,
             hop: router.clients,
         };
+        let nobody = Member { backend, weight: 0, name: String::new() };
         for (number, member) in (0u32..).zip(&router.state.members) {
-            let none = if number == 0 { nobody.record() } else { [0; 64] };
-            let record = member.as_ref().map_or(none, |member| member.backend.record());
+            let none = if number == 0 { nobody.record() } else { [0; BACKEND] };
+            let record = member.as_ref().map_or(none, Member::record);
             backends.update(&number.to_ne_bytes(), &record).unwrap();
         }
         let map = self.loaded.map(RINGS).unwrap();

@@ -25,6 +25,9 @@ use crate::object::FunctionId;
 use crate::policy::{HashBy, Method, Pool};
 use crate::route::{ring_of, rings, translates};
 
+/// The program that undoes the translation of replies where they arrive, if that is another interface.
+pub const RETURN: &str = "xdpilot_return";
+
 /// `XDP_DROP`, `XDP_PASS`, `XDP_TX`.
 const DROP: i32 = 1;
 const PASS: i32 = 2;
@@ -153,6 +156,7 @@ impl Emitter<'_> {
         }
         if translates(pools) {
             self.replies = Some(self.reply_function()?);
+            self.add_return()?;
         }
         Ok(())
     }

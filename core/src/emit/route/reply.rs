@@ -1,13 +1,13 @@
 //! Replies of translated connections: the translation is undone, whatever the rules say.
 
 use super::super::layers::{self, PROTOCOL, Takes, V4};
-use super::super::{Emitter, stack};
+use super::super::{Emitter, function, section, stack};
 use super::send::{INET, fib};
 use super::{Ends, Shape, frame, is};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::emit::Clock;
 use crate::error::Result;
-use crate::object::FunctionId;
+use crate::object::{FunctionId, Line};
 use crate::packet::protocol;
 use crate::policy::{HashBy, Method};
 use crate::route::hash::FACTOR;
@@ -24,6 +24,25 @@ impl Emitter<'_> {
         let code: Asm = std::mem::replace(&mut self.asm, program);
         let takes = Takes::Context(&[]);
         layers::add(self.object, "xdpilot_reply", "undoes translation", code, self.options, takes)
+    }
+
+    /// Adds [`super::RETURN`].
+    pub(super) fn add_return(&mut self) -> Result<()> {
+        let program = std::mem::take(&mut self.asm);
+        self.asm.mov(6, 1);
+        self.undo_replies();
+        self.asm.mov_imm(0, super::PASS);
+        self.asm.exit();
+        let code = std::mem::replace(&mut self.asm, program).finish()?;
+        let mut function = function(super::RETURN, section(self.options));
+        let btf = self.object.btf.get_or_insert_default();
+        let context = layers::context_pointer(btf, self.options.direction);
+        function.func_type = Some(btf.add_function(super::RETURN, &[("ctx", context)]));
+        let (file, text) = (btf.add_text("xdpilot"), btf.add_text("undoes the translation of replies"));
+        function.lines.push(Line { insn: 0, file, text, position: 0 });
+        (function.code, function.references) = (code.code, code.references);
+        self.object.functions.push(function);
+        Ok(())
     }
 
     /// Replies go their way; the context is in r6.
