@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use xdpilot_core::diagnose::Stage;
+use xdpilot_core::emit::RETURN;
 use xdpilot_core::error::Result;
 use xdpilot_core::pass;
 use xdpilot_kernel::link::{Link, LinkInfo};
@@ -18,6 +19,7 @@ use xdpilot_kernel::{pins, program as programs};
 use crate::attach::{self, Standing, holders};
 use crate::direction::Direction;
 use crate::place::Place;
+use crate::pool::{returns, ways};
 use crate::record::Record;
 use crate::state;
 use crate::{companion, dispatcher};
@@ -60,6 +62,9 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         notes.extend(settle_peer(place)?);
         let released = companion::release(&record.receivers)?;
         notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
+        let returns = returns::take_off(&record.returns)?;
+        notes.extend((returns > 0).then(|| format!("took {RETURN} off where replies arrived")));
+        place.namespace.run(|| ways::forget_neighbours(&record.neighbours))?;
     }
     state::remove_folder();
     Ok(Removed { program: program.name.clone(), id: program.id, mode: hook.to_string(), notes })

@@ -24,6 +24,7 @@ pub mod load;
 pub mod pause;
 pub mod place;
 pub mod policy;
+pub mod pool;
 pub mod prepare;
 pub mod put;
 pub mod record;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use xdpilot_core::emit::RETURN;
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
 use xdpilot_core::pass;
@@ -16,6 +17,8 @@ use crate::direction::Hook;
 use crate::place::Place;
 use crate::policy::redirect::{self, Exit};
 use crate::policy::{counters, fill};
+use crate::pool::ways::{self, Ways};
+use crate::pool::{self, returns};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::Input;
@@ -71,8 +74,8 @@ struct Done<'a> {
     old: Option<Old>,
     program: Program,
     attached: Attached,
-    /// Where the frames go that it redirects.
-    exits: Vec<Exit>,
+    /// Where packets go.
+    routes: Routes,
     /// Whether it brought its companion to the other end of the veth pair.
     accompanied: bool,
     /// Where it brought companions that let in what it redirects: pins of their links.
@@ -88,10 +91,10 @@ pub fn load(input: &Input, places: &[Place], order: &Order) -> Result<Vec<Outcom
     sweep::sweep();
     // All places are looked at before anything is done to one.
     let standing: Vec<_> = places.iter().map(|place| attach::free(place, order.wish)).collect::<Result<_>>()?;
-    let exits: Vec<_> = places.iter().map(|place| exits(input, place)).collect::<Result<_>>()?;
+    let routes: Vec<_> = places.iter().map(|place| routes(input, place)).collect::<Result<_>>()?;
     let mut done: Vec<Done<'_>> = Vec::new();
-    for ((place, old), exits) in places.iter().zip(standing).zip(exits) {
-        match put(input, (place, old, exits), order) {
+    for ((place, old), routes) in places.iter().zip(standing).zip(routes) {
+        match put(input, (place, old, routes), order) {
             Ok(one) => done.push(one),
             Err(error) => {
                 done.iter().rev().for_each(undo);
@@ -102,23 +105,47 @@ pub fn load(input: &Input, places: &[Place], order: &Order) -> Result<Vec<Outcom
     Ok(done.into_iter().map(finish).collect())
 }
 
-/// Where a policy's rules redirect to.
-fn exits(input: &Input, place: &Place) -> Result<Vec<Exit>> {
-    match input {
-        Input::Policy(policy) => redirect::resolve(policy, place),
-        Input::Object(_) => Ok(Vec::new()),
+/// Where a policy's packets go.
+#[derive(Default)]
+struct Routes {
+    /// By `redirect`, in the order of the targets.
+    redirects: Vec<Exit>,
+    /// By `route`.
+    ways: Ways,
+    /// The interfaces by which those go.
+    exits: Vec<Exit>,
+}
+
+/// Where a policy's packets go from a place.
+fn routes(input: &Input, place: &Place) -> Result<Routes> {
+    let Input::Policy(policy) = input else { return Ok(Routes::default()) };
+    let ways = ways::resolve(policy, place)?;
+    Ok(Routes { redirects: redirect::resolve(policy, place)?, exits: redirect::by(&ways.exits, place)?, ways })
+}
+
+impl Routes {
+    /// All interfaces that send.
+    fn all(&self) -> impl Iterator<Item = &Exit> {
+        self.redirects.iter().chain(&self.exits)
+    }
+
+    /// Where replies arrive that are translated back: namespaces and interfaces.
+    fn returns<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = (u64, u32)> + 'a {
+        let translated = self.ways.exits.iter().filter(|_| self.ways.translates);
+        translated.map(|interface| (place.namespace.inode(), interface.index))
     }
 }
 
 /// Loads the program for one place, attaches it there, and does what must be done around it.
-fn put<'a>(input: &Input, (place, old, exits): (&'a Place, Option<Old>, Vec<Exit>), order: &Order) -> Result<Done<'a>> {
-    let program = prepare_one(input, place, old.as_ref(), &exits, order)?;
+fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes), order: &Order) -> Result<Done<'a>> {
+    let program = prepare_one(input, (place, old.as_ref(), &routes), order)?;
     let id = program.loaded.info().id;
     let ready = || -> Result<Attached> {
         keep_maps(&program)?;
         if let Input::Policy(policy) = input {
             fill::sets(policy, &program.loaded)?;
-            redirect::fill(&exits, &program.loaded)?;
+            redirect::fill(&routes.redirects, &program.loaded)?;
+            pool::fill::fill(&policy.rules.pools, &routes.ways.state, &program.loaded)?;
             if let Some(old) = old.as_ref().filter(|_| order.carry) {
                 counters::carry(&old.standing.program, policy, &program.loaded)?;
             }
@@ -126,7 +153,7 @@ fn put<'a>(input: &Input, (place, old, exits): (&'a Place, Option<Old>, Vec<Exit
         attach::attach(place, &program, order.wish, old.as_ref())
     };
     let attached = ready().inspect_err(|_| state::remove_maps(id))?;
-    let mut done = Done { place, old, program, attached, exits, accompanied: false, let_in: Vec::new() };
+    let mut done = Done { place, old, program, attached, routes, accompanied: false, let_in: Vec::new() };
     match settle(&mut done) {
         Ok(()) => Ok(done),
         Err(error) => {
@@ -136,10 +163,12 @@ fn put<'a>(input: &Input, (place, old, exits): (&'a Place, Option<Old>, Vec<Exit
     }
 }
 
-fn prepare_one(input: &Input, place: &Place, old: Option<&Old>, exits: &[Exit], order: &Order) -> Result<Program> {
+fn prepare_one(input: &Input, (place, old, routes): (&Place, Option<&Old>, &Routes), order: &Order) -> Result<Program> {
     let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
     let mut record = Record { source: input.origin(), target: place.target.clone(), policy: None, ..before };
-    record.receivers.extend(exits.iter().filter_map(Exit::receiver_key));
+    record.receivers.extend(routes.all().filter_map(Exit::receiver_key));
+    record.returns.extend(routes.returns(place));
+    record.neighbours.extend(routes.ways.neighbours.iter().map(|(interface, address)| (interface.index, *address)));
     if let Input::Policy(policy) = input {
         record.policy = Some(policy.record());
     }
@@ -176,7 +205,7 @@ fn keep_maps(program: &Program) -> Result<()> {
 
 /// Pins what the object asks for, and prepares the veth peer.
 fn settle(done: &mut Done<'_>) -> Result<()> {
-    let Done { place, program, attached, exits, accompanied, let_in, .. } = done;
+    let Done { place, program, attached, routes, accompanied, let_in, .. } = done;
     for (name, path) in &program.pins {
         let path = state::reachable(path);
         if let Some(folder) = path.parent() {
@@ -184,10 +213,16 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
         }
         program.loaded.map(name)?.pin(&path)?;
     }
+    routes.ways.keep_neighbours(place)?;
+    for interface in routes.ways.exits.iter().filter(|_| routes.ways.translates) {
+        returns::put(&place.namespace, interface, &program.loaded)?;
+        attached.notes.push(format!("put {RETURN} on {}, where replies arrive; unload takes it off", interface.name));
+    }
+    attached.notes.append(&mut routes.ways.notes);
     if attached.hook != Hook::Xdp(Mode::Native) {
         return Ok(());
     }
-    for exit in exits {
+    for exit in routes.redirects.iter().chain(&routes.exits) {
         match companion::let_in(exit, &place.target) {
             Ok(None) => {}
             Ok(Some(path)) => {
@@ -240,6 +275,12 @@ fn undo(done: &Done<'_>) {
 
 /// Takes the companions off that were brought to let in what it redirects.
 fn let_out(done: &Done<'_>) {
+    if done.old.is_none() {
+        let returns = done.routes.returns(done.place).collect();
+        if let Err(error) = returns::take_off(&returns) {
+            eprintln!("note: {error}");
+        }
+    }
     for error in done.let_in.iter().filter_map(|path| companion::take_off(path).err()) {
         eprintln!("note: {error}");
     }

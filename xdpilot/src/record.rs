@@ -2,6 +2,7 @@
 //! long as the program is, and gone with it. `bpftool prog show` prints it as metadata.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,12 @@ pub struct Record {
     /// a program to let them in.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub receivers: BTreeSet<(u64, u32)>,
+    /// Where replies arrive whose translation is undone there: namespaces (inodes) and interfaces.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub returns: BTreeSet<(u64, u32)>,
+    /// Hosts that the kernel is told to keep known: interfaces and addresses, where the program stands.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub neighbours: BTreeSet<(u32, IpAddr)>,
     /// The policy that it was compiled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecord>,
@@ -47,6 +54,22 @@ pub struct PolicyRecord {
     /// The sets that its rules use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<SetRecord>,
+    /// The pools that its rules route to, in the order of their indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolRecord>,
+}
+
+/// A pool; what it consists of is in the program's maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolRecord {
+    /// Its name.
+    pub name: String,
+    /// How packets reach its backends, as it is printed.
+    pub method: String,
+    /// The numbers of its rings, of IPv4 clients and of IPv6 clients.
+    pub rings: [Option<u16>; 2],
+    /// Seconds after which connections are forgotten.
+    pub timeout: u32,
 }
 
 /// A rule.

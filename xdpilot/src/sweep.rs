@@ -10,6 +10,7 @@ use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::pins;
 use xdpilot_kernel::program::ProgramInfo;
 
+use crate::pool::returns;
 use crate::record::Record;
 use crate::state::Pinned;
 use crate::{companion, detach, state};
@@ -58,6 +59,9 @@ fn sweep_link(pinned: &Pinned) -> Result<()> {
     let info = Link::open_pinned(path)?.info()?;
     let program = ProgramInfo::of_id(info.program_id)?;
     let record = program.as_ref().map(Record::of).transpose()?.flatten();
+    if info.is_alive() && program.as_ref().is_some_and(returns::is_return) {
+        return returns::sweep(*namespace, *ifindex);
+    }
     if info.is_alive() {
         let companion = record.is_some_and(|record| record.companion);
         return if companion { companion::dismiss_orphan(path, *namespace, *ifindex) } else { Ok(()) };

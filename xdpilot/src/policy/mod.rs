@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use xdpilot_core::emit::{self, Options, set_map_name};
 use xdpilot_core::error::Result;
 use xdpilot_core::object::Object;
-use xdpilot_core::policy::{Action, PolicyPlace, Verdict};
+use xdpilot_core::policy::{Action, PolicyPlace, Pool, Verdict};
+use xdpilot_core::route::{ring_of, rings};
 use xdpilot_core::rules::{Rule, Rules};
 
 use crate::direction::Direction;
-use crate::record::{PolicyRecord, RuleRecord, SetRecord};
+use crate::record::{PolicyRecord, PoolRecord, RuleRecord, SetRecord};
 
 pub use read::{Text, elements as read_elements, read};
 
@@ -79,7 +80,8 @@ impl Compiled {
     pub fn sends(&self) -> bool {
         let back = |verdict: &Verdict| matches!(verdict, Verdict::Tx | Verdict::Reflect);
         let acts = |rule: &Rule| matches!(&rule.action, Action::Verdict(verdict) if back(verdict));
-        self.direction == Direction::Ingress && (back(&self.rules.default) || self.rules.rules.iter().any(acts))
+        let sends = back(&self.rules.default) || self.rules.rules.iter().any(acts) || !self.rules.pools.is_empty();
+        self.direction == Direction::Ingress && sends
     }
 
     /// What must be known of it when it is loaded.
@@ -104,7 +106,22 @@ impl Compiled {
             rules: rules.iter().map(rule).collect(),
             default: RuleRecord { line: *default_line, text: format!("default {default}"), counter: None },
             sets: (0..sets.len()).map(set).collect(),
+            pools: self.pools(),
         }
+    }
+}
+
+impl Compiled {
+    fn pools(&self) -> Vec<PoolRecord> {
+        let pools = &self.rules.pools;
+        let all = rings(pools);
+        let record = |(pool, index): (&Pool, u16)| PoolRecord {
+            name: pool.name.clone(),
+            method: format!("{:?}", pool.method),
+            rings: [false, true].map(|v6| ring_of(&all, index, v6)),
+            timeout: pool.timeout,
+        };
+        pools.iter().zip(0..).map(record).collect()
     }
 }
 

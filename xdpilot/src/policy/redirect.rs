@@ -69,6 +69,16 @@ fn exit(words: &str, place: &Place, direction: Direction) -> Result<Exit> {
     Ok(Exit { target: words.to_string(), namespace, interface, receiver })
 }
 
+/// The ways out by these interfaces of a place's namespace.
+pub fn by(interfaces: &[Interface], place: &Place) -> Result<Vec<Exit>> {
+    let exit = |interface: &Interface| {
+        let namespace = place.namespace.try_clone()?;
+        let receiver = namespace.run(|| veth::peer(interface)).ok();
+        Ok(Exit { target: interface.name.clone(), namespace, interface: interface.clone(), receiver })
+    };
+    interfaces.iter().map(exit).collect()
+}
+
 /// The interface that sends into a container or namespace.
 fn inside(target: &Target, place: &Place) -> Result<(Namespace, Interface)> {
     let mut found = place::resolve(target, Traffic::To)?;

@@ -11,6 +11,7 @@ use xdpilot_kernel::program::ProgramInfo;
 
 use crate::place::Place;
 use crate::policy::elements::Contents;
+use crate::pool::returns::is_return;
 use crate::record::{self, Record, SetRecord};
 use crate::state::{self, Pinned};
 
@@ -66,7 +67,7 @@ pub fn loaded(places: Option<&[Place]>) -> Result<Vec<Loaded>> {
 pub fn at(pinned: Pinned) -> Result<Option<Loaded>> {
     let link = Link::open_pinned(&pinned.path)?.info()?;
     let program = if link.is_alive() { ProgramInfo::of_id(link.program_id)? } else { None };
-    let Some(program) = program else { return Ok(None) };
+    let Some(program) = program.filter(|program| !is_return(program)) else { return Ok(None) };
     let maps = record::maps(&program)?;
     let record = Record::among(&maps)?.filter(|record| record.policy.is_some());
     Ok(record.map(|record| Loaded { pinned, record, maps }))

@@ -1,0 +1,5 @@
+//! Pools of loaded policies: how backends are reached, and how they change while packets flow.
+
+pub mod fill;
+pub mod returns;
+pub mod ways;
