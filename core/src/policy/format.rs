@@ -210,8 +210,10 @@ fn elements(text: &str) -> Vec<&str> {
 fn outcome(text: &str) -> String {
     let mut rest = text.trim();
     let mut words = Vec::new();
-    let count =
-        if rest.split_whitespace().next().is_some_and(|word| matches!(word, "redirect" | "route")) { 2 } else { 1 };
+    let count = match rest.split_whitespace().next() {
+        Some("redirect" | "route") => 2,
+        _ => 1,
+    };
     for _ in 0..count {
         let (word, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         words.push(word);

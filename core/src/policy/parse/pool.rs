@@ -157,23 +157,34 @@ fn timeout(cursor: &mut Cursor<'_>) -> Result<u32, Problem> {
 
 /// What cannot be in a pool whose lines are right, one by one.
 fn unsound(pool: &Pool, said: &Said<'_>) -> Vec<Problem> {
+    let mut problems = repeated(pool);
+    problems.extend(useless_ports(pool));
+    problems.extend(missing(pool, said));
+    problems
+}
+
+/// Ports of backends where packets keep theirs.
+fn useless_ports(pool: &Pool) -> Vec<Problem> {
+    let method = match &pool.method {
+        Method::Nat | Method::FullNat(_) => return Vec::new(),
+        Method::Ipip(_) => "ipip",
+        Method::Gue { .. } => "gue",
+        Method::L2 => "l2",
+    };
+    let with_port = pool.backends.iter().filter_map(|backend| Some((backend, backend.port?)));
+    let problems = with_port.map(|(backend, port)| {
+        let problem = Problem::new(backend.span.clone(), format!("via {method} the packet's port is not changed"));
+        problem.hint(format!("leave out :{port}, or take via nat or via fullnat"))
+    });
+    problems.collect()
+}
+
+/// Backends, ids and ports that have to be there.
+fn missing(pool: &Pool, said: &Said<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     if pool.backends.is_empty() {
         let problem = Problem::new(pool.span.clone(), format!("pool {} has no backend", pool.name));
         problems.push(problem.hint("a backend is a line in its braces: 10.0.0.2 or 10.0.0.2:8080"));
-    }
-    problems.extend(repeated(pool));
-    let keeps_port = match &pool.method {
-        Method::Nat | Method::FullNat(_) => None,
-        Method::Ipip(_) => Some("ipip"),
-        Method::Gue { .. } => Some("gue"),
-        Method::L2 => Some("l2"),
-    };
-    for backend in &pool.backends {
-        if let (Some(method), Some(port)) = (keeps_port, backend.port) {
-            let problem = Problem::new(backend.span.clone(), format!("via {method} the packet's port is not changed"));
-            problems.push(problem.hint(format!("leave out :{port}, or take via nat or via fullnat")));
-        }
     }
     let place = |option: &str| {
         let said = said.iter().find(|(known, _)| *known == option);
