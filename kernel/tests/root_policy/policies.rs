@@ -33,6 +33,7 @@ pub(crate) fn policy(random: &mut Random, most: usize, crowded: usize) -> Rules 
         default: verdict(random),
         default_line: 0,
         sets: if uses_set { vec![set] } else { Vec::new() },
+        pools: Vec::new(),
     }
 }
 

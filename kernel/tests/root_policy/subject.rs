@@ -61,6 +61,7 @@ impl<'a> Subject<'a> {
             Verdict::Pass => 2,
             Verdict::Tx | Verdict::Reflect => 3,
             Verdict::Redirect(_) => 4,
+            Verdict::Route(_) => unreachable!("random policies have no pools"),
         };
         assert!(
             kernel.verdict == expected && kernel.packet == bytes,
