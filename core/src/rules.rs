@@ -48,6 +48,11 @@ pub struct Set {
 }
 
 impl Rules {
+    /// The index of the pool of this name.
+    pub fn pool(&self, name: &str) -> Option<usize> {
+        self.pools.iter().position(|pool| pool.name == name)
+    }
+
     /// The targets of `redirect`, each once, in order of first use; the generated program knows them by index.
     pub fn targets(&self) -> Vec<&str> {
         let mut targets = Vec::new();

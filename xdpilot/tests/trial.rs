@@ -244,6 +244,47 @@ fn faults_have_their_place_and_a_caret() {
 }
 
 #[test]
+fn faults_of_pools_are_told_all_at_once() {
+    let folder = Folder::new();
+    let text = "pool cats via ipip {\n  10.0.1.2 wieght 2\n  hash scr\n}\npool dogs via l2 {\n  10.0.1.3:80\n}\n";
+    let file = folder.file("edge.xdp", text);
+    let expected = format!(
+        "\
+{file}:2:12: no option wieght of a backend
+ 2 |   10.0.1.2 wieght 2
+   |            ^^^^^^ did you mean weight?
+{file}:3:8: scr is not something to hash
+ 3 |   hash scr
+   |        ^^^ did you mean src?
+{file}:6:3: via l2 the packet's port is not changed
+ 6 |   10.0.1.3:80
+   |   ^^^^^^^^^^^ leave out :80, or take via nat or via fullnat
+"
+    );
+    for verb in ["check", "fmt"] {
+        let output = xdpilot(&[verb, &file]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && error.contains(&expected), "{error}");
+    }
+    let unknown = folder.file("unknown.xdp", "pool cats via l2 {\n  10.0.1.3\n}\nroute cast when tcp\n");
+    let error = String::from_utf8(xdpilot(&["check", &unknown]).stderr).unwrap();
+    let expected = ":4:7: no pool cast\n 4 | route cast when tcp\n   |       ^^^^ did you mean cats?\n";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn pools_are_formatted_with_their_comments() {
+    let folder = Folder::new();
+    let text =
+        "pool cats via nat{ # live\n10.0.1.2:8080 weight 2;docker:web:8080 drain # old\n check  tcp }\nroute cats\n";
+    let file = folder.file("a.xdp", text);
+    said(&["fmt", &file]);
+    let expected = "pool cats via nat {  # live\n  10.0.1.2:8080   weight 2\n  docker:web:8080 drain  # old\n  check tcp\n}\n\
+                    route cats\n";
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+}
+
+#[test]
 fn files_are_formatted_in_place_with_their_mode() {
     let folder = Folder::new();
     let file = folder.file("a.xdp", "drop   when udp\n# why\npass when tcp   # web\n");

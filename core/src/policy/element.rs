@@ -39,20 +39,9 @@ pub fn element(word: &str, span: Span) -> Result<Element, Problem> {
 
 /// Why a word is no element.
 fn no_element(word: &str, span: Span) -> Problem {
-    let wrong = |what: &str| Problem::new(span, format!("{} {what}", quote(word)));
-    let (address, length) = word.split_once('/').unwrap_or((word, ""));
-    let bits = length.parse::<u32>().ok();
-    let kept = match (address.parse(), bits) {
-        (Ok(IpAddr::V4(address)), Some(bits @ 0..32)) => {
-            Some(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & !(u32::MAX >> bits))))
-        }
-        (Ok(IpAddr::V6(address)), Some(bits @ 0..128)) => {
-            Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> bits))))
-        }
-        _ => None,
-    };
-    if let Some(kept) = kept {
-        return wrong("has bits behind its prefix length").hint(format!("did you mean {kept}/{length} or {address}?"));
+    let wrong = |what: &str| Problem::new(span.clone(), format!("{} {what}", quote(word)));
+    if let Some(problem) = bits_behind(word, span.clone()) {
+        return problem;
     }
     let (first, last) = word.split_once('-').unwrap_or((word, word));
     if let (Ok(low), Ok(high)) = (first.parse::<u16>(), last.parse::<u16>())
@@ -63,6 +52,20 @@ fn no_element(word: &str, span: Span) -> Problem {
     let is_name = word.len() > 2 && word.starts_with(|c: char| c.is_ascii_alphabetic()) && !word.contains(':');
     let near = if is_name { near_or(word, names::services(), EXPECTED) } else { EXPECTED.to_string() };
     wrong("is not an element of a set").hint(near)
+}
+
+/// That a prefix has bits behind its length, if that is what is wrong with it.
+pub(super) fn bits_behind(word: &str, span: Span) -> Option<Problem> {
+    let (address, length) = word.split_once('/')?;
+    let kept = match (address.parse().ok()?, length.parse::<u32>().ok()?) {
+        (IpAddr::V4(address), bits @ 0..32) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & !(u32::MAX >> bits))),
+        (IpAddr::V6(address), bits @ 0..128) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> bits)))
+        }
+        _ => return None,
+    };
+    let problem = Problem::new(span, format!("{} has bits behind its prefix length", quote(word)));
+    Some(problem.hint(format!("did you mean {kept}/{length} or {address}?")))
 }
 
 /// The elements in a text, as in a set file: one or more a line, separated by commas or spaces; `#` begins a comment.

@@ -206,11 +206,14 @@ fn elements(text: &str) -> Vec<&str> {
     words(text, is_separator).map(|(_, word)| word).collect()
 }
 
-/// `VERDICT [becomes PACKET]`; the name of a target is a word, whatever is in it.
+/// `VERDICT [becomes PACKET]`; the name of a target or a pool is a word, whatever is in it.
 fn outcome(text: &str) -> String {
     let mut rest = text.trim();
     let mut words = Vec::new();
-    let count = if rest.split_whitespace().next() == Some("redirect") { 2 } else { 1 };
+    let count = match rest.split_whitespace().next() {
+        Some("redirect" | "route") => 2,
+        _ => 1,
+    };
     for _ in 0..count {
         let (word, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         words.push(word);

@@ -8,6 +8,7 @@ mod parse;
 mod pool;
 mod print;
 mod resolve;
+mod route;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
@@ -128,6 +129,8 @@ pub struct Rule {
     pub line: u32,
     /// Where it stands, from the action to the end of the filter.
     pub span: Span,
+    /// Where its action stands.
+    pub action_span: Span,
 }
 
 /// What a rule does.

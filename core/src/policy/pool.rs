@@ -132,6 +132,13 @@ pub struct Check {
     pub fall: u32,
 }
 
+impl Check {
+    /// A check of which nothing else is said.
+    pub fn new(kind: CheckKind) -> Self {
+        Check { kind, port: None, every: 2_000, timeout: 1_000, rise: 2, fall: 2 }
+    }
+}
+
 /// What a check does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckKind {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::parse::cursor::near_or;
-use super::{Document, Element, Members, Policy, Set};
+use super::{Document, Element, Members, Policy, Pool, Set, route};
 use crate::cond::{Cond, Part};
 use crate::error::Error;
 use crate::filter;
@@ -41,6 +41,9 @@ pub fn resolve(document: &Document, request: &Request<'_>, files: ReadSet<'_>) -
     };
     let lowered = lower(document, policy, request.inbound, request.resolve);
     problems.extend(lowered.problems);
+    if !request.inbound {
+        problems.extend(route::leaving(policy));
+    }
     let mut sets = Vec::new();
     for (set, parts) in lowered.sets.iter().zip(parts(&lowered.rules, lowered.sets.len())) {
         match elements(set, files) {
@@ -58,7 +61,7 @@ pub fn resolve(document: &Document, request: &Request<'_>, files: ReadSet<'_>) -
         default: policy.default.clone(),
         default_line: policy.default_line.unwrap_or(0),
         sets,
-        pools: Vec::new(),
+        pools: lowered.pools.into_iter().cloned().collect(),
     })
 }
 
@@ -84,9 +87,10 @@ pub fn choose<'d>(document: &'d Document, name: Option<&str>) -> Result<&'d Poli
 fn duplicates(document: &Document) -> Vec<Problem> {
     let mut problems = Vec::new();
     let sets = document.sets.iter().map(|set| ("set", &set.name, &set.span));
+    let pools = document.pools.iter().map(|pool| ("pool", &pool.name, &pool.span));
     let policies = document.policies.iter().map(|policy| ("policy", &policy.name, &policy.span));
     let mut known = std::collections::HashSet::new();
-    for (kind, name, span) in sets.chain(policies) {
+    for (kind, name, span) in sets.chain(pools).chain(policies) {
         if !known.insert((kind, name)) {
             problems
                 .push(Problem::new(span.clone(), format!("there is a {kind} {name} above")).hint("names are unique"));
@@ -105,10 +109,11 @@ fn elements(set: &Set, files: ReadSet<'_>) -> Result<Vec<Element>, Problem> {
     }
 }
 
-/// A policy's rules with conditions, and the sets that they use, in order of first use.
+/// A policy's rules with conditions, and the sets and pools that they use, in order of first use.
 pub(super) struct Lowered<'d> {
     pub(super) rules: Vec<rules::Rule>,
     pub(super) sets: Vec<&'d Set>,
+    pub(super) pools: Vec<&'d Pool>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -149,7 +154,8 @@ pub(super) fn lower<'d>(
         };
         rules.push(rules::Rule { cond, action: rule.action.clone(), line: rule.line, text: rule.to_string() });
     }
-    Lowered { rules, sets: used.into_inner(), problems }
+    let pools = route::pools(document, policy, &mut problems);
+    Lowered { rules, sets: used.into_inner(), pools, problems }
 }
 
 fn no_set(name: &str, names: &[&str], span: Span) -> Problem {

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 /// Words that begin a statement. No filter expression has one of them first on a line, so that an open bracket
 /// swallows no rule.
-pub(crate) const STATEMENTS: [&str; 15] = [
+pub(crate) const STATEMENTS: [&str; 16] = [
     "pass", "drop", "reflect", "tx", "abort", "redirect", "count", "sample", "limit", "set", "default", "route",
-    "policy", "test", "pool",
+    "decap", "policy", "test", "pool",
 ];
 
 /// A text whose comments are spaces, so that offsets stay, and where these comments are.

@@ -21,7 +21,7 @@ impl Random {
     }
 }
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 8] = [
     "set office  = { 192.0.2.0/24, 2001:db8::/32 }\nset blocked = file \"blocked.txt\" # live\n\npolicy edge {\n  \
      drop when src in blocked\n  pass when src in office\n  limit 100/s per src burst 200 when tcp[tcpflags] & tcp-syn \
      != 0\n  sample 1/1000 snap 64 when udp\n  count web when tcp dst port in {80, 443}\n  drop when udp and not src port \
@@ -36,9 +36,17 @@ const FILES: [&str; 5] = [
     "test \"packets\" {\n  arp who-has 10.0.0.1 tell 10.0.0.2 => pass\n  icmp6 fe80::1 > ff02::1 neighbor-solicitation \
      vlan 5 => pass\n  ip proto 89 1.2.3.4 > 5.6.7.8 frag 100+ len 90 => drop\n  tcp [::1]:1 > [::2]:2 syn,ack ext 0,60 \
      cut 60 => redirect eth0\n  hex \"00 11 22:33\" => drop\n  ether type 0x88cc ether src 02:00:00:00:00:07 => pass\n}\npass",
+    "pool cats via nat { # live\n  10.0.1.2:8080 weight 2\n  [2001:db8::2]:8080 id 7 drain; docker:web:8080\n  netns:blue/eth0\n\n  \
+     hash 5tuple\n  sessions 100k\n  timeout 5m\n  check http \"/healthz\" port 8080 every 2s timeout 1s rise 2 fall 3\n}\n\
+     route cats when dst host 10.0.0.80 and tcp dst port 80\ndecap when ip proto 4; default route cats\n\
+     test \"x\" { tcp 1.2.3.4:5 > 10.0.0.80:80 => route cats }",
+    "pool a via fullnat from 192.0.2.1, 2001:db8::1 { 10.0.0.1; 10.0.0.1:80 weight 0; 2001:db8::3 }\npool b via gue port 1 \
+     from 10.99.0.0/16 {\n10.0.0.1 id 1\n10.0.0.2 id 2\nhash quic\ncheck exec \"a # \\\"b\\\"\" }\npolicy p { route a when \
+     tcp\nroute b when udp\nroute b }",
+    "pool a via ipip { podman:db; check tcp port 1 every 500ms }\npool b via l2 { 10.0.0.1 }\ndecap\nroute b",
 ];
 
-const WORDS: [&str; 96] = [
+const WORDS: [&str; 122] = [
     "set",
     "policy",
     "test",
@@ -116,6 +124,32 @@ const WORDS: [&str; 96] = [
     "\r\n",
     "\n\n",
     "\t",
+    "route",
+    "decap",
+    "via",
+    "nat",
+    "fullnat",
+    "ipip",
+    "gue",
+    "l2",
+    "weight",
+    "id",
+    "drain",
+    "hash",
+    "5tuple",
+    "quic",
+    "sessions",
+    "timeout",
+    "check",
+    "http",
+    "exec",
+    "every",
+    "rise",
+    "fall",
+    "100k",
+    "5m",
+    "10.0.0.1:80",
+    "docker:web",
     "0",
     "1",
     "80",
@@ -193,8 +227,17 @@ impl Texts {
     }
 
     fn rule(&self, random: &mut Random) -> String {
-        const ACTIONS: [&str; 8] =
-            ["drop", "pass", "count a", "limit 5/s per src", "redirect eth0", "sample 1/2", "reflect", "set ttl 5"];
+        const ACTIONS: [&str; 9] = [
+            "drop",
+            "pass",
+            "count a",
+            "limit 5/s per src",
+            "redirect eth0",
+            "sample 1/2",
+            "reflect",
+            "set ttl 5",
+            "decap",
+        ];
         const JOINTS: [&str; 6] = [" and ", " or ", "\n  && ", " || not ", " and\n# c\n", ")and("];
         const ENDS: [&str; 4] = ["\n", ";", " # comment\n", "\n\n\n"];
         let mut filter = random.pick(&self.filters).clone();

@@ -117,7 +117,7 @@ impl Compiled {
         let all = rings(pools);
         let record = |(pool, index): (&Pool, u16)| PoolRecord {
             name: pool.name.clone(),
-            method: format!("{:?}", pool.method),
+            method: pool.method.to_string(),
             rings: [false, true].map(|v6| ring_of(&all, index, v6)),
             timeout: pool.timeout,
         };

@@ -3,6 +3,7 @@
 mod dead;
 mod facts;
 mod neighbours;
+mod pools;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +11,8 @@ use std::collections::HashSet;
 
 use super::parse::cursor::near_or;
 use super::resolve::{Lowered, lower};
-use super::{Action, Document, Limit, Policy, Unit};
+use super::route::near_pool;
+use super::{Action, Document, Limit, Policy, Unit, Verdict};
 use crate::problem::Problem;
 use crate::rules::Rules;
 pub use dead::{Dead, dead};
@@ -18,10 +20,11 @@ pub use dead::{Dead, dead};
 /// Warnings about a document, in file order. A policy whose rules have no meaning has none: see [`super::resolve()`].
 pub fn lint(document: &Document) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    let (mut used, mut all_known) = (HashSet::new(), true);
+    let (mut used, mut routed, mut all_known) = (HashSet::new(), HashSet::new(), true);
     for policy in &document.policies {
         let lowered = lower(document, policy, true, None);
         used.extend(lowered.sets.iter().map(|set| set.name.as_str()));
+        routed.extend(lowered.pools.iter().map(|pool| pool.name.as_str()));
         all_known &= lowered.problems.is_empty();
         if lowered.problems.is_empty() {
             warnings.extend(of_policy(policy, lowered));
@@ -30,7 +33,12 @@ pub fn lint(document: &Document) -> Vec<Problem> {
     for set in document.sets.iter().filter(|set| all_known && !used.contains(set.name.as_str())) {
         warnings.push(Problem::new(set.span.clone(), format!("no rule uses set {}", set.name)));
     }
+    for pool in document.pools.iter().filter(|pool| all_known && !routed.contains(pool.name.as_str())) {
+        warnings.push(Problem::new(pool.span.clone(), format!("no rule routes to pool {}", pool.name)));
+    }
+    warnings.extend(pools::without_weight(document));
     warnings.extend(tests(document));
+    warnings.extend(unknown_pools(document));
     warnings.sort_by_key(|warning| warning.span.start);
     warnings
 }
@@ -43,7 +51,7 @@ fn of_policy(policy: &Policy, lowered: Lowered<'_>) -> Vec<Problem> {
         default: policy.default.clone(),
         default_line: policy.default_line.unwrap_or(0),
         sets: Vec::new(),
-        pools: Vec::new(),
+        pools: lowered.pools.into_iter().cloned().collect(),
     };
     let mut warnings = unreached(policy, &rules);
     warnings.extend(policy.rules.iter().filter_map(|rule| {
@@ -56,6 +64,7 @@ fn of_policy(policy: &Policy, lowered: Lowered<'_>) -> Vec<Problem> {
         }
     }));
     warnings.extend(neighbours::forgotten(policy, &rules));
+    warnings.extend(pools::other_families(policy, &rules));
     warnings
 }
 
@@ -113,4 +122,19 @@ fn tests(document: &Document) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+/// Tests that expect a pool that there is not.
+fn unknown_pools(document: &Document) -> impl Iterator<Item = Problem> {
+    let cases = document.tests.iter().flat_map(|test| &test.cases);
+    cases.filter_map(|case| match &case.verdict {
+        Verdict::Route(name) if !document.pools.iter().any(|pool| pool.name == *name) => {
+            let problem = Problem::new(
+                case.span.clone(),
+                format!("this packet is to be routed to {name}: there is no such pool"),
+            );
+            Some(problem.hint(near_pool(document, name)))
+        }
+        _ => None,
+    })
 }

@@ -65,7 +65,8 @@ struct Earlier<'a> {
 impl Earlier<'_> {
     /// Whether a rule changes where headers are.
     fn moves_headers(&self) -> bool {
-        let moves = |action: &Action| matches!(action, Action::Set(Assignment::VlanPush(_) | Assignment::VlanPop));
+        use Assignment::{Decap, VlanPop, VlanPush};
+        let moves = |action: &Action| matches!(action, Action::Set(VlanPush(_) | VlanPop | Decap));
         self.rules.iter().any(|rule| moves(&rule.action))
     }
 

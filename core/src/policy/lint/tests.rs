@@ -121,6 +121,51 @@ fn sets_tests_and_limits() {
     assert!(warned("limit 1g/s").is_empty());
 }
 
+#[test]
+fn pools_that_serve_nobody() {
+    let text = "pool a via nat {\n  10.0.0.1\n}\npool b via nat {\n  10.0.0.1 weight 0\n  10.0.0.2 drain\n}\nroute b\n\
+                test \"x\" {\n  udp 1.2.3.4:5 > 1.2.3.4:6 => route c\n}\n";
+    let expected = [
+        "1: no rule routes to pool a; ",
+        "4: no backend of pool b gets new connections; each has weight 0 or drains",
+        "10: this packet is to be routed to c: there is no such pool; pools here: a, b",
+    ];
+    assert_eq!(warned(text), expected);
+    assert!(warned("pool a via nat { 10.0.0.1 drain; 10.0.0.2 }\ndefault route a").is_empty());
+    // As with sets, a route that is not known may have meant it.
+    assert!(warned("pool a via nat { 10.0.0.1 }\nroute b").is_empty());
+}
+
+#[test]
+fn pools_of_the_other_ip_version() {
+    let told = |method: &str, backends: &str, filter: &str| {
+        warned(&format!("pool a via {method} {{\n{backends}\n}}\nroute a when {filter}"))
+    };
+    let v4 = ["4: pool a has no backend for IPv4 packets; via nat a backend's address is of the packet's version"];
+    let v6 = ["4: pool a has no backend for IPv6 packets; via fullnat a backend's address is of the packet's version"];
+    assert_eq!(told("nat", "2001:db8::1", "dst host 10.0.0.1 and tcp dst port 80"), v4);
+    assert_eq!(told("fullnat from ::1", "10.0.0.1", "ip6 and (udp or tcp dst port 80)"), v6);
+    for (method, backend, filter) in [
+        ("nat", "2001:db8::1", "tcp dst port 80"),
+        // ARP has addresses too.
+        ("nat", "2001:db8::1", "dst host 10.0.0.1"),
+        ("nat", "docker:web", "ip6"),
+        ("ipip", "10.0.0.1", "ip6"),
+        ("l2", "10.0.0.1", "ip and tcp"),
+    ] {
+        assert!(told(method, backend, filter).is_empty(), "{method} {backend} {filter}");
+    }
+}
+
+#[test]
+fn what_is_routed_is_let_in() {
+    let text = "pool a via nat { 10.0.0.1 }\nroute a when ip and tcp\ndefault drop";
+    assert!(warned(text)[0].starts_with("3: ARP is dropped"));
+    // The headers are elsewhere behind it.
+    let text = "pool a via nat { 10.0.0.1 }\ndecap when ip proto 4\nroute a when ip and tcp\ndefault drop";
+    assert!(warned(text).is_empty());
+}
+
 /// Filters that overlap in many ways.
 const FILTERS: [&str; 24] = [
     "udp",

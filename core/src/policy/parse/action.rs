@@ -3,18 +3,17 @@
 use std::net::IpAddr;
 
 use super::cursor::{Cursor, decimal, near_or, quote};
+use super::pool;
 use crate::filter::names;
 use crate::policy::scan::STATEMENTS;
 use crate::policy::{Action, Assignment, Key, Limit, Unit, Verdict};
 use crate::problem::Problem;
 
-const ACTIONS: &str = "expected an action: pass, drop, reflect, tx, abort, redirect, count, sample, limit or set";
+const ACTIONS: &str =
+    "expected an action: pass, drop, reflect, tx, abort, redirect, route, count, sample, limit, set or decap";
 const FIELDS: &str = "a field: src, dst, src port, dst port, ether src, ether dst, ttl, dscp, vlan push or vlan pop";
 const RATES: &str = "expected packets (100/s, 5k/s) or bits (500kbit/s, 10mbit/s, 1gbit/s) in a second";
 const KEYS: &str = "src, dst, src port, dst port or proto";
-
-/// What the words `route` and `pool` have for an answer.
-pub(super) const NO_ROUTING: &str = "pools and routes are not in this version: they come with routing";
 
 /// An action, up to its last word.
 pub(super) fn action(cursor: &mut Cursor<'_>) -> Result<Action, Problem> {
@@ -22,9 +21,8 @@ pub(super) fn action(cursor: &mut Cursor<'_>) -> Result<Action, Problem> {
         return Ok(Action::Verdict(verdict));
     }
     let (word, span) = cursor.peek();
-    if !matches!(word, "count" | "sample" | "limit" | "set") {
+    if !matches!(word, "count" | "sample" | "limit" | "set" | "decap") {
         return Err(match word {
-            "route" => Problem::new(span, NO_ROUTING).hint("redirect sends to an interface or a container"),
             "" => cursor.expected("an action"),
             _ => Problem::new(span, format!("no action {}", quote(word))).hint(action_hint(word)),
         });
@@ -34,6 +32,7 @@ pub(super) fn action(cursor: &mut Cursor<'_>) -> Result<Action, Problem> {
         "count" => Ok(Action::Count(cursor.name("counter")?.0.to_string())),
         "sample" => sample(cursor),
         "limit" => limit(cursor).map(Action::Limit),
+        "decap" => Ok(Action::Set(Assignment::Decap)),
         _ => assignment(cursor).map(Action::Set),
     }
 }
@@ -58,6 +57,10 @@ pub(super) fn verdict(cursor: &mut Cursor<'_>) -> Result<Option<Verdict>, Proble
         "redirect" => {
             cursor.at = span.end;
             return Ok(Some(Verdict::Redirect(target(cursor)?)));
+        }
+        "route" => {
+            cursor.at = span.end;
+            return Ok(Some(Verdict::Route(pool::name(cursor)?.0.to_string())));
         }
         _ => return Ok(None),
     };
@@ -120,7 +123,7 @@ fn limit(cursor: &mut Cursor<'_>) -> Result<Limit, Problem> {
 }
 
 /// A number with `k`, `m` or `g` behind it: thousands, millions, thousands of millions. Never zero.
-fn scaled(text: &str) -> Option<u64> {
+pub(super) fn scaled(text: &str) -> Option<u64> {
     let (digits, factor) = match text.as_bytes().last()? {
         b'k' => (text.strip_suffix('k')?, 1_000),
         b'm' => (text.strip_suffix('m')?, 1_000_000),

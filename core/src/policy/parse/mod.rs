@@ -1,7 +1,11 @@
 //! A policy file from its text.
 
 mod action;
+mod backend;
+mod check;
 pub(super) mod cursor;
+mod method;
+mod pool;
 
 use std::ops::Range;
 
@@ -29,9 +33,9 @@ pub(super) struct Mark {
 pub(super) enum Part {
     /// `set NAME = …`; where its elements stand in braces, the offset of the opening one.
     Set(Option<usize>),
-    /// `policy NAME … {` or `test "NAME" … {`
+    /// `policy NAME … {`, `pool NAME … {` or `test "NAME" … {`
     Open,
-    /// A rule or a default; the offset of its `when`.
+    /// A rule or a default, the offset of its `when`; or a line of a pool, the offset of a backend's options.
     Rule(Option<usize>),
     /// `PACKET => VERDICT`; the offset of the arrow.
     Case(usize),
@@ -219,17 +223,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn pool(&mut self) -> Result<(), Problem> {
-        let (_, span) = self.cursor.word();
-        let line = self.text.get(span.end..).unwrap_or_default();
-        let line = line.split('\n').next().unwrap_or_default();
-        self.cursor.at = match line.find('{') {
-            Some(open) => block_end(self.text, span.end + open),
-            None => span.end + line.len(),
-        };
-        Err(Problem::new(span, action::NO_ROUTING))
-    }
-
     /// `policy NAME [on TARGET [traffic to|from]] { … }`
     fn policy(&mut self) -> Result<(), Problem> {
         self.cursor.skip_space();
@@ -337,6 +330,7 @@ impl<'a> Parser<'a> {
         span: Range<usize>,
     ) -> Result<Part, Problem> {
         let action = action::action(cursor)?;
+        let action_span = span.start..cursor.at;
         let (word, at) = cursor.peek();
         let when = if cursor.take("when") {
             if cursor.is_at_end() {
@@ -351,7 +345,7 @@ impl<'a> Parser<'a> {
         };
         let line = self.source.line(span.start);
         let part = Part::Rule(when.is_some().then_some(at.start));
-        policy.rules.push(Rule { action, when, line, span });
+        policy.rules.push(Rule { action, when, line, span, action_span });
         Ok(part)
     }
 
@@ -391,10 +385,15 @@ impl<'a> Parser<'a> {
         let mut cursor = Cursor::new(self.text, arrow + 2..end);
         let verdict = match action::verdict(&mut cursor)? {
             Some(verdict) => verdict,
-            None if cursor.peek().0 == "route" => return Err(Problem::new(cursor.peek().1, action::NO_ROUTING)),
-            None => return Err(cursor.expected("a verdict: pass, drop, reflect, tx, abort or redirect TARGET")),
+            None => {
+                return Err(cursor.expected("a verdict: pass, drop, reflect, tx, abort, redirect TARGET or route POOL"));
+            }
         };
-        let becomes = if cursor.take("becomes") {
+        let (word, at) = cursor.peek();
+        let becomes = if word == "becomes" && matches!(verdict, Verdict::Route(_)) {
+            let problem = Problem::new(at, "what a packet becomes that is routed depends on the backend");
+            return Err(problem.hint("expected the end of the line"));
+        } else if cursor.take("becomes") {
             cursor.skip_space();
             let start = cursor.at;
             let words = self.text.get(start..end).unwrap_or_default();

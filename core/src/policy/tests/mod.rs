@@ -1,3 +1,5 @@
+mod pools;
+
 use super::*;
 use crate::error::Error;
 
@@ -122,10 +124,6 @@ fn problems_are_told_with_their_places() {
         (
             "drop when",
             "f:1:6: there is no filter behind when\n 1 | drop when\n   |      ^^^^ expected a filter: when udp",
-        ),
-        (
-            "route cats when tcp",
-            "f:1:1: pools and routes are not in this version: they come with routing\n 1 | route cats when tcp\n   | ^^^^^ redirect sends to an interface or a container",
         ),
         (
             "limit 100",

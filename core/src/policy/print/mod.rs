@@ -1,5 +1,7 @@
 //! The canonical text of a policy, and of its parts.
 
+mod pool;
+
 use std::fmt::{Display, Formatter, Result};
 
 use super::layout::{Line, render};
@@ -8,9 +10,16 @@ use super::{
     Action, Assignment, Document, Key, Limit, Members, Policy, PolicyPlace, Rule, Set, Test, Unit, Verdict, mac_text,
 };
 
+pub(super) use pool::duration_text;
+
 impl Display for Document {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let mut lines: Vec<Line> = self.sets.iter().map(|set| Line::new(0, set.to_string())).collect();
+        for pool in &self.pools {
+            let from = lines.len();
+            pool::lines(pool, &mut lines);
+            gap(&mut lines, from);
+        }
         let is_bare = |policy: &Policy| policy.name == UNNAMED && policy.place.is_none() && policy.span.is_empty();
         for policy in &self.policies {
             let from = lines.len();
@@ -190,11 +199,15 @@ impl Document {
         for set in &mut self.sets {
             set.span = 0..0;
         }
+        for pool in &mut self.pools {
+            pool.span = 0..0;
+            pool.backends.iter_mut().for_each(|backend| backend.span = 0..0);
+        }
         for policy in &mut self.policies {
             (policy.span, policy.default_span) = (0..0, 0..0);
             policy.default_line = policy.default_line.map(|_| 0);
             for rule in &mut policy.rules {
-                (rule.line, rule.span) = (0, 0..0);
+                (rule.line, rule.span, rule.action_span) = (0, 0..0, 0..0);
             }
         }
         for test in &mut self.tests {
