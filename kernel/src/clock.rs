@@ -1,4 +1,4 @@
-//! The machine's time zone.
+//! The machine's time zone, and the time since it was started.
 
 use std::mem::MaybeUninit;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,4 +13,15 @@ pub fn utc_offset(time: SystemTime) -> i64 {
     let filled = unsafe { !libc::localtime_r(&seconds, local.as_mut_ptr()).is_null() };
     // SAFETY: the call has filled it.
     if filled { unsafe { local.assume_init() }.tm_gmtoff } else { 0 }
+}
+
+/// Nanoseconds since the machine was started, without those asleep, as programs know them (`bpf_ktime_get_ns`).
+pub fn monotonic() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: the call writes the structure and keeps nothing.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr()) };
+    // SAFETY: zeros are a time, if the call did not write another one.
+    let time = unsafe { time.assume_init() };
+    let number = |part: i64| u64::try_from(part).unwrap_or(0);
+    number(time.tv_sec).wrapping_mul(1_000_000_000).wrapping_add(number(time.tv_nsec))
 }

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::{bench, check, compile, demo, doctor, explain, fmt, import, inspect, ip, load, set, status, test, unload};
+use crate::{
+    bench, check, compile, demo, doctor, explain, fmt, import, inspect, ip, load, pool, set, status, test, unload,
+};
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
 #[derive(Debug, Parser)]
@@ -22,6 +24,7 @@ enum Verb {
     Unload(unload::Args),
     Status(status::Args),
     Set(set::Args),
+    Pool(pool::Args),
     Compile(compile::Args),
     Inspect(inspect::Args),
     Demo(demo::Args),
@@ -58,6 +61,7 @@ impl Verb {
             Verb::Status(args) => status::run(&args, out),
             Verb::Compile(args) => compile::run(&args, out),
             Verb::Set(args) => set::run(&args, out),
+            Verb::Pool(args) => pool::run(&args, out),
             Verb::Inspect(args) => inspect::run(&args, out),
             Verb::Demo(args) => demo::run(&args),
             Verb::Ip(args) => ip::run(&args),

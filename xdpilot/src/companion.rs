@@ -10,7 +10,7 @@ use xdpilot_core::error::Result;
 use xdpilot_core::{elf, pass};
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::link::Link;
-use xdpilot_kernel::load::{Request, load};
+use xdpilot_kernel::load::{Loaded, Request, load};
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::program::ProgramInfo;
@@ -19,6 +19,7 @@ use xdpilot_kernel::{pins, veth};
 use crate::direction::Direction;
 use crate::place::Place;
 use crate::policy::redirect::Exit;
+use crate::pools::returns::is_return;
 use crate::record::Record;
 use crate::state;
 
@@ -28,23 +29,46 @@ use crate::state;
 /// The kernel refuses a program there.
 pub fn accompany(place: &Place) -> Result<bool> {
     match place.peer() {
-        Some((namespace, peer)) if peer.xdp.is_empty() => put(&namespace, &peer, &place.target).map(|()| true),
+        Some((namespace, peer)) if peer.xdp.is_empty() => put(&namespace, &peer, &place.target, None).map(|()| true),
         _ => Ok(false),
     }
 }
 
-/// Puts the companion where redirected frames arrive, if nothing stands there; returns where its link is pinned.
+/// Puts the companion where frames arrive that are redirected or (to backends of the map `serves`) routed, if nothing
+/// stands there; returns where its link is pinned. One that is there serves this map from then on.
 ///
 /// # Errors
 /// The kernel refuses a program there.
-pub fn let_in(exit: &Exit, target: &str) -> Result<Option<PathBuf>> {
-    match &exit.receiver {
-        Some((namespace, receiver)) if receiver.xdp.is_empty() => {
-            put(namespace, receiver, target)?;
-            Ok(Some(state::link_path(Direction::Ingress, namespace.inode(), receiver.index)))
-        }
-        _ => Ok(None),
+pub fn let_in(exit: &Exit, target: &str, serves: Option<u32>) -> Result<Option<PathBuf>> {
+    let Some((namespace, receiver)) = &exit.receiver else { return Ok(None) };
+    let path = state::link_path(Direction::Ingress, namespace.inode(), receiver.index);
+    if receiver.xdp.is_empty() {
+        put(namespace, receiver, target, serves)?;
+        return Ok(Some(path));
     }
+    let standing = record_on(receiver)?.filter(|record| record.companion && record.serves != serves);
+    if let (Some(_), Some(_), Ok(link)) = (serves, standing, Link::open_pinned(&path)) {
+        link.update(companion(target, serves)?.entry(), None)?;
+    }
+    Ok(None)
+}
+
+/// Takes the companions off that let in what a program routed that is gone, by its maps; returns how many they were.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn release_served(maps: &[u32]) -> Result<usize> {
+    let mut released = 0;
+    for pinned in state::links()?.iter().filter(|link| link.direction == Direction::Ingress) {
+        let Ok(link) = Link::open_pinned(&pinned.path) else { continue };
+        let program = ProgramInfo::of_id(link.info()?.program_id)?;
+        let record = program.as_ref().map(Record::of).transpose()?.flatten();
+        if record.and_then(|record| record.serves).is_some_and(|map| maps.contains(&map)) {
+            dismiss_orphan(&pinned.path, pinned.namespace, pinned.ifindex)?;
+            released += usize::from(!pinned.path.exists());
+        }
+    }
+    Ok(released)
 }
 
 /// Takes the companions off that let in what a program redirected that is gone, where no other needs them; returns
@@ -82,6 +106,19 @@ fn is_receiver(namespace: u64, ifindex: u32) -> Result<bool> {
     Ok(false)
 }
 
+/// Whether the program is there whose backends a companion serves.
+fn is_served(record: Option<&Record>) -> Result<bool> {
+    let Some(map) = record.and_then(|record| record.serves) else { return Ok(false) };
+    for pinned in state::links()? {
+        let Ok(info) = Link::open_pinned(&pinned.path).and_then(|link| link.info()) else { continue };
+        let program = if info.is_alive() { ProgramInfo::of_id(info.program_id)? } else { None };
+        if program.is_some_and(|program| !is_return(&program) && program.map_ids.contains(&map)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Puts the companion on a place that was left, if the far end has a program that may send; returns whether it did.
 ///
 /// # Errors
@@ -91,7 +128,7 @@ pub fn succeed(place: &Place) -> Result<bool> {
     let now = place.namespace.run(|| Interface::by_index(place.interface.index))?;
     let sends = record_on(&peer)?.is_some_and(|record| record.sends);
     if sends && now.xdp.is_empty() {
-        put(&place.namespace, &place.interface, &place.target)?;
+        put(&place.namespace, &place.interface, &place.target, None)?;
     }
     Ok(sends)
 }
@@ -102,8 +139,8 @@ pub fn succeed(place: &Place) -> Result<bool> {
 /// The kernel refuses it.
 pub fn dismiss(place: &Place) -> Result<bool> {
     let Some((namespace, peer)) = place.peer() else { return Ok(false) };
-    let there =
-        record_on(&peer)?.is_some_and(|record| record.companion) && !is_receiver(namespace.inode(), peer.index)?;
+    let record = record_on(&peer)?.filter(|record| record.companion);
+    let there = record.is_some() && !is_receiver(namespace.inode(), peer.index)? && !is_served(record.as_ref())?;
     if there {
         take_off(&state::link_path(Direction::Ingress, namespace.inode(), peer.index))?;
     }
@@ -118,20 +155,28 @@ pub fn dismiss_orphan(path: &Path, namespace: u64, ifindex: u32) -> Result<()> {
     let Some(found) = Namespace::all().into_iter().find(|found| found.namespace.inode() == namespace) else {
         return Ok(());
     };
-    let (_, peer) = found.namespace.run(|| veth::peer(&Interface::by_index(ifindex)?))?;
-    if peer.xdp.is_empty() && !is_receiver(namespace, ifindex)? { take_off(path) } else { Ok(()) }
+    let own = found.namespace.run(|| Interface::by_index(ifindex))?;
+    let (_, peer) = found.namespace.run(|| veth::peer(&own))?;
+    let needed = is_receiver(namespace, ifindex)? || is_served(record_on(&own)?.as_ref())?;
+    if peer.xdp.is_empty() && !needed { take_off(path) } else { Ok(()) }
 }
 
-fn put(namespace: &Namespace, interface: &Interface, target: &str) -> Result<()> {
-    let mut object = pass::object();
-    let record = Record { source: "xdpilot".into(), target: target.into(), companion: true, ..Record::default() };
-    record.attach_to(&mut object);
-    let elf = elf::write(&object);
-    let loaded = load(&Request { elf: &elf, name: "xdpilot", entry: pass::NAME, ..Request::default() })?;
+fn put(namespace: &Namespace, interface: &Interface, target: &str, serves: Option<u32>) -> Result<()> {
+    let loaded = companion(target, serves)?;
     let path = state::link_path(Direction::Ingress, namespace.inode(), interface.index);
     state::make_folder(&state::folder())?;
     pins::remove(&path)?;
     namespace.run(|| Link::attach_xdp(loaded.entry(), interface.index, Mode::Native.flag()))?.pin(&path)
+}
+
+/// The program in the kernel.
+fn companion(target: &str, serves: Option<u32>) -> Result<Loaded> {
+    let mut object = pass::object();
+    let (source, target) = ("xdpilot".into(), target.into());
+    let record = Record { source, target, companion: true, serves, ..Record::default() };
+    record.attach_to(&mut object);
+    let elf = elf::write(&object);
+    Ok(load(&Request { elf: &elf, name: "xdpilot", entry: pass::NAME, ..Request::default() })?)
 }
 
 /// Takes a companion off.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use xdpilot_core::diagnose::Stage;
-use xdpilot_core::emit::RETURN;
+use xdpilot_core::emit::{BACKENDS, RETURN};
 use xdpilot_core::error::Result;
 use xdpilot_core::pass;
 use xdpilot_kernel::link::{Link, LinkInfo};
@@ -19,8 +19,8 @@ use xdpilot_kernel::{pins, program as programs};
 use crate::attach::{self, Standing, holders};
 use crate::direction::Direction;
 use crate::place::Place;
-use crate::pool::{returns, ways};
-use crate::record::Record;
+use crate::pools::{returns, ways};
+use crate::record::{self, Record};
 use crate::state;
 use crate::{companion, dispatcher};
 
@@ -46,6 +46,7 @@ pub struct Removed {
 pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
     let Standing { hook, program, link, ours } = standing;
     let record = Record::of(program)?.unwrap_or_default();
+    let backends = record::map_named(program, BACKENDS)?;
     let mut notes = remove_pins(&record, program)?;
     match link {
         Some(link) => detach_link(link, *ours, &mut notes)?,
@@ -62,12 +63,28 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         notes.extend(settle_peer(place)?);
         let released = companion::release(&record.receivers)?;
         notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
-        let returns = returns::take_off(&record.returns)?;
-        notes.extend((returns > 0).then(|| format!("took {RETURN} off where replies arrived")));
-        place.namespace.run(|| ways::forget_neighbours(&record.neighbours))?;
+        notes.extend(leave_backends(program)?);
+        if let Some(backends) = backends {
+            place.namespace.run(|| ways::forget_neighbours(&backends))?;
+        }
     }
     state::remove_folder();
     Ok(Removed { program: program.name.clone(), id: program.id, mode: hook.to_string(), notes })
+}
+
+/// Takes off what a program that routes needed on the side of its backends; returns what was done.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn leave_backends(program: &ProgramInfo) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    if returns::take_off(&program.map_ids)? > 0 {
+        notes.push(format!("took {RETURN} off where replies arrived"));
+    }
+    if companion::release_served(&program.map_ids)? > 0 {
+        notes.push(format!("took {} off at the backends", pass::NAME));
+    }
+    Ok(notes)
 }
 
 /// Takes off the companion of a program that is gone, or puts one in its place for the program at the far end; returns

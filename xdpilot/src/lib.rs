@@ -25,6 +25,7 @@ pub mod pause;
 pub mod place;
 pub mod policy;
 pub mod pool;
+pub mod pools;
 pub mod prepare;
 pub mod put;
 pub mod record;

@@ -13,7 +13,7 @@ use xdpilot_kernel::{machine, veth};
 
 use crate::direction::Direction;
 use crate::engine;
-use crate::state;
+use crate::state::{self, Pinned};
 use crate::target::{IfName, Target};
 
 /// Which packets of a container are meant.
@@ -52,6 +52,19 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where a link stands that xdpilot pinned for this target.
+    ///
+    /// # Errors
+    /// Its namespace or its interface cannot be reached any more.
+    pub fn of_link(pinned: &Pinned, target: &str) -> Result<Self> {
+        let found = Namespace::all().into_iter().find(|found| found.namespace.inode() == pinned.namespace);
+        let gone = || Error::failed(format!("find the namespace of {target}")).cause("nothing leads there any more");
+        let namespace = found.ok_or_else(gone)?.namespace;
+        let interface = namespace.run(|| Interface::by_index(pinned.ifindex))?;
+        let (enter, target, label) = (way_into(&namespace)?, target.to_string(), target.to_string());
+        Ok(Place { namespace, interface, target, label, traffic: Traffic::To, enter })
+    }
+
     /// Where xdpilot pins the link of this interface's program.
     pub fn link_path(&self, direction: Direction) -> PathBuf {
         state::link_path(direction, self.namespace.inode(), self.interface.index)

@@ -1,9 +1,10 @@
 //! Puts a program on places: on all of them, or on none.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use xdpilot_core::emit::RETURN;
+use xdpilot_core::emit::{BACKENDS, RETURN};
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
 use xdpilot_core::pass;
@@ -17,8 +18,8 @@ use crate::direction::Hook;
 use crate::place::Place;
 use crate::policy::redirect::{self, Exit};
 use crate::policy::{counters, fill};
-use crate::pool::ways::{self, Ways};
-use crate::pool::{self, returns};
+use crate::pools::ways::{self, Ways};
+use crate::pools::{self, returns};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::Input;
@@ -123,29 +124,17 @@ fn routes(input: &Input, place: &Place) -> Result<Routes> {
     Ok(Routes { redirects: redirect::resolve(policy, place)?, exits: redirect::by(&ways.exits, place)?, ways })
 }
 
-impl Routes {
-    /// All interfaces that send.
-    fn all(&self) -> impl Iterator<Item = &Exit> {
-        self.redirects.iter().chain(&self.exits)
-    }
-
-    /// Where replies arrive that are translated back: namespaces and interfaces.
-    fn returns<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = (u64, u32)> + 'a {
-        let translated = self.ways.exits.iter().filter(|_| self.ways.translates);
-        translated.map(|interface| (place.namespace.inode(), interface.index))
-    }
-}
-
 /// Loads the program for one place, attaches it there, and does what must be done around it.
 fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes), order: &Order) -> Result<Done<'a>> {
     let program = prepare_one(input, (place, old.as_ref(), &routes), order)?;
     let id = program.loaded.info().id;
     let ready = || -> Result<Attached> {
         keep_maps(&program)?;
+        returns::keep(&program.loaded)?;
         if let Input::Policy(policy) = input {
             fill::sets(policy, &program.loaded)?;
             redirect::fill(&routes.redirects, &program.loaded)?;
-            pool::fill::fill(&policy.rules.pools, &routes.ways.state, &program.loaded)?;
+            pools::fill::fill(&policy.rules.pools, &routes.ways.state, &program.loaded)?;
             if let Some(old) = old.as_ref().filter(|_| order.carry) {
                 counters::carry(&old.standing.program, policy, &program.loaded)?;
             }
@@ -166,9 +155,7 @@ fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes)
 fn prepare_one(input: &Input, (place, old, routes): (&Place, Option<&Old>, &Routes), order: &Order) -> Result<Program> {
     let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
     let mut record = Record { source: input.origin(), target: place.target.clone(), policy: None, ..before };
-    record.receivers.extend(routes.all().filter_map(Exit::receiver_key));
-    record.returns.extend(routes.returns(place));
-    record.neighbours.extend(routes.ways.neighbours.iter().map(|(interface, address)| (interface.index, *address)));
+    record.receivers.extend(routes.redirects.iter().filter_map(Exit::receiver_key));
     if let Input::Policy(policy) = input {
         record.policy = Some(policy.record());
     }
@@ -213,17 +200,23 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
         }
         program.loaded.map(name)?.pin(&path)?;
     }
-    routes.ways.keep_neighbours(place)?;
-    for interface in routes.ways.exits.iter().filter(|_| routes.ways.translates) {
-        returns::put(&place.namespace, interface, &program.loaded)?;
-        attached.notes.push(format!("put {RETURN} on {}, where replies arrive; unload takes it off", interface.name));
+    if let Ok(program) = returns::of(program.loaded.info().id) {
+        for interface in &routes.ways.exits {
+            returns::put(&place.namespace, interface, program.as_fd())?;
+            attached
+                .notes
+                .push(format!("put {RETURN} on {}, where replies arrive; unload takes it off", interface.name));
+        }
     }
+    routes.ways.keep_neighbours(place)?;
     attached.notes.append(&mut routes.ways.notes);
     if attached.hook != Hook::Xdp(Mode::Native) {
         return Ok(());
     }
-    for exit in routes.redirects.iter().chain(&routes.exits) {
-        match companion::let_in(exit, &place.target) {
+    let backends = program.loaded.map(BACKENDS).ok().map(|map| map.info().id);
+    let routed = routes.exits.iter().map(|exit| (exit, backends));
+    for (exit, serves) in routes.redirects.iter().map(|exit| (exit, None)).chain(routed) {
+        match companion::let_in(exit, &place.target, serves) {
             Ok(None) => {}
             Ok(Some(path)) => {
                 let_in.push(path);
@@ -275,11 +268,15 @@ fn undo(done: &Done<'_>) {
 
 /// Takes the companions off that were brought to let in what it redirects.
 fn let_out(done: &Done<'_>) {
-    if done.old.is_none() {
-        let returns = done.routes.returns(done.place).collect();
-        if let Err(error) = returns::take_off(&returns) {
-            eprintln!("note: {error}");
+    let Done { place, old, program, routes, .. } = done;
+    // Those of the program before go on.
+    if let Some(before) = old.as_ref().and_then(|old| returns::of(old.standing.program.id).ok()) {
+        for interface in &routes.ways.exits {
+            _ = returns::put(&place.namespace, interface, before.as_fd());
         }
+    }
+    if let Err(error) = returns::take_off(&program.loaded.info().map_ids) {
+        eprintln!("note: {error}");
     }
     for error in done.let_in.iter().filter_map(|path| companion::take_off(path).err()) {
         eprintln!("note: {error}");
@@ -301,12 +298,15 @@ fn unsettle(done: &Done<'_>) {
 /// Removes what the program before left, and says what was done.
 fn finish(done: Done<'_>) -> Outcome {
     let Done { place, old, program, attached, .. } = done;
-    let replaced = old.map(|old| old.standing.program.id);
+    let replaced = old.as_ref().map(|old| old.standing.program.id);
     if let Some(id) = replaced {
         state::remove_maps(id);
     }
     let mut notes = program.notes;
     notes.extend(attached.notes);
+    // The program before may have had backends elsewhere.
+    let left = old.as_ref().map(|old| detach::leave_backends(&old.standing.program));
+    notes.extend(left.into_iter().filter_map(Result::err).map(|error| error.to_string()));
     let info = program.loaded.info();
     Outcome {
         target: place.target.clone(),

@@ -2,7 +2,6 @@
 //! long as the program is, and gone with it. `bpftool prog show` prints it as metadata.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -33,12 +32,10 @@ pub struct Record {
     /// a program to let them in.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub receivers: BTreeSet<(u64, u32)>,
-    /// Where replies arrive whose translation is undone there: namespaces (inodes) and interfaces.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub returns: BTreeSet<(u64, u32)>,
-    /// Hosts that the kernel is told to keep known: interfaces and addresses, where the program stands.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub neighbours: BTreeSet<(u32, IpAddr)>,
+    /// Of a companion that lets in what is routed, the map of backends of the program that routes: it is needed as long
+    /// as that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<u32>,
     /// The policy that it was compiled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecord>,

@@ -10,7 +10,7 @@ use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::pins;
 use xdpilot_kernel::program::ProgramInfo;
 
-use crate::pool::returns;
+use crate::pools::returns;
 use crate::record::Record;
 use crate::state::Pinned;
 use crate::{companion, detach, state};
@@ -59,8 +59,8 @@ fn sweep_link(pinned: &Pinned) -> Result<()> {
     let info = Link::open_pinned(path)?.info()?;
     let program = ProgramInfo::of_id(info.program_id)?;
     let record = program.as_ref().map(Record::of).transpose()?.flatten();
-    if info.is_alive() && program.as_ref().is_some_and(returns::is_return) {
-        return returns::sweep(*namespace, *ifindex);
+    if let Some(program) = program.as_ref().filter(|program| info.is_alive() && returns::is_return(program)) {
+        return returns::sweep(program);
     }
     if info.is_alive() {
         let companion = record.is_some_and(|record| record.companion);

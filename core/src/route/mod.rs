@@ -11,4 +11,4 @@ pub mod ring;
 mod state;
 
 pub use layout::{Backend, Hop, Member, flags};
-pub use state::{Ring, State, ring_of, rings, sessions, translates};
+pub use state::{Ring, State, member, ring_of, rings, sessions, translates};

@@ -11,7 +11,7 @@ use xdpilot_kernel::program::ProgramInfo;
 
 use crate::place::Place;
 use crate::policy::elements::Contents;
-use crate::pool::returns::is_return;
+use crate::pools::returns::is_return;
 use crate::record::{self, Record, SetRecord};
 use crate::state::{self, Pinned};
 
@@ -20,6 +20,8 @@ use crate::state::{self, Pinned};
 pub struct Loaded {
     /// Its link.
     pub pinned: Pinned,
+    /// Its program's id.
+    pub program: u32,
     /// What is known of it.
     pub record: Record,
     /// Its maps.
@@ -70,7 +72,7 @@ pub fn at(pinned: Pinned) -> Result<Option<Loaded>> {
     let Some(program) = program.filter(|program| !is_return(program)) else { return Ok(None) };
     let maps = record::maps(&program)?;
     let record = Record::among(&maps)?.filter(|record| record.policy.is_some());
-    Ok(record.map(|record| Loaded { pinned, record, maps }))
+    Ok(record.map(|record| Loaded { pinned, program: program.id, record, maps }))
 }
 
 /// All sets of this name.

@@ -13,6 +13,14 @@ const ENGINES: [&str; 3] = ["docker", "podman", "netns"];
 const EXPECTED: &str = "expected ADDRESS, ADDRESS:PORT, [IPV6]:PORT, docker:NAME, podman:NAME or netns:NAME[/IFACE]";
 const WORDS: [&str; 3] = ["weight", "id", "drain"];
 
+/// A backend in words, as it stands in a pool.
+///
+/// # Errors
+/// They are none.
+pub fn one_backend(words: &str) -> Result<Backend, Problem> {
+    backend(&mut Cursor::new(words, 0..words.len())).map(|(backend, _)| backend)
+}
+
 /// `HOST[:PORT] [weight N] [id N] [drain]`, and where its options begin.
 pub(super) fn backend(cursor: &mut Cursor<'_>) -> Result<(Backend, Option<usize>), Problem> {
     let (word, span) = cursor.word();

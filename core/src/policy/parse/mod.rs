@@ -7,6 +7,8 @@ pub(super) mod cursor;
 mod method;
 mod pool;
 
+pub use backend::one_backend;
+
 use std::ops::Range;
 
 use super::scan::{STATEMENTS, Source, statement_end};

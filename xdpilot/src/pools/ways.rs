@@ -1,14 +1,14 @@
 //! How packets reach the backends of a policy's pools, from a place.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{Host, Method};
-use xdpilot_core::route::{Hop, State, translates};
+use xdpilot_core::route::{Hop, Member, State, translates};
 use xdpilot_kernel::interface::Interface;
+use xdpilot_kernel::map::Map;
 use xdpilot_kernel::{neighbour, route, veth};
 
 use crate::place::{self, Place, Traffic};
@@ -35,12 +35,15 @@ pub struct Ways {
 }
 
 /// A backend's address, and what leads there.
-struct Found {
-    address: IpAddr,
-    way: Way,
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) address: IpAddr,
+    pub(super) way: Way,
 }
 
-enum Way {
+/// What leads to a backend.
+#[derive(Debug)]
+pub(super) enum Way {
     /// The kernel is asked for the next hop; this interface sends, to this host of its segment.
     Asked(Interface, IpAddr),
     /// An interface of a pair, or a port of a bridge, with the next hop.
@@ -78,9 +81,7 @@ pub fn resolve(policy: &Compiled, place: &Place) -> Result<Ways> {
         if let Some(member) = ways.state.members.get_mut(number).and_then(Option::as_mut) {
             let needs_source = matches!(pool.method, Method::Ipip(_) | Method::Gue { .. });
             if needs_source && member.backend.source.is_unspecified() {
-                let to = one.address;
-                let source = place.namespace.run(|| route::to(to))?.and_then(|route| route.source);
-                member.backend.source = source.unwrap_or(member.backend.source);
+                member.backend.source = source(one.address, place)?.unwrap_or(member.backend.source);
             }
             if let Way::Fixed(_, hop) = &one.way {
                 member.backend.hop = Some(*hop);
@@ -138,7 +139,13 @@ fn no_forwarding(place: &Place, interface: &Interface, v6: bool) -> Error {
         .mend(format!("{enter}sysctl -w {key}=1"))
 }
 
-fn find(host: &Host, place: &Place) -> Result<Found> {
+/// The source that the kernel would choose for packets to an address.
+pub(super) fn source(to: IpAddr, place: &Place) -> Result<Option<IpAddr>> {
+    Ok(place.namespace.run(|| route::to(to))?.and_then(|route| route.source))
+}
+
+/// The address of a host, and the way there.
+pub(super) fn find(host: &Host, place: &Place) -> Result<Found> {
     match host {
         Host::Target(words) => of_target(words, place),
         Host::Address(address) => Ok(Found { address: *address, way: to_address(*address, place)? }),
@@ -247,14 +254,20 @@ impl Ways {
     }
 }
 
-/// Lets the kernel forget the hosts that it was told to keep known, in the calling thread's namespace.
+/// Lets the kernel forget the hosts that it was told to keep known for these backends, in the calling thread's namespace.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn forget_neighbours(neighbours: &BTreeSet<(u32, IpAddr)>) -> Result<()> {
-    for (ifindex, address) in neighbours {
-        if let Ok(interface) = Interface::by_index(*ifindex) {
-            neighbour::forget(&interface, *address)?;
+pub fn forget_neighbours(backends: &Map) -> Result<()> {
+    for number in 1..backends.info().max_entries {
+        let record = backends.lookup(&number.to_ne_bytes())?.unwrap_or_default();
+        let member = record.try_into().ok().and_then(|record| Member::of_record(&record));
+        let Some(backend) = member.map(|member| member.backend).filter(|backend| backend.hop.is_none()) else {
+            continue;
+        };
+        if let Some(route) = route::to(backend.address)?.filter(|route| !route.local) {
+            let interface = Interface::by_index(route.interface)?;
+            neighbour::forget(&interface, route.gateway.unwrap_or(backend.address))?;
         }
     }
     Ok(())

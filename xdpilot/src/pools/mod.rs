@@ -1,5 +1,7 @@
 //! Pools of loaded policies: how backends are reached, and how they change while packets flow.
 
 pub mod fill;
+pub mod join;
+pub mod live;
 pub mod returns;
 pub mod ways;

@@ -1,0 +1,322 @@
+//! `xdpilot pool`: the backends of loaded policies, changed while packets flow.
+
+use std::io::Write;
+
+use clap::{Args as ClapArgs, Subcommand};
+use serde::Serialize;
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::near;
+use xdpilot_core::policy::{self, Backend};
+use xdpilot_core::route::flags;
+
+use crate::place::{self, Traffic};
+use crate::policy::sets;
+use crate::pools::join::{self, Joined};
+use crate::pools::live::Live;
+use crate::state;
+use crate::table::{Row, Style, Table};
+use crate::target::Target;
+
+/// Show and change the backends of loaded policies, without loading them anew.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  xdpilot pool show
+  xdpilot pool add cats 10.0.1.4:8080 weight 2
+  xdpilot pool add cats docker:web4:8080 --on eth0
+  xdpilot pool weight cats 10.0.1.4:8080 5
+  xdpilot pool drain cats 10.0.1.4:8080
+  xdpilot pool remove cats 10.0.1.4:8080
+
+Connections stay with their backends. A change lasts until the policy is loaded anew.")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the pools, their backends and what these were sent
+    Show(Show),
+    /// Add a backend; one that drains takes connections again
+    Add(Add),
+    /// Give a backend no new connections
+    Drain(One),
+    /// Take a backend away; connections that it has go to others
+    Remove(One),
+    /// Change a backend's share of new connections
+    Weight(Weight),
+}
+
+#[derive(Debug, ClapArgs)]
+struct Show {
+    /// The pool's name; all pools where none is given
+    name: Option<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Add {
+    /// The pool's name
+    name: String,
+    /// The backend as it stands in a policy: 10.0.1.4:8080 weight 2
+    #[arg(required = true, value_name = "BACKEND")]
+    backend: Vec<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct One {
+    /// The pool's name
+    name: String,
+    /// The backend, as `pool show` names it
+    backend: String,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Weight {
+    /// The pool's name
+    name: String,
+    /// The backend, as `pool show` names it
+    backend: String,
+    /// Its share, relative to the others'
+    weight: u16,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Places {
+    /// Only there: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE, pid:N[/IFACE], all; may be given several times
+    #[arg(long = "on", value_name = "TARGET")]
+    targets: Vec<Target>,
+    /// Packets going to a container, or coming from it
+    #[arg(long, value_enum, default_value_t)]
+    traffic: Traffic,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A pool at one place.
+#[derive(Debug, Serialize)]
+struct Shown {
+    pool: String,
+    target: String,
+    via: String,
+    backends: Vec<ShownBackend>,
+}
+
+/// A backend of it.
+#[derive(Debug, Serialize)]
+struct ShownBackend {
+    name: String,
+    address: String,
+    weight: u16,
+    /// up, down, drains.
+    state: &'static str,
+    /// Connections now.
+    active: u64,
+    /// Connections since it is there.
+    connections: u64,
+    packets: u64,
+    bytes: u64,
+    /// Packets that could not be sent to it.
+    unreachable: u64,
+}
+
+/// What was done to a pool at one place.
+#[derive(Debug, Serialize)]
+struct Changed {
+    pool: String,
+    target: String,
+    backend: String,
+    done: String,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Document<'a, T: Serialize> {
+    version: u32,
+    pools: &'a [T],
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// There is no such pool or backend, or it cannot be changed so.
+pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
+    let text = match &args.action {
+        Action::Show(wish) => show(wish),
+        Action::Add(wish) => add(wish),
+        Action::Drain(wish) => each(&wish.name, &wish.places, |live, pool| drain(live, pool, &wish.backend)),
+        Action::Remove(wish) => each(&wish.name, &wish.places, |live, pool| remove(live, pool, &wish.backend)),
+        Action::Weight(wish) => {
+            each(&wish.name, &wish.places, |live, pool| weigh(live, pool, &wish.backend, wish.weight))
+        }
+    }?;
+    out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+}
+
+/// The loaded policies that route, at these places or everywhere.
+fn live(places: &Places) -> Result<Vec<Live>> {
+    let mut loaded = if places.targets.is_empty() {
+        sets::loaded(None)?
+    } else {
+        sets::loaded(Some(&place::resolve_all(&places.targets, places.traffic)?))?
+    };
+    loaded.iter_mut().filter_map(|one| Live::open(one).transpose()).collect()
+}
+
+/// Those that have a pool of this name.
+fn named(name: &str, places: &Places) -> Result<Vec<(Live, u16)>> {
+    let all = live(places)?;
+    let mut names: Vec<String> = all.iter().flat_map(|live| &live.pools).map(|pool| pool.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    let found: Vec<_> = all.into_iter().filter_map(|live| live.pool(name).map(|pool| (live, pool))).collect();
+    if found.is_empty() {
+        let error = Error::usage(format!("no loaded policy has a pool {name}"));
+        return Err(match names.as_slice() {
+            [] => error.cause("no policy that routes is loaded there").mend("xdpilot status"),
+            names => error.cause(near::suggestion(name, "pools", names)),
+        });
+    }
+    Ok(found)
+}
+
+/// Changes a pool wherever it is loaded.
+fn each(name: &str, places: &Places, change: impl Fn(&Live, u16) -> Result<(String, Joined)>) -> Result<String> {
+    let _lock = state::lock();
+    let mut changed = Vec::new();
+    for (live, pool) in named(name, places)? {
+        let (backend, Joined { done, notes }) =
+            change(&live, pool).map_err(|error| error.context(format!("pool {name} on {}", live.target)))?;
+        changed.push(Changed { pool: name.to_string(), target: live.target.clone(), backend, done, notes });
+    }
+    if places.json {
+        return json(&changed);
+    }
+    changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
+    let line = |one: &Changed| format!("{}: {} of {} {}\n", one.target, one.backend, one.pool, one.done);
+    Ok(changed.iter().map(line).collect())
+}
+
+fn add(wish: &Add) -> Result<String> {
+    let words = wish.backend.join(" ");
+    let backend: Backend = policy::one_backend(&words).map_err(|problem| {
+        let error = Error::usage(problem.what);
+        problem.hint.into_iter().fold(error, Error::cause)
+    })?;
+    each(&wish.name, &wish.places, |live, pool| Ok((backend.name(), join::add(live, pool, &backend)?)))
+}
+
+/// The backend of this name, and its number.
+fn backend(live: &Live, pool: u16, name: &str) -> Result<(usize, xdpilot_core::route::Member)> {
+    live.find(pool, name).ok_or_else(|| {
+        let of_pool = live.state().members.into_iter().flatten().filter(|member| member.backend.pool == pool);
+        let names: Vec<String> = of_pool.map(|member| member.name).collect();
+        Error::usage(format!("it has no backend {name}")).cause(near::suggestion(name, "backends", &names))
+    })
+}
+
+fn drain(live: &Live, pool: u16, name: &str) -> Result<(String, Joined)> {
+    let (number, mut member) = backend(live, pool, name)?;
+    member.backend.flags |= flags::DRAINS;
+    live.write(number, &member);
+    live.turn(pool, &live.state());
+    let left = live.active().get(number).copied().unwrap_or(0);
+    Ok((name.to_string(), Joined::of(format!("drains: {left} connections are left"))))
+}
+
+fn weigh(live: &Live, pool: u16, name: &str, weight: u16) -> Result<(String, Joined)> {
+    let (number, mut member) = backend(live, pool, name)?;
+    let before = std::mem::replace(&mut member.weight, weight);
+    live.write(number, &member);
+    live.turn(pool, &live.state());
+    Ok((name.to_string(), Joined::of(format!("has weight {weight}, and had {before}"))))
+}
+
+fn remove(live: &Live, pool: u16, name: &str) -> Result<(String, Joined)> {
+    let (number, _) = backend(live, pool, name)?;
+    let cut = live.active().get(number).copied().unwrap_or(0);
+    let mut state = live.state();
+    if let Some(member) = state.members.get_mut(number) {
+        *member = None;
+    }
+    live.turn(pool, &state);
+    live.clear(number);
+    let mut joined = Joined::of("removed".to_string());
+    if cut > 0 {
+        joined.notes.push(format!("{cut} connections to {name} were cut; drained first, it would have had none"));
+    }
+    Ok((name.to_string(), joined))
+}
+
+fn show(wish: &Show) -> Result<String> {
+    let found: Vec<(Live, u16)> = match &wish.name {
+        Some(name) => named(name, &wish.places)?,
+        None => Vec::new(),
+    };
+    let mut shown = Vec::new();
+    for (live, pool) in &found {
+        shown.push(shown_pool(live, *pool)?);
+    }
+    if wish.name.is_none() {
+        for live in live(&wish.places)? {
+            for pool in 0..live.pools.len() {
+                shown.push(shown_pool(&live, u16::try_from(pool).unwrap_or(u16::MAX))?);
+            }
+        }
+    }
+    if wish.places.json { json(&shown) } else { Ok(shown.iter().map(lines).collect()) }
+}
+
+fn shown_pool(live: &Live, pool: u16) -> Result<Shown> {
+    let record = &live.pools[usize::from(pool)];
+    let active = live.active();
+    let mut backends = Vec::new();
+    for (number, member) in live.state().members.into_iter().enumerate() {
+        let Some(member) = member.filter(|member| member.backend.pool == pool) else { continue };
+        let traffic = live.traffic(number)?;
+        let state = match member.backend.flags {
+            bits if bits & flags::UP == 0 => "down",
+            bits if bits & flags::DRAINS != 0 => "drains",
+            _ => "up",
+        };
+        backends.push(ShownBackend {
+            name: member.name,
+            address: member.backend.address.to_string(),
+            weight: member.weight,
+            state,
+            active: active[number],
+            connections: traffic.connections,
+            packets: traffic.packets,
+            bytes: traffic.bytes,
+            unreachable: traffic.unreachable,
+        });
+    }
+    Ok(Shown { pool: record.name.clone(), target: live.target.clone(), via: record.method.clone(), backends })
+}
+
+fn lines(pool: &Shown) -> String {
+    let mut table =
+        Table::new(&["BACKEND", "WEIGHT", "STATE", "ACTIVE", "CONNECTIONS", "PACKETS", "BYTES", "UNREACHABLE"]);
+    for backend in &pool.backends {
+        let ShownBackend { name, weight, state, active, connections, packets, bytes, unreachable, .. } = backend;
+        let numbers = [*active, *connections, *packets, *bytes, *unreachable].map(|number| number.to_string());
+        let mut cells = vec![name.clone(), weight.to_string(), (*state).to_string()];
+        cells.extend(numbers);
+        table.push(Row { cells, details: Vec::new() });
+    }
+    format!("{} via {} on {}\n{}", pool.pool, pool.via, pool.target, table.draw(Style::default()))
+}
+
+fn json<T: Serialize>(pools: &[T]) -> Result<String> {
+    serde_json::to_string_pretty(&Document { version: 1, pools })
+        .map(|text| text + "\n")
+        .map_err(|error| Error::failed("print the result as JSON").cause(error.to_string()))
+}

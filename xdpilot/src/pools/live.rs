@@ -1,0 +1,187 @@
+//! The pools of a policy that is loaded, in the memory that it shares with its program.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use xdpilot_core::emit::{BACKENDS, FLOWS, RINGS, TRAFFIC};
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::route::flows::Slot;
+use xdpilot_core::route::layout::{BACKEND, RECORD};
+use xdpilot_core::route::{Member, Ring, State, flows};
+use xdpilot_kernel::clock;
+use xdpilot_kernel::map::Map;
+use xdpilot_kernel::mapped::Mapped;
+
+use super::fill;
+use crate::policy::sets::Loaded;
+use crate::record::PoolRecord;
+use crate::state::Pinned;
+
+/// Words of a backend's record, and which of them says whether there is one.
+const WORDS: usize = BACKEND / 8;
+const FLAGS: usize = 5;
+
+/// A loaded policy that routes.
+#[derive(Debug)]
+pub struct Live {
+    /// The target, as it was named when the policy was loaded.
+    pub target: String,
+    /// Where it stands.
+    pub pinned: Pinned,
+    /// Its program's id.
+    pub program: u32,
+    /// Its pools, by index.
+    pub pools: Vec<PoolRecord>,
+    /// The map of its backends.
+    pub backends: Map,
+    records: Mapped,
+    rings: Mapped,
+    traffic: Map,
+    flows: Mapped,
+}
+
+/// What a backend was sent, on all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes at arrival.
+    pub bytes: u64,
+    /// New connections.
+    pub connections: u64,
+    /// Packets that could not be sent.
+    pub unreachable: u64,
+}
+
+impl Live {
+    /// Opens the pools of a loaded policy; none where it has none.
+    ///
+    /// # Errors
+    /// The program is gone, or this user may not see its maps.
+    pub fn open(loaded: &mut Loaded) -> Result<Option<Self>> {
+        let pools = loaded.record.policy.as_ref().map(|policy| policy.pools.clone()).unwrap_or_default();
+        if pools.is_empty() {
+            return Ok(None);
+        }
+        let mut take = |name: &str| {
+            let gone = || Error::failed(format!("open map {name}")).cause("the program is gone");
+            loaded.take_map(name).ok_or_else(gone)
+        };
+        let backends = take(BACKENDS)?;
+        let (records, rings) = (Mapped::new(&backends)?, fill::mapped_rings(&take(RINGS)?)?);
+        let (traffic, flows) = (take(TRAFFIC)?, Mapped::new(&take(FLOWS)?)?);
+        let (target, pinned, program) = (loaded.record.target.clone(), loaded.pinned.clone(), loaded.program);
+        Ok(Some(Live { target, pinned, program, pools, backends, records, rings, traffic, flows }))
+    }
+
+    /// The index of a pool.
+    pub fn pool(&self, name: &str) -> Option<u16> {
+        self.pools.iter().position(|pool| pool.name == name).and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// All backends, by number.
+    pub fn state(&self) -> State {
+        let record = |words: &[AtomicU64]| {
+            let mut bytes = [0; BACKEND];
+            let words = words.iter().map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
+            words.zip(bytes.chunks_exact_mut(8)).for_each(|(word, at)| at.copy_from_slice(&word));
+            Member::of_record(&bytes)
+        };
+        let mut members: Vec<Option<Member>> = self.records.words().chunks_exact(WORDS).map(record).collect();
+        if let Some(none) = members.first_mut() {
+            *none = None;
+        }
+        State { members }
+    }
+
+    /// The backend of this name in a pool, and its number.
+    pub fn find(&self, pool: u16, name: &str) -> Option<(usize, Member)> {
+        let members = self.state().members.into_iter().enumerate();
+        members
+            .filter_map(|(number, member)| Some((number, member?)))
+            .find(|(_, member)| member.backend.pool == pool && member.name == name)
+    }
+
+    /// Writes a backend; the word that says that it is there comes last.
+    pub fn write(&self, number: usize, member: &Member) {
+        let record = member.record();
+        let words = self.records.words().get(number * WORDS..).unwrap_or_default();
+        let new = record.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
+        let pairs: Vec<_> = words.iter().zip(new).enumerate().collect();
+        for (at, (word, new)) in &pairs {
+            if *at != FLAGS {
+                word.store(*new, Ordering::Relaxed);
+            }
+        }
+        if let Some((_, (word, new))) = pairs.get(FLAGS) {
+            word.store(*new, Ordering::Release);
+        }
+    }
+
+    /// Puts a new backend under a free number, which is returned.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn insert(&self, member: &Member) -> Result<usize> {
+        let members = self.state().members;
+        let free = members.iter().skip(1).position(Option::is_none).map(|at| at + 1);
+        let number = free.ok_or_else(|| {
+            Error::failed(format!("add backend {}", member.name))
+                .cause(format!("the policy has room for {} backends since it was loaded", members.len() - 1))
+                .mend("load it anew: xdpilot load … --replace")
+        })?;
+        self.traffic.set_per_cpu(u32::try_from(number).unwrap_or(u32::MAX), &[0; RECORD / 8])?;
+        self.write(number, member);
+        Ok(number)
+    }
+
+    /// Takes a backend away. Its ring must have been turned without it.
+    pub fn clear(&self, number: usize) {
+        if let Some(word) = self.records.words().get(number * WORDS + FLAGS) {
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    /// Makes the rings of a pool what its backends say.
+    pub fn turn(&self, pool: u16, state: &State) {
+        let Some(record) = self.pools.get(usize::from(pool)) else { return };
+        let [v4, v6] = record.rings;
+        // One ring for both families, or one for each.
+        let all = match (v4, v6) {
+            (Some(one), Some(other)) if one == other => vec![(one, None)],
+            _ => [(v4, false), (v6, true)].into_iter().filter_map(|(ring, v6)| Some((ring?, Some(v6)))).collect(),
+        };
+        for (number, v6) in all {
+            fill::turn(&self.rings, usize::from(number), &state.ring(&Ring { pool, v6 }));
+        }
+    }
+
+    /// What a backend was sent.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn traffic(&self, number: usize) -> Result<Traffic> {
+        let sums = self.traffic.sum_per_cpu(u32::try_from(number).unwrap_or(u32::MAX))?;
+        let at = |index: usize| sums.get(index).copied().unwrap_or(0);
+        Ok(Traffic { packets: at(0), bytes: at(1), connections: at(2), unreachable: at(3) })
+    }
+
+    /// How many connections each backend has now, by its number.
+    pub fn active(&self) -> Vec<u64> {
+        let state = self.state();
+        let now = flows::tick(clock::monotonic());
+        let timeout = |number: usize| {
+            let member = state.members.get(number)?.as_ref()?;
+            self.pools.get(usize::from(member.backend.pool)).map(|pool| pool.timeout.min(0xffff))
+        };
+        let timeouts: Vec<Option<u32>> = (0..state.members.len()).map(timeout).collect();
+        let mut active = vec![0; state.members.len()];
+        for word in self.flows.words() {
+            let slot = Slot(word.load(Ordering::Relaxed));
+            let number = usize::from(slot.backend());
+            if timeouts.get(number).copied().flatten().is_some_and(|timeout| slot.age(now) <= timeout) {
+                active[number] += 1;
+            }
+        }
+        active
+    }
+}
