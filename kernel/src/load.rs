@@ -58,6 +58,8 @@ pub struct Request<'a> {
     /// Maps to share by pins: name and path. The map that is pinned there is used where it fits, else the new one
     /// is pinned. Missing folders are made.
     pub pinned_maps: &'a [(&'a str, &'a Path)],
+    /// Maps that are there already, to be used in the place of those of these names, whose shapes they must have.
+    pub shared_maps: &'a [(&'a str, &'a Map)],
     /// Log what libbpf does and how the verifier went, also where all goes well.
     pub verbose: bool,
 }
@@ -222,6 +224,9 @@ fn prepare_maps(object: &mut OpenObject, request: &Request<'_>) -> std::result::
             if ret != 0 {
                 return Err(Failure::Libbpf(ret));
             }
+        }
+        if let Some((_, shared)) = request.shared_maps.iter().find(|(shared, _)| *shared == name) {
+            map.reuse_fd(shared.as_fd()).map_err(|error| Failure::Request(Error::failed(error.to_string())))?;
         }
         // Perf event arrays live on the host also for offloaded programs.
         match request.device {

@@ -63,7 +63,7 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         notes.extend(settle_peer(place)?);
         let released = companion::release(&record.receivers)?;
         notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
-        notes.extend(leave_backends(program)?);
+        notes.extend(leave_backends(&program.map_ids)?);
         if let Some(backends) = backends {
             place.namespace.run(|| ways::forget_neighbours(&backends))?;
         }
@@ -72,16 +72,16 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
     Ok(Removed { program: program.name.clone(), id: program.id, mode: hook.to_string(), notes })
 }
 
-/// Takes off what a program that routes needed on the side of its backends; returns what was done.
+/// Takes off what a program that routes needed on the side of its backends, by its maps; returns what was done.
 ///
 /// # Errors
 /// The kernel refuses it.
-pub fn leave_backends(program: &ProgramInfo) -> Result<Vec<String>> {
+pub fn leave_backends(maps: &[u32]) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    if returns::take_off(&program.map_ids)? > 0 {
+    if returns::take_off(maps)? > 0 {
         notes.push(format!("took {RETURN} off where replies arrived"));
     }
-    if companion::release_served(&program.map_ids)? > 0 {
+    if companion::release_served(maps)? > 0 {
         notes.push(format!("took {} off at the backends", pass::NAME));
     }
     Ok(notes)

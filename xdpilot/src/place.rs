@@ -65,6 +65,21 @@ impl Place {
         Ok(Place { namespace, interface, target, label, traffic: Traffic::To, enter })
     }
 
+    /// The same place.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(Place {
+            namespace: self.namespace.try_clone()?,
+            interface: self.interface.clone(),
+            target: self.target.clone(),
+            label: self.label.clone(),
+            traffic: self.traffic,
+            enter: self.enter.clone(),
+        })
+    }
+
     /// Where xdpilot pins the link of this interface's program.
     pub fn link_path(&self, direction: Direction) -> PathBuf {
         state::link_path(direction, self.namespace.inode(), self.interface.index)

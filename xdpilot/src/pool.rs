@@ -211,7 +211,7 @@ fn add(wish: &Add) -> Result<String> {
         let error = Error::usage(problem.what);
         problem.hint.into_iter().fold(error, Error::cause)
     })?;
-    each(&wish.name, &wish.places, |live, pool| Ok((backend.name(), join::add(live, pool, &backend)?)))
+    each(&wish.name, &wish.places, |live, pool| Ok((backend.label(), join::add(live, pool, &backend)?)))
 }
 
 /// The backend of this name, and its number.

@@ -8,11 +8,12 @@ use xdpilot_core::btf::{Btf, kind};
 use xdpilot_core::diagnose::{Facts, Stage, explain, explain_by, telling};
 use xdpilot_core::error::Error;
 use xdpilot_core::modernize::{Choice, Machine, Modern, Options, fill_program_arrays, map_type, modernize, pin_path};
-use xdpilot_core::object::{FunctionId, Map, Object, Pinning};
+use xdpilot_core::object::{self, FunctionId, Object, Pinning};
 use xdpilot_core::transmit::may_transmit;
 use xdpilot_core::{elf, link};
 use xdpilot_kernel::load::{self, Device, LoadError, Loaded, ProgramKind, Request};
 use xdpilot_kernel::machine;
+use xdpilot_kernel::map::Map;
 
 use crate::direction::Direction;
 use crate::record::{self, Record};
@@ -34,6 +35,8 @@ pub struct Wanted<'a> {
     pub offload: bool,
     /// Log all that libbpf and the verifier say.
     pub verbose: bool,
+    /// Maps of the program that it takes the place of, which it goes on with.
+    pub shared: &'a [Map],
 }
 
 impl Wanted<'_> {
@@ -153,7 +156,7 @@ fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Mod
         link::wrap(modern);
     }
     let mut record = record.clone();
-    (record.sends, record.companion) = (sends, false);
+    (record.sends, record.companion, record.serves) = (sends, false, None);
     record.pins.extend(pins.iter().map(|(_, path)| path.clone()));
     record.pins.extend(shared.iter().filter(|(_, path)| ours.contains(path)).map(|(_, path)| path.clone()));
     // A card takes few kinds of maps, none for notes.
@@ -164,6 +167,7 @@ fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Mod
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
     let shared: Vec<_> = shared.into_iter().map(|(name, path)| (name, state::reachable(&path))).collect();
     let pinned_maps: Vec<(&str, &Path)> = shared.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
+    let shared_maps: Vec<(&str, &Map)> = wanted.shared.iter().map(|map| (map.info().name.as_str(), map)).collect();
     let name = object_name(wanted.input.name());
     let request = Request {
         elf: &elf,
@@ -173,6 +177,7 @@ fn attempt(wanted: &Wanted<'_>, record: &Record, trial: &Trial, modern: &mut Mod
         also: &also,
         device: trial.device,
         pinned_maps: &pinned_maps,
+        shared_maps: &shared_maps,
         verbose: wanted.verbose,
     };
     let loaded = load::load(&request)?;
@@ -252,7 +257,7 @@ fn take_pins(object: &mut Object, elf: &[u8]) -> Vec<(String, PathBuf)> {
 
 /// Whether the kernel forgets what is in a map when nothing of user space holds it:
 /// program arrays (`bpf_fd_array_map_clear`) and values with timers (`bpf_obj_free_timer`).
-fn needs_holder(map: &Map, btf: Option<&Btf>) -> bool {
+fn needs_holder(map: &object::Map, btf: Option<&Btf>) -> bool {
     let has_timer = |id| btf.is_some_and(|btf| holds_timer(btf, id, 8));
     map.shape.kind == map_type::PROG_ARRAY || map.shape.value_type.is_some_and(has_timer)
 }

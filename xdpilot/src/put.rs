@@ -8,8 +8,10 @@ use xdpilot_core::emit::{BACKENDS, RETURN};
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
 use xdpilot_core::pass;
+use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::pins;
+use xdpilot_kernel::program::ProgramInfo;
 
 use crate::attach::{self, Attached, Old, Wish};
 use crate::companion;
@@ -18,8 +20,9 @@ use crate::direction::Hook;
 use crate::place::Place;
 use crate::policy::redirect::{self, Exit};
 use crate::policy::{counters, fill};
+use crate::pools::live::Live;
 use crate::pools::ways::{self, Ways};
-use crate::pools::{self, returns};
+use crate::pools::{self, carry, returns};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::Input;
@@ -77,6 +80,8 @@ struct Done<'a> {
     attached: Attached,
     /// Where packets go.
     routes: Routes,
+    /// Whether it goes on with the pools of the program before.
+    carried: bool,
     /// Whether it brought its companion to the other end of the veth pair.
     accompanied: bool,
     /// Where it brought companions that let in what it redirects: pins of their links.
@@ -126,7 +131,11 @@ fn routes(input: &Input, place: &Place) -> Result<Routes> {
 
 /// Loads the program for one place, attaches it there, and does what must be done around it.
 fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes), order: &Order) -> Result<Done<'a>> {
-    let program = prepare_one(input, (place, old.as_ref(), &routes), order)?;
+    let shared = match (input, &old) {
+        (Input::Policy(policy), Some(old)) => carry::shared(&old.standing.program, policy)?,
+        _ => Vec::new(),
+    };
+    let program = prepare_one(input, (place, old.as_ref(), &routes), order, &shared)?;
     let id = program.loaded.info().id;
     let ready = || -> Result<Attached> {
         keep_maps(&program)?;
@@ -134,7 +143,9 @@ fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes)
         if let Input::Policy(policy) = input {
             fill::sets(policy, &program.loaded)?;
             redirect::fill(&routes.redirects, &program.loaded)?;
-            pools::fill::fill(&policy.rules.pools, &routes.ways.state, &program.loaded)?;
+            if shared.is_empty() {
+                pools::fill::fill(&policy.rules.pools, &routes.ways.state, &program.loaded)?;
+            }
             if let Some(old) = old.as_ref().filter(|_| order.carry) {
                 counters::carry(&old.standing.program, policy, &program.loaded)?;
             }
@@ -142,7 +153,16 @@ fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes)
         attach::attach(place, &program, order.wish, old.as_ref())
     };
     let attached = ready().inspect_err(|_| state::remove_maps(id))?;
-    let mut done = Done { place, old, program, attached, routes, accompanied: false, let_in: Vec::new() };
+    let mut done = Done {
+        place,
+        old,
+        program,
+        attached,
+        routes,
+        carried: !shared.is_empty(),
+        accompanied: false,
+        let_in: Vec::new(),
+    };
     match settle(&mut done) {
         Ok(()) => Ok(done),
         Err(error) => {
@@ -152,7 +172,12 @@ fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes)
     }
 }
 
-fn prepare_one(input: &Input, (place, old, routes): (&Place, Option<&Old>, &Routes), order: &Order) -> Result<Program> {
+fn prepare_one(
+    input: &Input,
+    (place, old, routes): (&Place, Option<&Old>, &Routes),
+    order: &Order,
+    shared: &[Map],
+) -> Result<Program> {
     let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
     let mut record = Record { source: input.origin(), target: place.target.clone(), policy: None, ..before };
     record.receivers.extend(routes.redirects.iter().filter_map(Exit::receiver_key));
@@ -166,6 +191,7 @@ fn prepare_one(input: &Input, (place, old, routes): (&Place, Option<&Old>, &Rout
         ifindex: place.interface.index,
         offload: order.wish.mode == Some(Mode::Offload),
         verbose: order.verbose,
+        shared,
     };
     // Programs that are bound to a device are loaded where the device is.
     let loaded = place.namespace.run(|| Ok(prepare::load(&wanted, &record)))?;
@@ -192,7 +218,7 @@ fn keep_maps(program: &Program) -> Result<()> {
 
 /// Pins what the object asks for, and prepares the veth peer.
 fn settle(done: &mut Done<'_>) -> Result<()> {
-    let Done { place, program, attached, routes, accompanied, let_in, .. } = done;
+    let Done { place, program, attached, routes, carried, accompanied, let_in, .. } = done;
     for (name, path) in &program.pins {
         let path = state::reachable(path);
         if let Some(folder) = path.parent() {
@@ -209,6 +235,9 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
         }
     }
     routes.ways.keep_neighbours(place)?;
+    if *carried {
+        carry::merge(&Live::at(place)?, &routes.ways.state)?;
+    }
     attached.notes.append(&mut routes.ways.notes);
     if attached.hook != Hook::Xdp(Mode::Native) {
         return Ok(());
@@ -269,18 +298,25 @@ fn undo(done: &Done<'_>) {
 /// Takes the companions off that were brought to let in what it redirects.
 fn let_out(done: &Done<'_>) {
     let Done { place, old, program, routes, .. } = done;
+    let info = program.loaded.info();
+    let alone = old.as_ref().map_or_else(|| info.map_ids.clone(), |old| only(info, &old.standing.program));
     // Those of the program before go on.
     if let Some(before) = old.as_ref().and_then(|old| returns::of(old.standing.program.id).ok()) {
         for interface in &routes.ways.exits {
             _ = returns::put(&place.namespace, interface, before.as_fd());
         }
     }
-    if let Err(error) = returns::take_off(&program.loaded.info().map_ids) {
+    if let Err(error) = returns::take_off(&alone) {
         eprintln!("note: {error}");
     }
     for error in done.let_in.iter().filter_map(|path| companion::take_off(path).err()) {
         eprintln!("note: {error}");
     }
+}
+
+/// The maps that a program has and another has not.
+fn only(program: &ProgramInfo, other: &ProgramInfo) -> Vec<u32> {
+    program.map_ids.iter().copied().filter(|map| !other.map_ids.contains(map)).collect()
 }
 
 /// The reverse of [`settle`], as far as that came.
@@ -305,7 +341,7 @@ fn finish(done: Done<'_>) -> Outcome {
     let mut notes = program.notes;
     notes.extend(attached.notes);
     // The program before may have had backends elsewhere.
-    let left = old.as_ref().map(|old| detach::leave_backends(&old.standing.program));
+    let left = old.as_ref().map(|old| detach::leave_backends(&only(&old.standing.program, program.loaded.info())));
     notes.extend(left.into_iter().filter_map(Result::err).map(|error| error.to_string()));
     let info = program.loaded.info();
     Outcome {

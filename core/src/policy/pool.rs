@@ -94,18 +94,6 @@ pub struct Backend {
     pub span: Span,
 }
 
-impl Backend {
-    /// What people call it: as it is written, without its options.
-    pub fn name(&self) -> String {
-        let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
-        match &self.host {
-            Host::Address(IpAddr::V6(address)) if self.port.is_some() => format!("[{address}]{port}"),
-            Host::Address(address) => format!("{address}{port}"),
-            Host::Target(target) => format!("{target}{port}"),
-        }
-    }
-}
-
 /// Who a backend is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {

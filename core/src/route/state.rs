@@ -71,7 +71,7 @@ pub fn member(pool: u16, backend: &policy::Backend, address: IpAddr, like: Optio
         flags: flags::UP | drains,
         hop: None,
     };
-    Member { backend: backend_of, weight: backend.weight, name: backend.name() }
+    Member { backend: backend_of, weight: backend.weight, name: backend.label() }
 }
 
 /// The source of what is sent to an address: the method's of its family, or none yet.

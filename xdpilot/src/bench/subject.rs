@@ -74,7 +74,7 @@ impl Subject {
             What::Input(input, choice) => (input, choice),
             What::Opened(fd) => return Ok(Running::Opened(fd.as_fd())),
         };
-        let wanted = Wanted { input, choice, bare: true, ifindex: 0, offload: false, verbose: false };
+        let wanted = Wanted { input, choice, bare: true, ifindex: 0, offload: false, verbose: false, shared: &[] };
         let record = Record { source: input.origin(), ..Record::default() };
         let facts = Facts { source: Some(self.source.clone()), ..Facts::default() };
         let program = prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))?;

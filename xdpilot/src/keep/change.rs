@@ -51,6 +51,7 @@ pub(super) fn follow(kept: &mut Kept, ids_now: &mut Vec<u32>) -> Result<Change> 
         let rules = if added == 1 { "rule" } else { "rules" };
         change.told.push(match same {
             true => format!("{}: loaded anew, with room for more elements", policy.rules.name),
+            false if added + removed == 0 => format!("{}: other backends", policy.rules.name),
             false => format!("{}: {added} {rules} added, {removed} removed", policy.rules.name),
         });
         change.loaded = true;
@@ -79,7 +80,12 @@ fn attach_again(order: &Order) -> Order {
 /// Whether two policies differ in nothing but the elements of their sets (and where in the file they stand).
 fn same_program(old: &Rules, new: &Rules) -> bool {
     let sets = |rules: &Rules| rules.sets.iter().map(|set| (set.name.clone(), set.parts.clone())).collect::<Vec<_>>();
-    old.name == new.name && old.rules == new.rules && old.default == new.default && sets(old) == sets(new)
+    let pools = |rules: &Rules| rules.pools.iter().map(ToString::to_string).collect::<Vec<_>>();
+    old.name == new.name
+        && pools(old) == pools(new)
+        && old.rules == new.rules
+        && old.default == new.default
+        && sets(old) == sets(new)
 }
 
 /// How many rules are new, and how many are gone, by their texts.

@@ -16,6 +16,7 @@ use crate::direction::Direction;
 use crate::pause::Pause;
 use crate::place::{self, Place};
 use crate::policy::{self, Policy, Text};
+use crate::pools::health::Health;
 use crate::put::{self, Order, Outcome};
 use crate::source::Input;
 use crate::state;
@@ -52,8 +53,10 @@ pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut
     let input = Input::Policy(Box::new(kept.policy.compile(place::may_have_frags(&kept.places))?));
     let outcomes = put::load(&input, &kept.places, &kept.order)?;
     let mut ids = ids(&outcomes);
-    let followed = begin(&kept, &outcomes, out, tell)
-        .and_then(|samples| follow(&mut kept, Followed { files, samples, end: &end }, &mut ids, out));
+    let followed = begin(&kept, &outcomes, out, tell).and_then(|samples| {
+        let health = Health::begin(&kept.policy.rules.pools, &kept.places)?;
+        follow(&mut kept, Followed { files, samples, health, end: &end }, &mut ids, out)
+    });
     take_off(&kept.places, &ids, out)?;
     followed
 }
@@ -83,26 +86,31 @@ fn unread(error: io::Error) -> Error {
 struct Followed<'a> {
     files: Files,
     samples: Samples,
+    health: Health,
     end: &'a Pause,
 }
 
 /// Follows the files and the samples until the end.
 fn follow(kept: &mut Kept, followed: Followed<'_>, ids: &mut Vec<u32>, out: &mut impl Write) -> Result<()> {
-    let Followed { mut files, mut samples, end } = followed;
+    let Followed { mut files, mut samples, mut health, end } = followed;
     loop {
-        let mut waiting = vec![end.as_fd(), files.as_fd()];
+        let mut waiting = vec![end.as_fd(), files.as_fd(), health.as_fd()];
         waiting.extend(samples.descriptors());
         let ready = readable(&waiting)?;
         if ready[0] {
             return Ok(());
         }
         let mut said = samples.take()?;
+        if ready[2] {
+            said.extend(health.take()?);
+        }
         if ready[1] && touches(&files.changed()?, kept) {
             match change::follow(kept, ids) {
                 Ok(change) => {
                     said.extend(change.told);
                     if change.loaded {
                         samples = Samples::open(&kept.places, kept.order.wish.direction)?;
+                        health = Health::begin(&kept.policy.rules.pools, &kept.places)?;
                     }
                     // The folders that are watched already stay so, with what happened there meanwhile.
                     paths(kept).try_for_each(|path| files.add(path))?;

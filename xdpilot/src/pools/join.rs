@@ -34,7 +34,7 @@ impl Joined {
 /// # Errors
 /// There is no room for it, it cannot be reached, or it does not fit the pool.
 pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
-    if let Some((number, mut member)) = live.find(pool, &backend.name()) {
+    if let Some((number, mut member)) = live.find(pool, &backend.label()) {
         member.backend.flags &= !flags::DRAINS;
         member.weight = backend.weight;
         live.write(number, &member);
@@ -55,7 +55,7 @@ pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
 fn fits(live: &Live, pool: u16, backend: &Backend) -> Result<()> {
     let method = &live.pools[usize::from(pool)].method;
     if backend.port.is_some() && !translates(method) {
-        return Err(Error::usage(format!("backend {}", backend.name()))
+        return Err(Error::usage(format!("backend {}", backend.label()))
             .cause(format!("via {method} leaves the packet's port as it is"))
             .mend("leave the port away"));
     }
@@ -78,7 +78,7 @@ fn member(
     let v6 = found.address.is_ipv6();
     if record.rings[usize::from(v6)].is_none() {
         let family = if v6 { "IPv6" } else { "IPv4" };
-        return Err(Error::usage(format!("backend {}", backend.name()))
+        return Err(Error::usage(format!("backend {}", backend.label()))
             .cause(format!("the pool had no {family} backend when the policy was loaded"))
             .mend("put it into the policy and load that anew"));
     }
@@ -92,7 +92,7 @@ fn member(
     match &found.way {
         Way::Fixed(_, hop) => new.backend.hop = Some(*hop),
         Way::Asked(..) => {}
-        Way::None(why) => notes.push(format!("backend {}: {why}", backend.name())),
+        Way::None(why) => notes.push(format!("backend {}: {why}", backend.label())),
     }
     Ok((new, notes))
 }

@@ -12,7 +12,9 @@ use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
 
 use super::fill;
-use crate::policy::sets::Loaded;
+use crate::direction::Direction;
+use crate::place::Place;
+use crate::policy::sets::{self, Loaded};
 use crate::record::PoolRecord;
 use crate::state::Pinned;
 
@@ -71,6 +73,18 @@ impl Live {
         let (traffic, flows) = (take(TRAFFIC)?, Mapped::new(&take(FLOWS)?)?);
         let (target, pinned, program) = (loaded.record.target.clone(), loaded.pinned.clone(), loaded.program);
         Ok(Some(Live { target, pinned, program, pools, backends, records, rings, traffic, flows }))
+    }
+
+    /// Opens the pools of the policy at a place.
+    ///
+    /// # Errors
+    /// There is none that routes.
+    pub fn at(place: &Place) -> Result<Self> {
+        let direction = Direction::Ingress;
+        let (namespace, ifindex) = (place.namespace.inode(), place.interface.index);
+        let pinned = Pinned { path: place.link_path(direction), direction, namespace, ifindex };
+        let found = sets::at(pinned)?.map(|mut loaded| Live::open(&mut loaded)).transpose()?.flatten();
+        found.ok_or_else(|| Error::failed(format!("find the pools on {}", place.label)).cause("their policy is gone"))
     }
 
     /// The index of a pool.

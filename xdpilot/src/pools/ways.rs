@@ -63,7 +63,7 @@ pub fn resolve(policy: &Compiled, place: &Place) -> Result<Ways> {
     for pool in pools {
         for backend in &pool.backends {
             let one = find(&backend.host, place).map_err(|error| error.context(format!("pool {}", pool.name)))?;
-            found.push((pool, backend.name(), one));
+            found.push((pool, backend.label(), one));
         }
     }
     let addresses: Vec<(String, IpAddr)> = pools

@@ -75,7 +75,7 @@ impl Testbed {
 /// # Errors
 /// The object has no such program, or the kernel refuses it.
 pub(super) fn load(input: &Input, choice: &Choice) -> Result<Program> {
-    let wanted = Wanted { input, choice, bare: true, ifindex: 0, offload: false, verbose: false };
+    let wanted = Wanted { input, choice, bare: true, ifindex: 0, offload: false, verbose: false, shared: &[] };
     let record = Record { source: input.origin(), ..Record::default() };
     let facts = Facts { source: Some(input.origin()), ..Facts::default() };
     prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))

@@ -1,0 +1,73 @@
+//! A policy takes the place of another that has the same pools: connections stay with their backends.
+
+use xdpilot_core::emit::{BACKENDS, CLIENTS, FLOWS, REPLIES, RINGS, TRAFFIC, TRANSLATED};
+use xdpilot_core::error::Result;
+use xdpilot_core::object::Shape;
+use xdpilot_core::route::{Member, State, flags};
+use xdpilot_kernel::map::Map;
+use xdpilot_kernel::program::ProgramInfo;
+
+use super::live::Live;
+use crate::policy::Compiled;
+use crate::record::{self, PoolRecord, Record};
+
+const MAPS: [&str; 7] = [BACKENDS, TRAFFIC, RINGS, FLOWS, TRANSLATED, REPLIES, CLIENTS];
+
+/// The maps of a loaded policy with which another can go on in its place; none where their pools are not the same ones,
+/// or have no room for it.
+///
+/// # Errors
+/// The kernel does not let this user see them.
+pub fn shared(old: &ProgramInfo, policy: &Compiled) -> Result<Vec<Map>> {
+    let before = Record::of(old)?.and_then(|record| record.policy).map(|policy| policy.pools).unwrap_or_default();
+    let alike = |(old, new): (&PoolRecord, &PoolRecord)| {
+        (&old.name, &old.method, old.rings) == (&new.name, &new.method, new.rings)
+    };
+    let now = policy.record().pools;
+    if now.is_empty() || now.len() != before.len() || !before.iter().zip(&now).all(alike) {
+        return Ok(Vec::new());
+    }
+    let mut shared = Vec::new();
+    for map in policy.object.maps.iter().filter(|map| MAPS.contains(&map.name.as_str())) {
+        match record::map_named(old, &map.name)? {
+            Some(there) if has_shape(&there, &map.shape) => shared.push(there),
+            _ => return Ok(Vec::new()),
+        }
+    }
+    Ok(shared)
+}
+
+fn has_shape(map: &Map, shape: &Shape) -> bool {
+    let info = map.info();
+    (info.map_type, info.key_size, info.value_size, info.max_entries, info.flags)
+        == (shape.kind, shape.key_size, shape.value_size, shape.max_entries, shape.flags)
+}
+
+/// Makes the backends of a loaded policy what they are to be: those that stay keep their numbers and their health.
+///
+/// # Errors
+/// There is no room for one.
+pub fn merge(live: &Live, wanted: &State) -> Result<()> {
+    let is = |one: &Member, other: &Member| one.backend.pool == other.backend.pool && one.name == other.name;
+    for member in wanted.members.iter().flatten() {
+        match live.find(member.backend.pool, &member.name) {
+            None => drop(live.insert(member)?),
+            Some((number, before)) => {
+                let mut member = member.clone();
+                member.backend.flags &= before.backend.flags | !flags::UP;
+                live.write(number, &member);
+            }
+        }
+    }
+    let mut state = live.state();
+    let is_wanted = |member: &Member| wanted.members.iter().flatten().any(|other| is(member, other));
+    let gone: Vec<usize> = (0..state.members.len())
+        .filter(|number| state.members[*number].as_ref().is_some_and(|member| !is_wanted(member)))
+        .collect();
+    gone.iter().for_each(|number| state.members[*number] = None);
+    for pool in 0..live.pools.len() {
+        live.turn(u16::try_from(pool).unwrap_or(u16::MAX), &state);
+    }
+    gone.into_iter().for_each(|number| live.clear(number));
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Health checks: backends that do not answer get no packets until they do.
+
+mod check;
+mod streak;
+
+use std::collections::HashMap;
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::policy::{Check, Pool};
+use xdpilot_core::route::{Member, flags};
+
+use super::live::Live;
+use crate::place::Place;
+use crate::state;
+use streak::Streak;
+
+/// Checks at work, until this is dropped.
+#[derive(Debug)]
+pub struct Health {
+    told: PipeReader,
+    /// The other end stays open where nothing is checked: else the pipe would be at its end, and always readable.
+    _tell: PipeWriter,
+    /// Dropping it ends the threads.
+    stop: Vec<mpsc::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A pool that is checked, at one place.
+struct Checked {
+    place: Place,
+    pool: u16,
+    name: String,
+    check: Check,
+    streaks: HashMap<String, Streak>,
+    tell: PipeWriter,
+}
+
+impl Health {
+    /// Begins to check the pools of a policy that is loaded at these places.
+    ///
+    /// # Errors
+    /// The kernel gives no pipe or no descriptor.
+    pub fn begin(pools: &[Pool], places: &[Place]) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::failed("begin the health checks").kernel(error.to_string());
+        let (told, tell) = pipe().map_err(failed)?;
+        let (mut stops, mut threads) = (Vec::new(), Vec::new());
+        for place in places {
+            for (pool, index) in pools.iter().zip(0u16..) {
+                let Some(check) = pool.check.clone() else { continue };
+                let (name, streaks, tell) = (pool.name.clone(), HashMap::new(), tell.try_clone().map_err(failed)?);
+                let checked = Checked { place: place.try_clone()?, pool: index, name, check, streaks, tell };
+                let (stop, end) = mpsc::channel();
+                stops.push(stop);
+                threads.push(thread::spawn(move || checked.run(&end)));
+            }
+        }
+        Ok(Health { told, _tell: tell, stop: stops, threads })
+    }
+
+    /// What was found out since it was asked last, a line each.
+    ///
+    /// # Errors
+    /// The pipe cannot be read.
+    pub fn take(&mut self) -> Result<Vec<String>> {
+        let mut bytes = vec![0; 65_536];
+        let count =
+            self.told.read(&mut bytes).map_err(|error| Error::failed("read a pipe").kernel(error.to_string()))?;
+        let text = String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()).into_owned();
+        Ok(text.lines().map(ToString::to_string).collect())
+    }
+}
+
+impl AsFd for Health {
+    /// Readable when there is something to [`Health::take`].
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.told.as_fd()
+    }
+}
+
+impl Drop for Health {
+    fn drop(&mut self) {
+        self.stop.clear();
+        for thread in self.threads.drain(..) {
+            _ = thread.join();
+        }
+    }
+}
+
+impl Checked {
+    fn run(mut self, end: &mpsc::Receiver<()>) {
+        let every = Duration::from_millis(self.check.every.into());
+        loop {
+            let begin = Instant::now();
+            // A policy that is being replaced is there again at the next turn.
+            if let Ok(live) = Live::at(&self.place) {
+                self.turn(&live);
+            }
+            if end.recv_timeout(every.saturating_sub(begin.elapsed())) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+        }
+    }
+
+    /// Checks all backends once, at the same time.
+    fn turn(&mut self, live: &Live) {
+        let members: Vec<(usize, Member)> = live
+            .state()
+            .members
+            .into_iter()
+            .enumerate()
+            .filter_map(|(number, member)| Some((number, member?)))
+            .filter(|(_, member)| member.backend.pool == self.pool)
+            .collect();
+        let (check, place) = (&self.check, &self.place);
+        let results: Vec<_> = thread::scope(|scope| {
+            let one = |(_, member): &(usize, Member)| {
+                let (address, port) = (member.backend.address, check.port.or(member.backend.port));
+                scope.spawn(move || check::once(check, place, address, port.unwrap_or(0)))
+            };
+            let threads: Vec<_> = members.iter().map(one).collect();
+            let died = || Err("the check ended early".to_string());
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| died())).collect()
+        });
+        for ((number, member), result) in members.into_iter().zip(results) {
+            let streak = self.streaks.entry(member.name.clone()).or_default();
+            let is_up = member.backend.flags & flags::UP != 0;
+            if let Some(up) = streak.next(is_up, result.is_ok(), self.check.rise, self.check.fall) {
+                self.change(live, number, &member.name, up, result.err().as_deref());
+            }
+        }
+        self.streaks.retain(|name, _| live.find(self.pool, name).is_some());
+    }
+
+    fn change(&mut self, live: &Live, number: usize, name: &str, up: bool, why: Option<&str>) {
+        let _lock = state::lock();
+        // It may have gone, or become another one, since it was looked at.
+        let Some((_, mut member)) = live.find(self.pool, name).filter(|(now, _)| *now == number) else { return };
+        member.backend.flags = if up { member.backend.flags | flags::UP } else { member.backend.flags & !flags::UP };
+        live.write(number, &member);
+        live.turn(self.pool, &live.state());
+        let what = match why {
+            Some(why) => format!("is out: {}", why.replace('\n', " ")),
+            None => "is well".to_string(),
+        };
+        // In one piece, so that it is read in one.
+        let line = format!("{}: {name} of {} {what}\n", self.place.label, self.name);
+        _ = self.tell.write_all(line.as_bytes());
+    }
+}
