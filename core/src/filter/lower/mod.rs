@@ -27,7 +27,7 @@ use layers::Layers;
 use port::port_is;
 
 /// The addresses of a host's name.
-pub type Resolve<'a> = &'a dyn Fn(&str) -> Vec<IpAddr>;
+pub type Resolve<'a> = &'a (dyn Fn(&str) -> Vec<IpAddr> + Sync);
 
 /// What an expression does not say by itself.
 #[derive(Clone, Copy)]
