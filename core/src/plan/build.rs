@@ -135,9 +135,14 @@ impl<'a> Builder<'a> {
         if !self.options.dispatch {
             return None;
         }
-        let (on, values) = choose(items)?;
         // What is behind the Ethernet header classifiers read themselves.
-        if self.options.classifiers && extent(&on) > ETHERNET && are_entries(asked) {
+        let is_read = |number: &Value| self.options.classifiers && extent(number) > ETHERNET && are_entries(asked);
+        let numbers = numbers(items);
+        if numbers.iter().all(|number| is_read(number)) {
+            return None;
+        }
+        let (on, values) = choose(items, numbers)?;
+        if is_read(&on) {
             return None;
         }
         // What each rule of a table asks for otherwise is looked up there.
@@ -215,26 +220,31 @@ fn size(cond: &Cond) -> isize {
     }
 }
 
-/// The number that most rules ask for first, and the values they ask for; none where those are too many.
-fn choose(items: &[Item<'_>]) -> Option<(Value, Vec<u32>)> {
-    let mut votes: Vec<(Value, usize)> = Vec::new();
+/// The numbers that rules ask for first, from the one that most of them do.
+fn numbers<'i>(items: &'i [Item<'_>]) -> Vec<&'i Value> {
+    let mut votes: Vec<(&Value, usize)> = Vec::new();
     for number in items.iter().filter_map(|(_, cond)| first(cond)) {
-        match votes.iter().position(|(known, _)| known == number) {
+        match votes.iter().position(|(known, _)| *known == number) {
             Some(at) => votes[at].1 += 1,
-            None if votes.len() < MOST_CASES => votes.push((number.clone(), 1)),
+            None if votes.len() < MOST_CASES => votes.push((number, 1)),
             None => {}
         }
     }
     votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    votes.into_iter().find_map(|(number, _)| {
+    votes.into_iter().map(|(number, _)| number).collect()
+}
+
+/// The first of the numbers that rules ask for few values of, and these; none where all have too many.
+fn choose(items: &[Item<'_>], numbers: Vec<&Value>) -> Option<(Value, Vec<u32>)> {
+    numbers.into_iter().find_map(|number| {
         let mut values = BTreeSet::new();
         for (_, cond) in items {
-            values_asked(cond, &number, &mut values);
+            values_asked(cond, number, &mut values);
             if values.len() > MOST_CASES {
                 return None;
             }
         }
-        Some((number, values.into_iter().collect()))
+        Some((number.clone(), values.into_iter().collect()))
     })
 }
 
