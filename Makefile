@@ -51,7 +51,7 @@ measure: static packages-test
 bench-policy: static packages-test
 	$(AS_ROOT) tools/measure-policy $(XDPILOT)
 	$(AS_ROOT) tools/measure-planner $(XDPILOT) $(CLASSBENCH)
-	$(AS_ROOT) tools/measure-change $(XDPILOT)
+	$(AS_ROOT) tools/measure-change $(XDPILOT) 40 $(CLASSBENCH)
 	$(AS_ROOT) tools/measure-sets $(XDPILOT)
 
 # Packets a second, beside the same rules in nftables and iptables.

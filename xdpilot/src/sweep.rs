@@ -4,6 +4,7 @@
 use std::fs;
 
 use xdpilot_core::error::Result;
+use xdpilot_core::pass;
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::link::{self, Link};
 use xdpilot_kernel::namespace::Namespace;
@@ -58,6 +59,10 @@ fn sweep_link(pinned: &Pinned) -> Result<()> {
     let Pinned { path, namespace, ifindex, .. } = pinned;
     let info = Link::open_pinned(path)?.info()?;
     let program = ProgramInfo::of_id(info.program_id)?;
+    // Records may be long; only those are read that are needed.
+    if info.is_alive() && program.as_ref().is_none_or(|program| program.name != pass::NAME) {
+        return Ok(());
+    }
     let record = program.as_ref().map(Record::of).transpose()?.flatten();
     if let Some(program) = program.as_ref().filter(|program| info.is_alive() && returns::is_return(program)) {
         return returns::sweep(program);

@@ -108,8 +108,11 @@ fn v6_token(rest: &str, length: usize, at: usize) -> Result<(Kind, usize), Probl
 /// Names, numbers and addresses.
 fn word(rest: &str, at: usize) -> Result<(Kind, usize), Problem> {
     let bytes = rest.as_bytes();
-    let (name, mac, number, dotted, v6) = (name(bytes), mac(bytes), number(bytes), dotted(bytes), v6(bytes));
-    let bogus = bogus_mac(bytes);
+    // What begins with no digit can only be a name.
+    let numeric = bytes.first().is_some_and(|first| first.is_ascii_hexdigit() || *first == b':');
+    let length = |of: fn(&[u8]) -> usize| if numeric { of(bytes) } else { 0 };
+    let (mac, number, dotted, v6, bogus) = (length(mac), length(number), length(dotted), length(v6), length(bogus_mac));
+    let name = name(bytes);
     let longest = name.max(mac).max(number).max(dotted).max(v6).max(bogus);
     let Some(spelling) = rest.get(..longest).filter(|spelling| !spelling.is_empty()) else {
         let first = rest.chars().next().unwrap_or_default();

@@ -1,7 +1,9 @@
 //! Building the graph.
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use super::classify::{Asked, FEWEST, are_entries, asked, classify};
@@ -9,7 +11,7 @@ use super::fact::Facts;
 use super::need::extent;
 use super::simplify::simplify;
 use super::table::table;
-use super::{Dispatch, List, Node, NodeId, Options, Plan, Step};
+use super::{Dispatch, Item, List, Node, NodeId, Options, Plan, Step};
 use crate::cond::{Cond, Relation, Value};
 use crate::policy::Action;
 use crate::rules::Rules;
@@ -21,13 +23,29 @@ const MOST: isize = 4000;
 /// Length of the Ethernet header.
 const ETHERNET: u32 = 14;
 
-/// Rules that are left, with what is left of their conditions.
-type Items = Vec<(usize, Cond)>;
+/// Rules that are left.
+type Items<'a> = Vec<Item<'a>>;
+
+/// What makes two nodes the same one.
+#[derive(PartialEq, Eq)]
+struct Key<'a> {
+    items: Items<'a>,
+    /// How many bytes a packet has at least.
+    least: u32,
+}
+
+/// By the rules alone: to hash their conditions too takes longer than to compare the few that have the same rules.
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.least.hash(state);
+        self.items.iter().for_each(|(rule, _)| state.write_usize(*rule));
+    }
+}
 
 /// Plans the rules.
 pub fn plan(rules: &Rules, options: Options) -> Plan {
     let mut builder = Builder { rules, options, nodes: Vec::new(), known: HashMap::new(), budget: 0, end: None };
-    let all = rules.rules.iter().map(|rule| rule.cond.clone()).enumerate().collect();
+    let all: Items<'_> = rules.rules.iter().map(|rule| Cow::Borrowed(&rule.cond)).enumerate().collect();
     builder.budget = (MOST - builder.weight(&all)).max(0);
     // A rule that rewrites the packet ends a segment: behind it, nothing is known any more.
     let mut segments = Vec::new();
@@ -40,9 +58,8 @@ pub fn plan(rules: &Rules, options: Options) -> Plan {
     }
     segments.push(start..rules.rules.len());
     for segment in segments.into_iter().rev() {
-        let items = segment.map(|index| (index, rules.rules[index].cond.clone())).collect();
         builder.known.clear();
-        builder.end = Some(builder.list(items, &Facts::none()));
+        builder.end = Some(builder.list(&all[segment], &Facts::none()));
     }
     let start = builder.end.unwrap_or(NodeId(0));
     let dead = dead(&builder.nodes, start, rules.rules.len());
@@ -54,29 +71,30 @@ struct Builder<'a> {
     options: Options,
     nodes: Vec<Node>,
     /// Nodes by what was left where they were made.
-    known: HashMap<(Items, u32), NodeId>,
+    known: HashMap<Key<'a>, NodeId>,
     /// How many more comparisons branches may have than what they are made of.
     budget: isize,
     /// What comes behind the segment.
     end: Option<NodeId>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     /// The node that tries these rules on packets with these facts.
-    fn list(&mut self, items: Items, facts: &Facts) -> NodeId {
+    fn list(&mut self, items: &[Item<'a>], facts: &Facts) -> NodeId {
         let items = self.left(items, facts);
         self.node(items, facts)
     }
 
     /// The node that tries what is left of rules.
-    fn node(&mut self, items: Items, facts: &Facts) -> NodeId {
-        let key = (items, facts.least());
+    fn node(&mut self, items: Items<'a>, facts: &Facts) -> NodeId {
+        let key = Key { items, least: facts.least() };
         if let Some(node) = self.known.get(&key) {
             return *node;
         }
         let (rules, length) = (self.rules, facts.of_length());
-        let asked = LazyCell::new(|| asked(&key.0, &length, |rule| decides(rules, rule)));
-        let node = self.dispatch(&key.0, facts, &asked).unwrap_or_else(|| Node::Rules(self.steps(&key.0, &asked)));
+        let asked = LazyCell::new(|| asked(&key.items, &length, |rule| decides(rules, rule)));
+        let node =
+            self.dispatch(&key.items, facts, &asked).unwrap_or_else(|| Node::Rules(self.steps(&key.items, &asked)));
         drop(asked);
         self.nodes.push(node);
         let id = NodeId(self.nodes.len() - 1);
@@ -85,15 +103,18 @@ impl Builder<'_> {
     }
 
     /// The rules that can still match.
-    fn left(&self, items: Items, facts: &Facts) -> Items {
-        let mut left = Vec::with_capacity(items.len());
+    fn left(&self, items: &[Item<'a>], facts: &Facts) -> Items<'a> {
+        let mut left = Vec::new();
         for (rule, cond) in items {
-            let cond = simplify(&cond, facts);
-            if cond == Cond::Always(false) {
+            let cond = match cond {
+                Cow::Borrowed(cond) => simplify(cond, facts),
+                Cow::Owned(cond) => Cow::Owned(simplify(cond, facts).into_owned()),
+            };
+            if *cond == Cond::Always(false) {
                 continue;
             }
-            let last = cond == Cond::Always(true) && self.decides(rule);
-            left.push((rule, cond));
+            let last = *cond == Cond::Always(true) && self.decides(*rule);
+            left.push((*rule, cond));
             if last {
                 break;
             }
@@ -105,13 +126,23 @@ impl Builder<'_> {
         decides(self.rules, rule)
     }
 
-    fn dispatch(&mut self, items: &Items, facts: &Facts, asked: &impl Deref<Target = Vec<Asked>>) -> Option<Node> {
+    fn dispatch<'i>(
+        &mut self,
+        items: &Items<'a>,
+        facts: &Facts,
+        asked: &impl Deref<Target = Vec<Asked<'i>>>,
+    ) -> Option<Node> {
         if !self.options.dispatch {
             return None;
         }
-        let (on, values) = choose(items)?;
         // What is behind the Ethernet header classifiers read themselves.
-        if self.options.classifiers && extent(&on) > ETHERNET && are_entries(asked) {
+        let is_read = |number: &Value| self.options.classifiers && extent(number) > ETHERNET && are_entries(asked);
+        let numbers = numbers(items);
+        if numbers.iter().all(|number| is_read(number)) {
+            return None;
+        }
+        let (on, values) = choose(items, numbers)?;
+        if is_read(&on) {
             return None;
         }
         // What each rule of a table asks for otherwise is looked up there.
@@ -123,7 +154,7 @@ impl Builder<'_> {
         let without = facts.without(&on, values.clone());
         let with: Vec<_> = values.iter().map(|value| facts.with(&on, *value)).collect();
         let lists: Vec<_> =
-            fault.iter().chain([&without]).chain(&with).map(|facts| (self.left(items.clone(), facts), facts)).collect();
+            fault.iter().chain([&without]).chain(&with).map(|facts| (self.left(items, facts), facts)).collect();
         let growth = lists.iter().map(|(items, _)| self.weight(items)).sum::<isize>() - self.weight(items);
         self.budget = Some(self.budget - growth.max(0)).filter(|budget| *budget >= 0)?;
         let mut nodes = lists.into_iter().map(|(items, facts)| self.node(items, facts)).collect::<Vec<_>>().into_iter();
@@ -135,7 +166,7 @@ impl Builder<'_> {
     }
 
     /// How many comparisons rules take, and what their actions take as comparisons.
-    fn weight(&self, items: &Items) -> isize {
+    fn weight(&self, items: &[Item<'_>]) -> isize {
         let action = |rule: &usize| match &self.rules.rules[*rule].action {
             Action::Verdict(_) | Action::Count(_) => 1,
             Action::Sample { .. } | Action::Limit(_) | Action::Set(_) => 32,
@@ -143,9 +174,9 @@ impl Builder<'_> {
         items.iter().map(|(rule, cond)| size(cond) + action(rule)).sum()
     }
 
-    fn steps(&self, items: &Items, asked: &impl Deref<Target = Vec<Asked>>) -> List {
+    fn steps<'i>(&self, items: &[Item<'_>], asked: &impl Deref<Target = Vec<Asked<'i>>>) -> List {
         let mut steps = Vec::new();
-        let mut rest = &items[..];
+        let mut rest = items;
         let mut classifiers = self.options.classifiers;
         while let [(rule, cond), behind @ ..] = rest {
             let deciding = rest.iter().take_while(|(rule, _)| self.decides(*rule)).count();
@@ -165,7 +196,7 @@ impl Builder<'_> {
                     rest = &rest[taken..];
                 }
                 (None, None) => {
-                    steps.push(Step::Rule { rule: *rule, cond: cond.clone() });
+                    steps.push(Step::Rule { rule: *rule, cond: cond.clone().into_owned() });
                     rest = behind;
                 }
             }
@@ -189,26 +220,31 @@ fn size(cond: &Cond) -> isize {
     }
 }
 
-/// The number that most rules ask for first, and the values they ask for; none where those are too many.
-fn choose(items: &Items) -> Option<(Value, Vec<u32>)> {
-    let mut votes: Vec<(Value, usize)> = Vec::new();
+/// The numbers that rules ask for first, from the one that most of them do.
+fn numbers<'i>(items: &'i [Item<'_>]) -> Vec<&'i Value> {
+    let mut votes: Vec<(&Value, usize)> = Vec::new();
     for number in items.iter().filter_map(|(_, cond)| first(cond)) {
-        match votes.iter().position(|(known, _)| known == number) {
+        match votes.iter().position(|(known, _)| *known == number) {
             Some(at) => votes[at].1 += 1,
-            None if votes.len() < MOST_CASES => votes.push((number.clone(), 1)),
+            None if votes.len() < MOST_CASES => votes.push((number, 1)),
             None => {}
         }
     }
     votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    votes.into_iter().find_map(|(number, _)| {
+    votes.into_iter().map(|(number, _)| number).collect()
+}
+
+/// The first of the numbers that rules ask for few values of, and these; none where all have too many.
+fn choose(items: &[Item<'_>], numbers: Vec<&Value>) -> Option<(Value, Vec<u32>)> {
+    numbers.into_iter().find_map(|number| {
         let mut values = BTreeSet::new();
         for (_, cond) in items {
-            values_asked(cond, &number, &mut values);
+            values_asked(cond, number, &mut values);
             if values.len() > MOST_CASES {
                 return None;
             }
         }
-        Some((number, values.into_iter().collect()))
+        Some((number.clone(), values.into_iter().collect()))
     })
 }
 

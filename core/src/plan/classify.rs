@@ -6,7 +6,7 @@ use super::fact::Facts;
 use super::group::groups;
 use super::need::extent;
 use super::simplify::is_safe;
-use super::{Classifier, Entry, Field, Range};
+use super::{Classifier, Entry, Field, Item, Range};
 use crate::cond::{Cond, Load, Operator, Relation, Value, Width};
 use crate::prefix::split;
 
@@ -21,28 +21,28 @@ const MOST_ALTERNATIVES: usize = 64;
 const FARTHEST: u32 = 1024;
 
 /// Numbers and what they must be, all of them.
-type Alternative = Vec<(Value, Range)>;
+type Alternative<'a> = Vec<(&'a Value, Range)>;
 
 /// What a rule asks for, in alternatives; none where it cannot be an entry.
-pub(super) type Asked = Option<Vec<Alternative>>;
+pub(super) type Asked<'a> = Option<Vec<Alternative<'a>>>;
 
 /// What each item asks for of packets with these facts.
-pub(super) fn asked(items: &[(usize, Cond)], facts: &Facts, decides: impl Fn(usize) -> bool) -> Vec<Asked> {
+pub(super) fn asked<'a>(items: &'a [Item<'_>], facts: &Facts, decides: impl Fn(usize) -> bool) -> Vec<Asked<'a>> {
     items.iter().map(|(rule, cond)| alternatives(cond, true, facts).filter(|_| decides(*rule))).collect()
 }
 
 /// The classifier of the first items of a list, and how many items it takes; none where few of them fit into one.
-pub(super) fn classify(items: &[(usize, Cond)], asked: &[Asked]) -> Option<(Classifier, usize)> {
+pub(super) fn classify(items: &[Item<'_>], asked: &[Asked<'_>]) -> Option<(Classifier, usize)> {
     let fields = fields(asked);
-    let is_known = |alternative: &Alternative| alternative.iter().all(|(value, _)| fields.contains(value));
+    let is_known = |alternative: &Alternative<'_>| alternative.iter().all(|(value, _)| fields.contains(value));
     let known = asked.iter().map(|asked| asked.as_deref().filter(|all| all.iter().all(is_known)));
-    let all: Vec<Option<&[Alternative]>> = known.collect();
+    let all: Vec<Option<&[Alternative<'_>]>> = known.collect();
     let entries = entries(items, &all, &fields);
     let (shared, fields, mut entries) = shared(fields, entries);
     let grouped = groups(&fields, &mut entries);
     let taken = grouped.end.map_or(items.len(), |end| items.iter().take_while(|(rule, _)| *rule < end).count());
     let is_other = items[..taken].iter().zip(&all).filter(|(_, all)| all.is_none());
-    let others: Vec<_> = is_other.map(|(item, _)| item.clone()).collect();
+    let others: Vec<_> = is_other.map(|((rule, cond), _)| (*rule, cond.clone().into_owned())).collect();
     if fields.is_empty() || taken - others.len() < FEWEST {
         return None;
     }
@@ -51,14 +51,14 @@ pub(super) fn classify(items: &[(usize, Cond)], asked: &[Asked]) -> Option<(Clas
 }
 
 /// Whether nearly all items can be entries.
-pub(super) fn are_entries(asked: &[Asked]) -> bool {
+pub(super) fn are_entries(asked: &[Asked<'_>]) -> bool {
     let count = asked.iter().flatten().count();
     count >= 2 * FEWEST && count * 10 >= asked.len() * 9
 }
 
 /// The numbers that most alternatives ask for, in the order in which packets hold them.
-fn fields(all: &[Asked]) -> Vec<Value> {
-    let mut uses: HashMap<&Value, usize> = HashMap::new();
+fn fields<'a>(all: &[Asked<'a>]) -> Vec<&'a Value> {
+    let mut uses: HashMap<&'a Value, usize> = HashMap::new();
     let asked = all.iter().flatten().flatten().flatten();
     asked.for_each(|(value, _)| *uses.entry(value).or_default() += 1);
     let mut uses: Vec<_> = uses.into_iter().collect();
@@ -66,16 +66,18 @@ fn fields(all: &[Asked]) -> Vec<Value> {
     uses.sort_by_key(|(value, count)| (std::cmp::Reverse(*count), place(value)));
     uses.truncate(MOST_FIELDS);
     uses.sort_by_key(|(value, _)| place(value));
-    uses.into_iter().map(|(value, _)| value.clone()).collect()
+    uses.into_iter().map(|(value, _)| value).collect()
 }
 
-fn entries(items: &[(usize, Cond)], all: &[Option<&[Alternative]>], fields: &[Value]) -> Vec<Entry> {
-    let places: HashMap<&Value, usize> = fields.iter().zip(0..).collect();
+fn entries(items: &[Item<'_>], all: &[Option<&[Alternative<'_>]>], fields: &[&Value]) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(items.len());
     for ((rule, _), alternatives) in items.iter().zip(all) {
         for alternative in alternatives.iter().copied().flatten() {
             let mut wants = vec![None; fields.len()];
-            alternative.iter().for_each(|(value, range)| wants[places[value]] = Some(*range));
+            for (value, range) in alternative {
+                let place = fields.iter().position(|field| field == value);
+                place.into_iter().for_each(|at| wants[at] = Some(*range));
+            }
             entries.push(Entry { rule: *rule, group: 0, wants });
         }
     }
@@ -83,7 +85,7 @@ fn entries(items: &[(usize, Cond)], all: &[Option<&[Alternative]>], fields: &[Va
 }
 
 /// What all entries ask for alike becomes a condition of its own.
-fn shared(fields: Vec<Value>, mut entries: Vec<Entry>) -> (Vec<Cond>, Vec<Field>, Vec<Entry>) {
+fn shared(fields: Vec<&Value>, mut entries: Vec<Entry>) -> (Vec<Cond>, Vec<Field>, Vec<Entry>) {
     let mut guards = Vec::new();
     let mut left = Vec::new();
     for (at, value) in fields.iter().enumerate() {
@@ -114,7 +116,7 @@ fn condition(value: &Value, range: Range) -> Cond {
 /// that cannot be said.
 ///
 /// Negations move inwards: De Morgan's laws hold also where the evaluation ends at the first fault.
-fn alternatives(cond: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative>> {
+fn alternatives<'a>(cond: &'a Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative<'a>>> {
     match cond {
         Cond::Always(always) => Some(if *always == holds { vec![Vec::new()] } else { Vec::new() }),
         Cond::Not(inner) => alternatives(inner, !holds, facts),
@@ -126,7 +128,7 @@ fn alternatives(cond: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternati
     }
 }
 
-fn both(left: &Cond, right: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative>> {
+fn both<'a>(left: &'a Cond, right: &'a Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative<'a>>> {
     let (left, right) = (alternatives(left, holds, facts)?, alternatives(right, holds, facts)?);
     if left.len() * right.len() > MOST_ALTERNATIVES {
         return None;
@@ -135,9 +137,9 @@ fn both(left: &Cond, right: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alt
 }
 
 /// The right side decides only where the left one does not fault.
-fn either(left: &Cond, right: &Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative>> {
+fn either<'a>(left: &'a Cond, right: &'a Cond, holds: bool, facts: &Facts) -> Option<Vec<Alternative<'a>>> {
     let (mut all, others) = (alternatives(left, holds, facts)?, alternatives(right, holds, facts)?);
-    let is_safe = |alternative: &Alternative| {
+    let is_safe = |alternative: &Alternative<'_>| {
         let known = alternative.iter().fold(facts.clone(), |facts, (value, range)| match range.low == range.high {
             true => facts.with(value, range.low),
             false => facts.having(value),
@@ -152,19 +154,19 @@ fn either(left: &Cond, right: &Cond, holds: bool, facts: &Facts) -> Option<Vec<A
 }
 
 /// Both alternatives; none where they exclude each other.
-fn meet(one: &Alternative, other: &Alternative) -> Option<Alternative> {
+fn meet<'a>(one: &Alternative<'a>, other: &Alternative<'a>) -> Option<Alternative<'a>> {
     let mut met = one.clone();
     for (value, range) in other {
         match met.iter_mut().find(|(known, _)| known == value) {
             Some((_, known)) => *known = known.meet(*range)?,
-            None => met.push((value.clone(), *range)),
+            None => met.push((value, *range)),
         }
     }
     Some(met)
 }
 
 /// What a comparison asks of a number; none where the number is none that classifiers read.
-fn ranges(value: &Value, relation: Relation, constant: u32, holds: bool) -> Option<Vec<Alternative>> {
+fn ranges(value: &Value, relation: Relation, constant: u32, holds: bool) -> Option<Vec<Alternative<'_>>> {
     let (number, mask) = unmasked(value);
     let most = number.most();
     let wide = most > 0xffff;
@@ -191,7 +193,7 @@ fn ranges(value: &Value, relation: Relation, constant: u32, holds: bool) -> Opti
     let found: Vec<Range> = if wide { found.into_iter().flat_map(Range::prefixes).collect() } else { found };
     // Where a packet only has to have the bytes, no prefix says so.
     let says_nothing = wide && found.contains(&all);
-    (!says_nothing).then(|| found.into_iter().map(|range| vec![(number.clone(), range)]).collect())
+    (!says_nothing).then(|| found.into_iter().map(|range| vec![(number, range)]).collect())
 }
 
 /// The number behind a mask of leading ones, and the mask.
@@ -242,8 +244,8 @@ mod tests {
         let prefixes = Range { low: 1, high: 8 }.prefixes();
         assert_eq!(prefixes.map(|range| (range.low, range.high)).collect::<Vec<_>>(), [(1, 1), (2, 3), (4, 7), (8, 8)]);
         assert_eq!(Range { low: 0, high: u32::MAX }.prefixes().count(), 1);
-        let not = alternatives(&address(0xff00_0000, 0x0a00_0000), false, &Facts::none()).unwrap();
-        assert_eq!(not.len(), 8);
+        let prefix = address(0xff00_0000, 0x0a00_0000);
+        assert_eq!(alternatives(&prefix, false, &Facts::none()).unwrap().len(), 8);
     }
 
     #[test]
@@ -251,8 +253,9 @@ mod tests {
         let late = Cond::equals(60, Width::Two, 80);
         let early = address(u32::MAX, 7);
         let facts = Facts::none();
-        assert_eq!(alternatives(&early.clone().or(late.clone()), true, &facts).unwrap().len(), 2);
-        assert_eq!(alternatives(&late.clone().or(early.clone()), true, &facts), None);
-        assert_eq!(alternatives(&early.and(late).negate(), true, &facts).unwrap().len(), 34);
+        let count = |cond: &Cond| alternatives(cond, true, &facts).map(|all| all.len());
+        assert_eq!(count(&early.clone().or(late.clone())), Some(2));
+        assert_eq!(count(&late.clone().or(early.clone())), None);
+        assert_eq!(count(&early.and(late).negate()), Some(34));
     }
 }

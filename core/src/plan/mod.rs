@@ -21,7 +21,12 @@ pub use group::MOST_GROUPS;
 pub use need::{extent, need};
 pub use table::{Row, Table};
 
+use std::borrow::Cow;
+
 use crate::cond::{Cond, Value};
+
+/// A rule, and what is left of its condition.
+type Item<'a> = (usize, Cow<'a, Cond>);
 
 /// Index of a node in [`Plan::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,24 +1,26 @@
 //! Conditions in the light of facts: what is decided goes, what is left means the same.
 
-use super::fact::{Facts, fault};
-use crate::cond::{Cond, Load, Operator, Place, Relation, Value};
+use std::borrow::Cow;
 
-/// What is left of a condition.
+use super::fact::{Facts, fault};
+use crate::cond::{Chain, Cond, Load, Member, Operator, Place, Relation, Value};
+
+/// What is left of a condition: parts of it, as far as it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Rest {
+enum Rest<'a> {
     True,
     False,
     /// It always faults.
     Fault,
     /// It depends.
-    Open(Cond),
+    Open(Cow<'a, Cond>),
 }
 
 /// What is left of a rule's condition; a fault is as good as "no" there.
-pub(super) fn simplify(cond: &Cond, facts: &Facts) -> Cond {
+pub(super) fn simplify<'a>(cond: &'a Cond, facts: &Facts) -> Cow<'a, Cond> {
     match rest(cond, facts, true) {
-        Rest::True => Cond::Always(true),
-        Rest::False | Rest::Fault => Cond::Always(false),
+        Rest::True => Cow::Owned(Cond::Always(true)),
+        Rest::False | Rest::Fault => Cow::Owned(Cond::Always(false)),
         Rest::Open(cond) => cond,
     }
 }
@@ -33,32 +35,57 @@ pub(super) fn is_safe(cond: &Cond, facts: &Facts) -> bool {
 }
 
 /// `top`: the condition decides the rule, so that "no" and a fault come to the same.
-fn rest(cond: &Cond, facts: &Facts, top: bool) -> Rest {
+fn rest<'a>(cond: &'a Cond, facts: &Facts, top: bool) -> Rest<'a> {
     match cond {
         Cond::Always(true) => Rest::True,
         Cond::Always(false) => Rest::False,
-        Cond::Compare(left, relation, right) => compare(left, *relation, right, facts),
+        Cond::Compare(left, relation, right) => compare(cond, (left, *relation, right), facts),
         Cond::In(member) => match place(&member.at, member.part.size(), facts) {
-            Some(at) => Rest::Open(Cond::In(crate::cond::Member { at, ..member.clone() })),
+            Some(Cow::Borrowed(_)) => Rest::Open(Cow::Borrowed(cond)),
+            Some(Cow::Owned(at)) => Rest::Open(Cow::Owned(Cond::In(Member { at, ..member.clone() }))),
             None => Rest::Fault,
         },
         Cond::Chain(chain) => match place(&chain.at, 1, facts) {
-            Some(at) => Rest::Open(Cond::Chain(crate::cond::Chain { at, ..chain.clone() })),
+            Some(Cow::Borrowed(_)) => Rest::Open(Cow::Borrowed(cond)),
+            Some(Cow::Owned(at)) => Rest::Open(Cow::Owned(Cond::Chain(Chain { at, ..chain.clone() }))),
             None => Rest::Fault,
         },
         Cond::Not(inner) => match rest(inner, facts, false) {
             Rest::True => Rest::False,
             Rest::False => Rest::True,
             Rest::Fault => Rest::Fault,
-            Rest::Open(Cond::Not(inner)) => Rest::Open(*inner),
-            Rest::Open(inner) => Rest::Open(inner.negate()),
+            Rest::Open(left) => Rest::Open(not(cond, inner, left)),
         },
-        Cond::And(left, right) => and(left, right, facts, top),
-        Cond::Or(left, right) => or(left, right, facts, top),
+        Cond::And(left, right) => and(cond, (left, right), facts, top),
+        Cond::Or(left, right) => or(cond, (left, right), facts, top),
     }
 }
 
-fn and(left: &Cond, right: &Cond, facts: &Facts, top: bool) -> Rest {
+/// The opposite of what is left of `inner`, which `whole` is the opposite of.
+fn not<'a>(whole: &'a Cond, inner: &Cond, left: Cow<'a, Cond>) -> Cow<'a, Cond> {
+    match left {
+        Cow::Borrowed(Cond::Not(inner)) => Cow::Borrowed(inner),
+        Cow::Owned(Cond::Not(inner)) => Cow::Owned(*inner),
+        left if is(&left, inner) => Cow::Borrowed(whole),
+        left => Cow::Owned(left.into_owned().negate()),
+    }
+}
+
+/// Whether nothing was changed: what is left of a condition is that condition.
+fn is(left: &Cond, cond: &Cond) -> bool {
+    std::ptr::eq(left, cond)
+}
+
+/// A condition whose sides became these.
+fn joined<'a>(whole: &'a Cond, left: Cow<'a, Cond>, right: Cow<'a, Cond>) -> Rest<'a> {
+    Rest::Open(match whole {
+        Cond::And(one, other) | Cond::Or(one, other) if is(&left, one) && is(&right, other) => Cow::Borrowed(whole),
+        Cond::Or(..) => Cow::Owned(left.into_owned().or(right.into_owned())),
+        _ => Cow::Owned(left.into_owned().and(right.into_owned())),
+    })
+}
+
+fn and<'a>(whole: &'a Cond, (left, right): (&'a Cond, &'a Cond), facts: &Facts, top: bool) -> Rest<'a> {
     match rest(left, facts, top) {
         Rest::True => rest(right, facts, top),
         Rest::False => Rest::False,
@@ -67,14 +94,14 @@ fn and(left: &Cond, right: &Cond, facts: &Facts, top: bool) -> Rest {
             Rest::True => Rest::Open(left),
             Rest::False | Rest::Fault if top => Rest::False,
             Rest::False if cannot_fault(&left, facts) => Rest::False,
-            Rest::False => Rest::Open(left.and(Cond::Always(false))),
-            Rest::Fault => Rest::Open(left.and(fault())),
-            Rest::Open(right) => Rest::Open(left.and(right)),
+            Rest::False => joined(whole, left, Cow::Owned(Cond::Always(false))),
+            Rest::Fault => joined(whole, left, Cow::Owned(fault())),
+            Rest::Open(right) => joined(whole, left, right),
         },
     }
 }
 
-fn or(left: &Cond, right: &Cond, facts: &Facts, top: bool) -> Rest {
+fn or<'a>(whole: &'a Cond, (left, right): (&'a Cond, &'a Cond), facts: &Facts, top: bool) -> Rest<'a> {
     // A left side that says "no" lets the right one decide; one that faults does not.
     match rest(left, facts, false) {
         Rest::True => Rest::True,
@@ -83,18 +110,18 @@ fn or(left: &Cond, right: &Cond, facts: &Facts, top: bool) -> Rest {
         Rest::Open(left) => match rest(right, facts, top) {
             Rest::False => Rest::Open(left),
             Rest::Fault if top => Rest::Open(left),
-            Rest::Fault => Rest::Open(left.or(fault())),
+            Rest::Fault => joined(whole, left, Cow::Owned(fault())),
             Rest::True if cannot_fault(&left, facts) => Rest::True,
-            Rest::True => Rest::Open(left.or(Cond::Always(true))),
+            Rest::True => joined(whole, left, Cow::Owned(Cond::Always(true))),
             Rest::Open(right) if right == left => Rest::Open(left),
-            Rest::Open(right) => Rest::Open(left.or(right)),
+            Rest::Open(right) => joined(whole, left, right),
         },
     }
 }
 
-fn compare(left: &Value, relation: Relation, right: &Value, facts: &Facts) -> Rest {
+fn compare<'a>(whole: &'a Cond, (left, relation, right): (&'a Value, Relation, &'a Value), facts: &Facts) -> Rest<'a> {
     let (Some(left), Some(right)) = (number(left, facts), number(right, facts)) else { return Rest::Fault };
-    match (&left, &right) {
+    match (&*left, &*right) {
         (Value::Const(left), Value::Const(right)) => {
             let holds = match relation {
                 Relation::Equal => left == right,
@@ -104,51 +131,64 @@ fn compare(left: &Value, relation: Relation, right: &Value, facts: &Facts) -> Re
             if holds { Rest::True } else { Rest::False }
         }
         (known, Value::Const(value)) if relation == Relation::Equal && facts.excludes(known, *value) => Rest::False,
-        _ => Rest::Open(Cond::Compare(left, relation, right)),
+        _ => Rest::Open(match (left, right) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(whole),
+            (left, right) => Cow::Owned(Cond::Compare(left.into_owned(), relation, right.into_owned())),
+        }),
     }
 }
 
-/// The number with its known parts computed; none where it always faults.
-fn number(value: &Value, facts: &Facts) -> Option<Value> {
+/// The number with its known parts computed, itself where there are none; none where it always faults.
+fn number<'a>(value: &'a Value, facts: &Facts) -> Option<Cow<'a, Value>> {
     if let Some(known) = facts.value(value) {
-        return Some(Value::Const(known));
+        return Some(Cow::Owned(Value::Const(known)));
     }
-    match value {
-        Value::Const(_) | Value::Length | Value::Ifindex => Some(value.clone()),
-        Value::Load(Load { at, width }) => {
-            let load = Value::Load(Load { at: place(at, *width as u32, facts)?, width: *width });
-            Some(facts.value(&load).map_or(load, Value::Const))
+    let open = match value {
+        Value::Const(_) | Value::Length | Value::Ifindex => return Some(Cow::Borrowed(value)),
+        Value::Load(Load { at, width }) => match place(at, *width as u32, facts)? {
+            Cow::Borrowed(_) => return Some(Cow::Borrowed(value)),
+            Cow::Owned(at) => Value::Load(Load { at, width: *width }),
+        },
+        Value::Negative(inner) => {
+            let inner = number(inner, facts)?;
+            return Some(match (&*inner, &inner) {
+                (Value::Const(constant), _) => Cow::Owned(Value::Const(constant.wrapping_neg())),
+                (_, Cow::Borrowed(_)) => Cow::Borrowed(value),
+                (_, Cow::Owned(_)) => Cow::Owned(Value::Negative(Box::new(inner.into_owned()))),
+            });
         }
-        Value::Negative(inner) => Some(match number(inner, facts)? {
-            Value::Const(constant) => Value::Const(constant.wrapping_neg()),
-            open => Value::Negative(Box::new(open)),
-        }),
         Value::Arithmetic(left, operator, right) => {
             let (left, right) = (number(left, facts)?, number(right, facts)?);
-            match (&left, &right) {
-                (Value::Const(left), Value::Const(right)) => operator.compute(*left, *right).map(Value::Const),
-                (_, Value::Const(0)) if matches!(operator, Operator::Divide | Operator::Modulo) => None,
-                _ => {
-                    let open = left.with(*operator, right);
-                    Some(facts.value(&open).map_or(open, Value::Const))
+            match (&*left, &*right) {
+                (Value::Const(left), Value::Const(right)) => {
+                    return operator.compute(*left, *right).map(|known| Cow::Owned(Value::Const(known)));
                 }
+                (_, Value::Const(0)) if matches!(operator, Operator::Divide | Operator::Modulo) => return None,
+                _ => {}
+            }
+            match (left, right) {
+                (Cow::Borrowed(_), Cow::Borrowed(_)) => return Some(Cow::Borrowed(value)),
+                (left, right) => left.into_owned().with(*operator, right.into_owned()),
             }
         }
-    }
+    };
+    Some(Cow::Owned(facts.value(&open).map_or(open, Value::Const)))
 }
 
-/// The place with its known parts computed; none where `size` bytes there always fault.
-fn place(at: &Place, size: u32, facts: &Facts) -> Option<Place> {
+/// The place with its known parts computed, itself where there are none; none where `size` bytes there always fault.
+fn place<'a>(at: &'a Place, size: u32, facts: &Facts) -> Option<Cow<'a, Place>> {
     let Some(base) = &at.base else {
-        return (!facts.lacks(at.offset.saturating_add(size))).then(|| at.clone());
+        return (!facts.lacks(at.offset.saturating_add(size))).then_some(Cow::Borrowed(at));
     };
-    match number(base, facts)? {
-        Value::Const(constant) => {
-            let offset = constant.checked_add(at.offset)?;
-            (!facts.lacks(offset.saturating_add(size))).then(|| Place::fixed(offset))
-        }
-        open => Some(Place { base: Some(Box::new(open)), offset: at.offset }),
+    let base = number(base, facts)?;
+    if let Value::Const(constant) = *base {
+        let offset = constant.checked_add(at.offset)?;
+        return (!facts.lacks(offset.saturating_add(size))).then(|| Cow::Owned(Place::fixed(offset)));
     }
+    Some(match base {
+        Cow::Borrowed(_) => Cow::Borrowed(at),
+        Cow::Owned(open) => Cow::Owned(Place { base: Some(Box::new(open)), offset: at.offset }),
+    })
 }
 
 /// Whether what is left of a condition cannot fault.
@@ -190,10 +230,10 @@ mod tests {
         let kind = Value::load(12, Width::Two);
         let udp = Cond::equals(23, Width::One, 17);
         let both = ether(0x800).and(udp.clone()).or(ether(0x86dd).and(Cond::equals(20, Width::One, 17)));
-        assert_eq!(simplify(&both, &Facts::none().with(&kind, 0x800)), udp);
-        assert_eq!(simplify(&both, &Facts::none().with(&kind, 0x806)), Cond::Always(false));
-        assert_eq!(simplify(&both, &Facts::none().without(&kind, vec![0x800, 0x86dd])), Cond::Always(false));
-        assert_eq!(simplify(&both, &Facts::none().too_short_for(&kind)), Cond::Always(false));
+        assert_eq!(*simplify(&both, &Facts::none().with(&kind, 0x800)), udp);
+        assert_eq!(*simplify(&both, &Facts::none().with(&kind, 0x806)), Cond::Always(false));
+        assert_eq!(*simplify(&both, &Facts::none().without(&kind, vec![0x800, 0x86dd])), Cond::Always(false));
+        assert_eq!(*simplify(&both, &Facts::none().too_short_for(&kind)), Cond::Always(false));
     }
 
     #[test]
@@ -201,10 +241,10 @@ mod tests {
         let kind = Value::load(12, Width::Two);
         let late = Cond::equals(100, Width::One, 1);
         let facts = Facts::none().too_short_for(&kind);
-        assert_eq!(simplify(&late.clone().negate(), &facts), Cond::Always(false));
+        assert_eq!(*simplify(&late.clone().negate(), &facts), Cond::Always(false));
         // Whether the left side holds decides whether the right one faults.
         let short = Facts::none().with(&kind, 1).too_short_for(&Value::load(50, Width::One));
         let cond = Cond::equals(20, Width::One, 1).and(late).negate();
-        assert!(!matches!(simplify(&cond, &short), Cond::Always(_)));
+        assert!(!matches!(*simplify(&cond, &short), Cond::Always(_)));
     }
 }

@@ -1,9 +1,11 @@
 //! A document's policy with all names resolved.
 
 use std::cell::RefCell;
+use std::num::NonZero;
+use std::thread;
 
 use super::parse::cursor::near_or;
-use super::{Document, Element, Members, Policy, Pool, Set, route};
+use super::{Document, Element, Members, Policy, Pool, Rule, Set, route};
 use crate::cond::{Cond, Part};
 use crate::error::Error;
 use crate::filter;
@@ -110,6 +112,7 @@ fn elements(set: &Set, files: ReadSet<'_>) -> Result<Vec<Element>, Problem> {
 }
 
 /// A policy's rules with conditions, and the sets and pools that they use, in order of first use.
+#[derive(Default)]
 pub(super) struct Lowered<'d> {
     pub(super) rules: Vec<rules::Rule>,
     pub(super) sets: Vec<&'d Set>,
@@ -117,10 +120,86 @@ pub(super) struct Lowered<'d> {
     pub(super) problems: Vec<Problem>,
 }
 
+/// Fewer rules than this are not worth a thread.
+const FEWEST: usize = 256;
+
 /// The rules of a policy as conditions. A rule whose filter has no meaning never matches, and is a problem.
+///
+/// No rule depends on another, so that each thread takes a part of them.
 pub(super) fn lower<'d>(
     document: &'d Document,
     policy: &Policy,
+    inbound: bool,
+    resolve: Option<filter::Resolve<'_>>,
+) -> Lowered<'d> {
+    let mut lowered = lower_rules(document, &policy.rules, inbound, resolve);
+    lowered.pools = route::pools(document, policy, &mut lowered.problems);
+    lowered
+}
+
+fn lower_rules<'d>(
+    document: &'d Document,
+    rules: &[Rule],
+    inbound: bool,
+    resolve: Option<filter::Resolve<'_>>,
+) -> Lowered<'d> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let parts: Vec<&[Rule]> = rules.chunks(rules.len().div_ceil(threads).max(FEWEST)).collect();
+    let Some((first, others)) = parts.split_first() else { return Lowered::default() };
+    thread::scope(|scope| {
+        let part = |rules| move || lower_part(document, rules, inbound, resolve);
+        let others: Vec<_> = others.iter().map(|rules| scope.spawn(part(rules))).collect();
+        let mut lowered = part(first)();
+        for other in others {
+            match other.join() {
+                Ok(part) => lowered.append(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        lowered
+    })
+}
+
+impl<'d> Lowered<'d> {
+    /// Adds what follows.
+    fn append(&mut self, part: Lowered<'d>) {
+        let indices: Vec<usize> = part.sets.into_iter().map(|set| index_of(&mut self.sets, set)).collect();
+        let moved = indices.iter().enumerate().any(|(before, now)| before != *now);
+        for mut rule in part.rules {
+            if moved {
+                renumber(&mut rule.cond, &indices);
+            }
+            self.rules.push(rule);
+        }
+        self.problems.extend(part.problems);
+    }
+}
+
+/// The index of a set among those that are used.
+fn index_of<'d>(used: &mut Vec<&'d Set>, set: &'d Set) -> usize {
+    used.iter().position(|known| known.name == set.name).unwrap_or_else(|| {
+        used.push(set);
+        used.len() - 1
+    })
+}
+
+/// Gives the sets of a condition their indices in another list.
+fn renumber(cond: &mut Cond, indices: &[usize]) {
+    match cond {
+        Cond::In(member) => member.set = indices.get(member.set).copied().unwrap_or(member.set),
+        Cond::Not(inner) => renumber(inner, indices),
+        Cond::And(left, right) | Cond::Or(left, right) => {
+            renumber(left, indices);
+            renumber(right, indices);
+        }
+        Cond::Always(_) | Cond::Compare(..) | Cond::Chain(_) => {}
+    }
+}
+
+/// Some rules of a policy; the sets are those that they use.
+fn lower_part<'d>(
+    document: &'d Document,
+    part: &[Rule],
     inbound: bool,
     resolve: Option<filter::Resolve<'_>>,
 ) -> Lowered<'d> {
@@ -131,17 +210,12 @@ pub(super) fn lower<'d>(
             unknown.replace(Some(name.to_string()));
             return None;
         };
-        let mut used = used.borrow_mut();
-        let index = used.iter().position(|known| known.name == name);
-        Some(index.unwrap_or_else(|| {
-            used.push(set);
-            used.len() - 1
-        }))
+        Some(index_of(&mut used.borrow_mut(), set))
     };
     let context = filter::Context { sets: &lookup, inbound, resolve };
     let names: Vec<&str> = document.sets.iter().map(|set| set.name.as_str()).collect();
-    let (mut rules, mut problems) = (Vec::new(), Vec::new());
-    for rule in &policy.rules {
+    let (mut rules, mut problems) = (Vec::with_capacity(part.len()), Vec::new());
+    for rule in part {
         let cond = match &rule.when {
             None => Cond::Always(true),
             Some(filter) => filter::lower(filter, &context).unwrap_or_else(|problem| {
@@ -154,8 +228,7 @@ pub(super) fn lower<'d>(
         };
         rules.push(rules::Rule { cond, action: rule.action.clone(), line: rule.line, text: rule.to_string() });
     }
-    let pools = route::pools(document, policy, &mut problems);
-    Lowered { rules, sets: used.into_inner(), pools, problems }
+    Lowered { rules, sets: used.into_inner(), pools: Vec::new(), problems }
 }
 
 fn no_set(name: &str, names: &[&str], span: Span) -> Problem {

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use xdpilot_core::diagnose::Facts;
 use xdpilot_core::emit::Options;
@@ -109,7 +110,7 @@ pub(super) fn read(source: &Path, program: Option<&str>) -> Result<Vec<Subject>>
 pub(super) fn policy_of(text: &Text) -> Result<Policy> {
     let mut policy = policy::read(text, None, Direction::Ingress)?;
     if text.path.is_none() {
-        policy.rules.file = text.origin();
+        Arc::make_mut(&mut policy.rules).file = text.origin();
     }
     Ok(policy)
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
@@ -89,7 +90,7 @@ fn check(policy: &Policy, counts: &[usize]) -> Result<()> {
 /// The first rules of each policy, on packets drawn from those of the first one.
 fn point(policies: &[Policy], count: usize) -> Result<Report> {
     let first = policies.iter().cloned().map(|mut policy| {
-        policy.rules.rules.truncate(count);
+        Arc::make_mut(&mut policy.rules).rules.truncate(count);
         policy
     });
     let policies: Vec<Policy> = first.collect();

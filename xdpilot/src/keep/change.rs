@@ -90,13 +90,12 @@ fn same_program(old: &Rules, new: &Rules) -> bool {
 
 /// How many rules are new, and how many are gone, by their texts.
 fn difference(old: &Rules, new: &Rules) -> (usize, usize) {
-    let mut counts: HashMap<String, i64> = HashMap::new();
-    let texts = |rules: &Rules| {
-        let texts: Vec<String> = rules.rules.iter().map(|rule| rule.text.clone()).collect();
-        texts.into_iter().chain([format!("default {}", rules.default)]).collect::<Vec<_>>()
-    };
-    texts(new).into_iter().for_each(|text| *counts.entry(text).or_default() += 1);
-    texts(old).into_iter().for_each(|text| *counts.entry(text).or_default() -= 1);
+    let mut counts: HashMap<&str, i64> = HashMap::new();
+    let defaults = [old, new].map(|rules| format!("default {}", rules.default));
+    for (rules, default, sign) in [(old, &defaults[0], -1), (new, &defaults[1], 1)] {
+        let texts = rules.rules.iter().map(|rule| rule.text.as_str()).chain([default.as_str()]);
+        texts.for_each(|text| *counts.entry(text).or_default() += sign);
+    }
     let sum = |sign: i64| counts.values().map(|count| (count * sign).max(0)).sum::<i64>();
     (usize::try_from(sum(1)).unwrap_or(0), usize::try_from(sum(-1)).unwrap_or(0))
 }

@@ -68,7 +68,7 @@ fn begin<W: Write>(
     out: &mut W,
     tell: impl Fn(&[Outcome], &mut W) -> io::Result<()>,
 ) -> Result<Samples> {
-    let samples = Samples::open(&kept.places, kept.order.wish.direction)?;
+    let samples = Samples::open(&kept.policy.rules, &kept.places, kept.order.wish.direction)?;
     tell(outcomes, out).and_then(|()| out.flush()).map_err(unread)?;
     Ok(samples)
 }
@@ -109,7 +109,7 @@ fn follow(kept: &mut Kept, followed: Followed<'_>, ids: &mut Vec<u32>, out: &mut
                 Ok(change) => {
                     said.extend(change.told);
                     if change.loaded {
-                        samples = Samples::open(&kept.places, kept.order.wish.direction)?;
+                        samples = Samples::open(&kept.policy.rules, &kept.places, kept.order.wish.direction)?;
                         health = Health::begin(&kept.policy.rules.pools, &kept.places)?;
                     }
                     // The folders that are watched already stay so, with what happened there meanwhile.

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use xdpilot_core::emit::SAMPLES;
 use xdpilot_core::error::Result;
 use xdpilot_core::packet;
+use xdpilot_core::policy::Action;
+use xdpilot_core::rules::Rules;
 use xdpilot_kernel::perf_buffer::PerfBuffer;
 
 use crate::direction::Direction;
@@ -28,12 +30,15 @@ struct Source {
 const HEAD: usize = 16;
 
 impl Samples {
-    /// Opens those of the policies that stand at these places.
+    /// Opens those of a policy where it stands.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(super) fn open(places: &[Place], direction: Direction) -> Result<Self> {
+    pub(super) fn open(rules: &Rules, places: &[Place], direction: Direction) -> Result<Self> {
         let mut sources = Vec::new();
+        if !rules.rules.iter().any(|rule| matches!(rule.action, Action::Sample { .. })) {
+            return Ok(Samples(sources));
+        }
         for place in places {
             let (namespace, ifindex) = (place.namespace.inode(), place.interface.index);
             let pinned = Pinned { path: place.link_path(direction), direction, namespace, ifindex };

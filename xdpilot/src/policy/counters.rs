@@ -8,7 +8,7 @@ use xdpilot_kernel::load::Loaded;
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::program::ProgramInfo;
 
-use super::Compiled;
+use super::{Compiled, default_text};
 use crate::record::{self, Count, PolicyRecord, Record, RuleRecord};
 
 /// The hits of each rule of a loaded policy, and last those of its default; none where they are not counted.
@@ -41,10 +41,14 @@ pub fn carry(old: &ProgramInfo, policy: &Compiled, loaded: &Loaded) -> Result<()
         by_text.entry(&rule.text).or_default().push(count);
     }
     let map = loaded.map(RULES)?;
-    let now = policy.record();
-    for (index, rule) in (0u32..).zip(rules(&now)) {
-        let Some(count) = by_text.get_mut(rule.text.as_str()).and_then(Vec::pop) else { continue };
-        map.set_per_cpu(index, &[count.packets, count.bytes])?;
+    let default = default_text(&policy.rules.default);
+    let now = policy.rules.rules.iter().map(|rule| rule.text.as_str()).chain([default.as_str()]);
+    for (index, text) in (0u32..).zip(now) {
+        let count = by_text.get_mut(text).and_then(Vec::pop).unwrap_or_default();
+        // The new ones begin with zeros.
+        if count != Count::default() {
+            map.set_per_cpu(index, &[count.packets, count.bytes])?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod redirect;
 pub mod sets;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use xdpilot_core::emit::{self, Options, set_map_name};
 use xdpilot_core::error::Result;
@@ -27,7 +28,7 @@ pub use read::{Text, elements as read_elements, read};
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Its rules and sets.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Where it says that it lives.
     pub place: Option<PolicyPlace>,
     /// The packets that it is for: filters may ask for it.
@@ -42,7 +43,7 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// Its rules and sets.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// The object; its first function is the program.
     pub object: Object,
     /// The packets that it is for.
@@ -86,7 +87,7 @@ impl Compiled {
 
     /// What must be known of it when it is loaded.
     pub fn record(&self) -> PolicyRecord {
-        let Rules { rules, default, default_line, sets, .. } = &self.rules;
+        let Rules { rules, default, default_line, sets, .. } = &*self.rules;
         let rule = |rule: &Rule| RuleRecord {
             line: rule.line,
             text: rule.text.clone(),
@@ -104,7 +105,7 @@ impl Compiled {
         };
         PolicyRecord {
             rules: rules.iter().map(rule).collect(),
-            default: RuleRecord { line: *default_line, text: format!("default {default}"), counter: None },
+            default: RuleRecord { line: *default_line, text: default_text(default), counter: None },
             sets: (0..sets.len()).map(set).collect(),
             pools: self.pools(),
         }
@@ -123,6 +124,11 @@ impl Compiled {
         };
         pools.iter().zip(0..).map(record).collect()
     }
+}
+
+/// What the default is called among the rules.
+fn default_text(default: &Verdict) -> String {
+    format!("default {default}")
 }
 
 /// A path in a policy: relative to the policy's folder.

@@ -77,7 +77,7 @@ pub fn read(text: &Text, name: Option<&str>, direction: Direction) -> Result<Pol
     let place = policy::choose(&document, name).ok().and_then(|policy| policy.place.clone());
     let used = |name: &str| rules.sets.iter().any(|set| set.name == name);
     let files = files(&document, text.path.as_deref()).into_iter().filter(|(set, _)| used(set)).collect();
-    Ok(Policy { rules, place, direction, origin: text.origin(), files })
+    Ok(Policy { rules: rules.into(), place, direction, origin: text.origin(), files })
 }
 
 /// The sets that are read from files.

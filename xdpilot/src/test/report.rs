@@ -94,7 +94,7 @@ pub(super) struct Change {
 
 impl<'a> Report<'a> {
     pub(super) fn new(first: &'a Tried, other: Option<&'a Tried>, json: bool) -> Self {
-        let of = |tried: &'a Tried| tried.as_policy().map(|policy| &policy.rules);
+        let of = |tried: &'a Tried| tried.as_policy().map(|policy| &*policy.rules);
         let now = of(first);
         Report {
             version: 1,

@@ -21,8 +21,7 @@ pub(super) enum Refused {
 pub(super) fn cond(cond: Cond, optimized: bool) -> Cond {
     match cond {
         Cond::Compare(left, relation, right) => {
-            let folded = |raw: Value| value(raw.clone(), optimized).unwrap_or(raw);
-            compare(folded(left), relation, folded(right), optimized)
+            compare(folded(left, optimized), relation, folded(right, optimized), optimized)
         }
         Cond::Not(inner) => simple::not(self::cond(*inner, optimized)),
         Cond::And(left, right) => simple::all([self::cond(*left, optimized), self::cond(*right, optimized)]),
@@ -31,6 +30,15 @@ pub(super) fn cond(cond: Cond, optimized: bool) -> Cond {
             Cond::In(Member { set, part, at: place(at.clone(), optimized).unwrap_or(at) })
         }
         other @ (Cond::Always(_) | Cond::Chain(_)) => other,
+    }
+}
+
+/// A number with its constants folded; as it is where libpcap's optimizer refuses it.
+fn folded(raw: Value, optimized: bool) -> Value {
+    match &raw {
+        Value::Const(_) | Value::Length | Value::Ifindex => raw,
+        Value::Load(load) if load.at.base.is_none() => raw,
+        _ => value(raw.clone(), optimized).unwrap_or(raw),
     }
 }
 

@@ -5,8 +5,6 @@
 //! IPv6 packets), and draws tests of bytes that were just looked at before others. The rules are those of its first
 //! pass (`opt_j`, `or_pullup`, `and_pullup` of `optimize.c`), in its order, as they do not lead to the same end in any.
 
-use std::collections::HashMap;
-
 use crate::cond::{Cond, Operator, Relation, Value};
 
 /// Index of a test.
@@ -15,6 +13,8 @@ pub(super) type Id = usize;
 /// The graph's ends.
 pub(super) const NO: Id = 0;
 pub(super) const YES: Id = 1;
+/// Most graphs have fewer tests and numbers.
+const USUAL: usize = 24;
 
 /// A test, and where each outcome leads.
 #[derive(Clone, Debug)]
@@ -57,60 +57,68 @@ pub(super) struct Graph {
     pub(super) root: Id,
     pub(super) moved: bool,
     known: Vec<Known>,
-    values: HashMap<Value, usize>,
+    /// Numbers that are compared, each once: the first is known as 1.
+    values: Vec<Value>,
     changed: bool,
     progress: bool,
 }
 
 impl Graph {
     /// The graph of a condition as libpcap's code generator would make it. None where it has more than `most` tests.
-    pub(super) fn new(cond: &Cond, most: usize) -> Option<Self> {
+    pub(super) fn new(cond: Cond, most: usize) -> Option<Self> {
         let end = Test { cond: Cond::Always(false), next: [NO, NO] };
         let mut graph = Graph {
-            tests: vec![end.clone(), end],
+            tests: Vec::with_capacity(USUAL),
             root: NO,
             moved: false,
-            known: vec![Known::default(); 2],
-            values: HashMap::new(),
+            known: Vec::with_capacity(USUAL),
+            values: Vec::with_capacity(USUAL),
             changed: false,
             progress: false,
         };
+        graph.tests.extend([end.clone(), end]);
+        graph.known.extend([Known::default(); 2]);
         graph.root = graph.add(cond, [NO, YES], most)?;
         Some(graph)
     }
 
     /// Adds the tests of `cond`, and tells the first.
-    fn add(&mut self, cond: &Cond, next: [Id; 2], most: usize) -> Option<Id> {
+    fn add(&mut self, cond: Cond, next: [Id; 2], most: usize) -> Option<Id> {
         let [no, yes] = next;
         match cond {
-            Cond::Always(constant) => {
-                // Whatever was tested before does not matter; or what comes after.
-                return Some(if *constant { yes } else { no });
-            }
-            Cond::Not(inner) => return self.add(inner, [yes, no], most),
+            // Whatever was tested before does not matter; or what comes after.
+            Cond::Always(constant) => Some(if constant { yes } else { no }),
+            Cond::Not(inner) => self.add(*inner, [yes, no], most),
             Cond::And(left, right) => {
-                let right = self.add(right, next, most)?;
-                return self.add(left, [no, right], most);
+                let right = self.add(*right, next, most)?;
+                self.add(*left, [no, right], most)
             }
             Cond::Or(left, right) => {
-                let right = self.add(right, next, most)?;
-                return self.add(left, [right, yes], most);
+                let right = self.add(*right, next, most)?;
+                self.add(*left, [right, yes], most)
             }
-            Cond::Compare(..) | Cond::In(_) | Cond::Chain(_) => {}
+            test @ (Cond::Compare(..) | Cond::In(_) | Cond::Chain(_)) => self.add_test(test, next, most),
         }
+    }
+
+    fn add_test(&mut self, cond: Cond, next: [Id; 2], most: usize) -> Option<Id> {
         if self.tests.len() >= most {
             return None;
         }
-        let (known, inverted) = self.know(cond);
-        let (cond, next) = if inverted { (cond.clone().negate(), [yes, no]) } else { (cond.clone(), next) };
+        let [no, yes] = next;
+        let (known, inverted) = self.know(&cond);
+        let (cond, next) = if inverted { (cond.negate(), [yes, no]) } else { (cond, next) };
         self.tests.push(Test { cond, next });
         self.known.push(known);
         Some(self.tests.len() - 1)
     }
 
     fn number(&mut self, value: &Value) -> usize {
-        let fresh = self.values.len() + 1;
-        *self.values.entry(value.clone()).or_insert(fresh)
+        let known = self.values.iter().position(|known| known == value);
+        1 + known.unwrap_or_else(|| {
+            self.values.push(value.clone());
+            self.values.len() - 1
+        })
     }
 
     /// What is known of a test, and whether that is its opposite.
@@ -164,18 +172,14 @@ impl Graph {
         while only_moves < 100 {
             (self.changed, self.progress) = (false, false);
             let frame = Frame::new(self, &order);
-            for level in frame.levels.iter().skip(1) {
-                for id in level.iter().rev() {
-                    self.shorten((*id, 1), &frame);
-                    self.shorten((*id, 0), &frame);
-                }
+            for id in &frame.upwards {
+                self.shorten((*id, 1), &frame);
+                self.shorten((*id, 0), &frame);
             }
             let entries = frame.entries(self);
-            for level in frame.levels.iter().skip(1) {
-                for id in level.iter().rev() {
-                    self.pull_up(*id, 1, &frame, &entries);
-                    self.pull_up(*id, 0, &frame, &entries);
-                }
+            for id in &frame.upwards {
+                self.pull_up(*id, 1, &frame, &entries);
+                self.pull_up(*id, 0, &frame, &entries);
             }
             if !self.changed {
                 break;
@@ -206,7 +210,9 @@ impl Graph {
 
     /// The tests in the order in which libpcap numbers them.
     fn preorder(&self) -> Vec<Id> {
-        let (mut order, mut stack) = (Vec::new(), vec![self.root]);
+        let mut order = Vec::with_capacity(self.tests.len());
+        let mut stack = Vec::with_capacity(self.tests.len());
+        stack.push(self.root);
         let mut seen = vec![false; self.tests.len()];
         while let Some(id) = stack.pop() {
             let Some(seen) = seen.get_mut(id) else { continue };
@@ -259,8 +265,8 @@ impl Graph {
 
     /// In a chain of tests that all lead to the same place if they have one outcome, draws a test of the bytes that were
     /// looked at just before the chain before those of other bytes.
-    fn pull_up(&mut self, top: Id, outcome: usize, frame: &Frame, entries: &HashMap<Id, Vec<Edge>>) {
-        let Some(entries) = entries.get(&top) else { return };
+    fn pull_up(&mut self, top: Id, outcome: usize, frame: &Frame, entries: &[Vec<Edge>]) {
+        let Some(entries) = entries.get(top) else { return };
         let Some(first) = entries.last() else { return };
         let value = self.known(first.0).value;
         if entries.iter().any(|(from, _)| self.known(*from).value != value) {
@@ -311,15 +317,17 @@ impl Graph {
 
 /// What holds at the beginning of a round: it is not computed anew as tests are moved.
 struct Frame {
-    /// The tests by their distance from the ends, each in the order in which they were found.
-    levels: Vec<Vec<Id>>,
+    /// The tests by their distance from the ends; those of one distance as they were found, the last one first.
+    upwards: Vec<Id>,
+    /// The same from the greatest distance on.
+    downwards: Vec<Id>,
     /// Rank of each test in libpcap's numbering.
     rank: Vec<usize>,
     order: Vec<Id>,
     /// The tests that stand on each way to a test, itself among them.
-    dominators: Vec<Bits>,
-    /// The edges that stand on each way over an edge, itself among them.
-    edges: Vec<[Bits; 2]>,
+    dominators: Sets,
+    /// The edges that stand on each way over an edge, itself among them: two sets for each test.
+    edges: Sets,
 }
 
 impl Frame {
@@ -332,11 +340,12 @@ impl Frame {
             }
         }
         let mut frame = Frame {
-            levels: Vec::new(),
+            upwards: Vec::new(),
+            downwards: Vec::new(),
             rank,
             order: order.to_vec(),
-            dominators: vec![Bits::all(count); count],
-            edges: vec![[Bits::all(2 * count), Bits::all(2 * count)]; count],
+            dominators: Sets::all(count, count),
+            edges: Sets::all(2 * count, 2 * count),
         };
         frame.find_levels(graph);
         frame.find_dominators(graph);
@@ -345,7 +354,9 @@ impl Frame {
 
     fn find_levels(&mut self, graph: &Graph) {
         let mut level: Vec<Option<usize>> = vec![None; graph.tests.len()];
-        let mut stack = vec![(graph.root, 1)];
+        let mut found_at = Vec::with_capacity(graph.tests.len());
+        let mut stack = Vec::with_capacity(2 * graph.tests.len());
+        stack.push((graph.root, 1));
         while let Some((id, stage)) = stack.pop() {
             if level.get(id).is_none_or(Option::is_some) {
                 continue;
@@ -364,41 +375,28 @@ impl Frame {
             if let Some(level) = level.get_mut(id) {
                 *level = Some(found);
             }
-            while self.levels.len() <= found {
-                self.levels.push(Vec::new());
-            }
-            if let Some(level) = self.levels.get_mut(found) {
-                level.push(id);
+            if id > YES {
+                found_at.push((found, id));
             }
         }
+        found_at.reverse();
+        found_at.sort_by_key(|(level, _)| *level);
+        self.upwards = found_at.iter().map(|(_, id)| *id).collect();
+        found_at.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+        self.downwards = found_at.into_iter().map(|(_, id)| id).collect();
     }
 
     fn find_dominators(&mut self, graph: &Graph) {
-        let (tests, edges) = (Bits::none(graph.tests.len()), Bits::none(2 * graph.tests.len()));
-        if let (Some(dominators), Some(before)) = (self.dominators.get_mut(graph.root), self.edges.get_mut(graph.root))
-        {
-            *dominators = tests;
-            *before = [edges.clone(), edges];
-        }
-        for id in self.levels.iter().rev().flat_map(|level| level.iter().rev()).copied() {
-            let Some(own) = self.dominators.get_mut(id) else { continue };
-            own.insert(id);
-            let own = own.clone();
-            if id <= YES {
-                continue;
-            }
+        self.dominators.clear(graph.root);
+        [0, 1].into_iter().for_each(|outcome| self.edges.clear(2 * graph.root + outcome));
+        for id in self.downwards.iter().copied() {
+            self.dominators.insert(id, id);
             for outcome in [1, 0] {
                 let to = graph.next(id, outcome);
-                if let Some(theirs) = self.dominators.get_mut(to) {
-                    theirs.keep(&own);
-                }
-                let bit = self.edge_bit((id, outcome));
-                let Some(edge) = self.edges.get_mut(id).map(|edges| &mut edges[outcome]) else { continue };
-                edge.insert(bit);
-                let edge = edge.clone();
-                if let Some(theirs) = self.edges.get_mut(to) {
-                    theirs.iter_mut().for_each(|theirs| theirs.keep(&edge));
-                }
+                self.dominators.keep(to, id);
+                let (edge, bit) = (2 * id + outcome, self.edge_bit((id, outcome)));
+                self.edges.insert(edge, bit);
+                [0, 1].into_iter().for_each(|outcome| self.edges.keep(2 * to + outcome, edge));
             }
         }
     }
@@ -411,68 +409,82 @@ impl Frame {
 
     /// The edges on each way over an edge.
     fn edges_before(&self, (id, outcome): Edge) -> impl Iterator<Item = Edge> {
-        let bits = self.edges.get(id).map(|edges| edges[outcome].iter());
-        bits.into_iter().flatten().filter_map(|bit| match bit.checked_sub(self.order.len()) {
+        self.edges.iter(2 * id + outcome).filter_map(|bit| match bit.checked_sub(self.order.len()) {
             Some(rank) => self.order.get(rank).map(|id| (*id, 0)),
             None => self.order.get(bit).map(|id| (*id, 1)),
         })
     }
 
     fn dominates(&self, top: Id, id: Id) -> bool {
-        self.dominators.get(id).is_some_and(|dominators| dominators.contains(top))
+        self.dominators.contains(id, top)
     }
 
     /// Whether all bytes that a test looks at were looked at on each way to another test.
     fn loaded(&self, graph: &Graph, from: Id, test: Id) -> bool {
         let value = graph.known(test).value;
         value != 0
-            && self.dominators.get(from).is_some_and(|tests| tests.iter().any(|id| graph.known(id).value == value))
+            && self.dominators.iter(from).any(|id| graph.known(id).value == value)
             && !matches!(graph.known(test).code, Code::EqualTwo | Code::GreaterTwo | Code::GreaterEqualTwo)
     }
 
     /// The edges that lead to each test, the last one first found.
-    fn entries(&self, graph: &Graph) -> HashMap<Id, Vec<Edge>> {
-        let mut entries: HashMap<Id, Vec<Edge>> = HashMap::new();
-        for level in self.levels.iter().skip(1).rev() {
-            for id in level.iter().rev() {
-                for outcome in [1, 0] {
-                    entries.entry(graph.next(*id, outcome)).or_default().push((*id, outcome));
-                }
-            }
+    fn entries(&self, graph: &Graph) -> Vec<Vec<Edge>> {
+        let mut entries: Vec<Vec<Edge>> = vec![Vec::new(); graph.tests.len()];
+        for edge in self.downwards.iter().flat_map(|id| [(*id, 1), (*id, 0)]) {
+            let to = graph.next(edge.0, edge.1);
+            entries.get_mut(to).filter(|_| to > YES).into_iter().for_each(|to| to.push(edge));
         }
         entries
     }
 }
 
-/// A set of small numbers.
-#[derive(Clone, Debug)]
-struct Bits(Vec<u64>);
+/// Sets of small numbers, equally many in each.
+struct Sets {
+    words: usize,
+    bits: Vec<u64>,
+}
 
-impl Bits {
-    fn none(count: usize) -> Self {
-        Bits(vec![0; count.div_ceil(64)])
+impl Sets {
+    /// So many sets of all numbers below `limit`.
+    fn all(count: usize, limit: usize) -> Self {
+        let words = limit.div_ceil(64);
+        Sets { words, bits: vec![u64::MAX; count * words] }
     }
 
-    fn all(count: usize) -> Self {
-        Bits(vec![u64::MAX; count.div_ceil(64)])
+    fn words(&self, set: usize) -> &[u64] {
+        self.bits.get(set * self.words..(set + 1) * self.words).unwrap_or_default()
     }
 
-    fn insert(&mut self, number: usize) {
-        if let Some(word) = self.0.get_mut(number / 64) {
+    fn words_mut(&mut self, set: usize) -> &mut [u64] {
+        self.bits.get_mut(set * self.words..(set + 1) * self.words).unwrap_or_default()
+    }
+
+    fn clear(&mut self, set: usize) {
+        self.words_mut(set).fill(0);
+    }
+
+    fn insert(&mut self, set: usize, number: usize) {
+        if let Some(word) = self.words_mut(set).get_mut(number / 64) {
             *word |= 1 << (number % 64);
         }
     }
 
-    fn contains(&self, number: usize) -> bool {
-        self.0.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    fn contains(&self, set: usize, number: usize) -> bool {
+        self.words(set).get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
-    fn keep(&mut self, other: &Bits) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+    /// Leaves in a set what is in another too.
+    fn keep(&mut self, set: usize, other: usize) {
+        for at in 0..self.words {
+            let other = self.words(other).get(at).copied().unwrap_or_default();
+            if let Some(word) = self.words_mut(set).get_mut(at) {
+                *word &= other;
+            }
+        }
     }
 
-    fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(index, word)| {
+    fn iter(&self, set: usize) -> impl Iterator<Item = usize> {
+        self.words(set).iter().enumerate().flat_map(|(index, word)| {
             let mut rest = *word;
             std::iter::from_fn(move || {
                 let bit = rest.trailing_zeros() as usize;

@@ -27,7 +27,7 @@ use layers::Layers;
 use port::port_is;
 
 /// The addresses of a host's name.
-pub type Resolve<'a> = &'a dyn Fn(&str) -> Vec<IpAddr>;
+pub type Resolve<'a> = &'a (dyn Fn(&str) -> Vec<IpAddr> + Sync);
 
 /// What an expression does not say by itself.
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ pub fn lower(filter: &Filter, context: &Context<'_>) -> Result<Cond, Problem> {
     let cond = plain.expr(root)?;
     let mut refused = plain.refused;
     let mut found = fold::cond(cond, optimized);
-    if optimized && let Some(mut graph) = Graph::new(&Lowering { literal: true, ..lowering }.expr(root)?, MOST_TESTS) {
+    if optimized && let Some(mut graph) = Graph::new(Lowering { literal: true, ..lowering }.expr(root)?, MOST_TESTS) {
         graph.optimize();
         refused.retain(|(value, _)| graph.compares(value));
         if graph.moved

@@ -65,7 +65,8 @@ fn join(parts: impl IntoIterator<Item = Cond>, and: bool) -> Cond {
             }
         }
     }
-    balanced(kept, and).unwrap_or(Cond::Always(and))
+    let count = kept.len();
+    balanced(&mut kept.into_iter(), count, and).unwrap_or(Cond::Always(and))
 }
 
 /// A filter whose first test always has the same outcome, and that is thereby decided, does not look at the packet.
@@ -90,12 +91,12 @@ fn decided(cond: &Cond) -> Option<bool> {
     }
 }
 
-/// A tree of little depth: the order of the leaves is what matters.
-fn balanced(mut parts: Vec<Cond>, and: bool) -> Option<Cond> {
-    if parts.len() < 2 {
-        return parts.pop();
+/// A tree of little depth of the next so many: the order of the leaves is what matters.
+fn balanced(parts: &mut impl Iterator<Item = Cond>, count: usize, and: bool) -> Option<Cond> {
+    if count < 2 {
+        return parts.next();
     }
-    let right = parts.split_off(parts.len().div_ceil(2));
-    let (left, right) = (balanced(parts, and)?, balanced(right, and)?);
+    let left = balanced(parts, count.div_ceil(2), and)?;
+    let right = balanced(parts, count / 2, and)?;
     Some(if and { left.and(right) } else { left.or(right) })
 }
