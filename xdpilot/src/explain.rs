@@ -151,7 +151,7 @@ fn report(rules: &Rules, packet: &Packet, explanation: &Explanation, bytes: &[u8
     Report {
         version: 1,
         packet: packet::describe(&packet.bytes),
-        verdict: word(&outcome.verdict),
+        verdict: word(outcome),
         rule: outcome.rule.map(|index| index + 1),
         line: decider.map(|rule| rule.line).or(Some(rules.default_line).filter(|line| *line > 0)),
         bytes: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),

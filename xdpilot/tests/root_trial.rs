@@ -112,3 +112,20 @@ __attribute__((section(\"xdp\"), used)) int drop_udp(struct xdp_md *ctx) {
     assert_eq!(same["changes"], Value::Array(vec![]));
     assert!(same["obstacle"].as_str().unwrap().contains("shorter than an Ethernet header"), "{same}");
 }
+
+/// What packets to a service become, to the last byte, as RFCs 792, 1191, 2003, 2473, 4213, 4443 and 8201 have it, and
+/// Katran's documentation: in the evaluator and in the kernel. The bytes were not made by xdpilot.
+#[test]
+fn routed_packets_become_what_the_standards_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/route-cases");
+    let mut packets = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let report = json(&["check", path.to_str().unwrap()]);
+        assert!(report["unverified"].is_null(), "{report}");
+        for test in report["tests"].as_array().unwrap() {
+            packets += test["cases"].as_array().unwrap().len();
+        }
+    }
+    assert!(packets > 25, "{packets}");
+}

@@ -38,7 +38,7 @@ fn one(
     let original = parse(&case.packet)?;
     let mut bytes = original.clone();
     let outcome = machine.run(&mut bytes, NOW, None);
-    let fate = Fate { verdict: word(&outcome.verdict), target: None, rule: outcome.rule, bytes, obstacle: None };
+    let fate = Fate { verdict: word(&outcome), target: None, rule: outcome.rule, bytes, obstacle: None };
     let kernel = testbed.map(|testbed| testbed.run(&original, NOW)).transpose()?;
     let kernel = kernel.filter(|kernel| kernel.obstacle.is_none());
     let becomes = case.becomes.as_deref().map(parse).transpose()?;

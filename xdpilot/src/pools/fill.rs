@@ -1,12 +1,14 @@
 //! The first contents of the maps of a policy's pools.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::thread;
 
 use xdpilot_core::emit::{BACKENDS, RINGS};
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::eval::Router;
 use xdpilot_core::policy::Pool;
-use xdpilot_core::route::{Member, Ring, State, ring, rings};
+use xdpilot_core::route::{Backend, Member, Ring, State, ring, rings};
 use xdpilot_kernel::load::Loaded;
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
@@ -38,6 +40,24 @@ pub fn fill(pools: &[Pool], state: &State, loaded: &Loaded) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Puts into the maps what the evaluator goes by: its backends and next hops.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn as_evaluated(pools: &[Pool], loaded: &Loaded) -> Result<()> {
+    if pools.is_empty() {
+        return Ok(());
+    }
+    let router = Router::new(pools);
+    fill(pools, &router.state, loaded)?;
+    // Number 0 is no backend; in tests it has the next hop to clients.
+    let none = Ipv4Addr::UNSPECIFIED.into();
+    let backend =
+        Backend { address: none, source: none, source_bits: 0, port: None, pool: 0, flags: 0, hop: router.clients };
+    let record = Member { backend, weight: 0, name: String::new() }.record();
+    loaded.map(BACKENDS)?.update(&0u32.to_ne_bytes(), &record)
 }
 
 /// Puts a ring in the place of the one of this number. Slots that stay the same are not touched, and each word changes

@@ -11,6 +11,7 @@ use xdpilot_kernel::test_run::{self, TestRun};
 
 use super::Fate;
 use crate::policy::{Policy, fill};
+use crate::pools;
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::Input;
@@ -37,6 +38,7 @@ impl Testbed {
         let input = Input::Policy(Box::new(compiled.clone()));
         let loaded = load(&input, &Choice::default())?.loaded;
         fill::sets(&compiled, &loaded)?;
+        pools::fill::as_evaluated(&policy.rules.pools, &loaded)?;
         for index in (0u32..).take(policy.rules.targets().len()) {
             loaded.map(TARGETS)?.update(&index.to_ne_bytes(), &ANY_INTERFACE.to_ne_bytes())?;
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::eval::{Fate as Sent, Outcome};
 use xdpilot_core::policy::Verdict;
 
 pub use kernel::Testbed;
@@ -73,15 +74,26 @@ impl Fate {
     }
 }
 
-/// The verdict as XDP has it.
-pub fn word(verdict: &Verdict) -> &'static str {
+/// The verdict as XDP has it; of a packet that was routed what came of it.
+pub fn word(outcome: &Outcome) -> &'static str {
+    match (outcome.routed.map(|routed| routed.fate), &outcome.verdict) {
+        (Some(Sent::Drop), _) => "drop",
+        (Some(Sent::Pass), _) => "pass",
+        (Some(Sent::Send(0)), _) => "tx",
+        (Some(Sent::Send(_)), _) => "redirect",
+        (None, verdict) => plain(verdict),
+    }
+}
+
+fn plain(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Abort => "aborted",
         Verdict::Drop => "drop",
         Verdict::Pass => "pass",
         Verdict::Tx | Verdict::Reflect => "tx",
         Verdict::Redirect(_) => "redirect",
-        Verdict::Route(_) => "route",
+        // The evaluator says what comes of it.
+        Verdict::Route(_) => "drop",
     }
 }
 

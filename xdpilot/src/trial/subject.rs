@@ -79,7 +79,7 @@ impl Subject<'_> {
             Subject::Policy(machine) => {
                 let mut bytes = packet.bytes.clone();
                 let outcome = machine.run_captured(&mut bytes, packet.length, packet.time, None);
-                let verdict = word(&outcome.verdict);
+                let verdict = word(&outcome);
                 let target = match outcome.verdict {
                     Verdict::Redirect(target) => Some(target),
                     _ => None,

@@ -391,11 +391,7 @@ impl<'a> Parser<'a> {
                 return Err(cursor.expected("a verdict: pass, drop, reflect, tx, abort, redirect TARGET or route POOL"));
             }
         };
-        let (word, at) = cursor.peek();
-        let becomes = if word == "becomes" && matches!(verdict, Verdict::Route(_)) {
-            let problem = Problem::new(at, "what a packet becomes that is routed depends on the backend");
-            return Err(problem.hint("expected the end of the line"));
-        } else if cursor.take("becomes") {
+        let becomes = if cursor.take("becomes") {
             cursor.skip_space();
             let start = cursor.at;
             let words = self.text.get(start..end).unwrap_or_default();

@@ -264,10 +264,6 @@ fn routes_are_read_to_their_ends() {
         ("default route", "something is missing here [] expected the name of a pool"),
         ("decap ip", "unexpected ip [ip] expected when, or the end of the line"),
         ("rout cats", "no action rout [rout] did you mean route?"),
-        (
-            "test \"x\" { udp 1.2.3.4:5 > 1.2.3.4:6 => route a becomes udp 1.2.3.4:5 > 1.2.3.4:6 }",
-            "what a packet becomes that is routed depends on the backend [becomes] expected the end of the line",
-        ),
     ] {
         assert_eq!(wrong(text), expected, "{text}");
     }
