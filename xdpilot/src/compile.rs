@@ -148,6 +148,10 @@ fn empty_maps(policy: &Policy) -> Vec<String> {
     if !rules.targets().is_empty() {
         notes.push(format!("other loaders do not know where to redirect: {}", rules.targets().join(", ")));
     }
+    if !rules.pools.is_empty() {
+        let pools: Vec<&str> = rules.pools.iter().map(|pool| pool.name.as_str()).collect();
+        notes.push(format!("other loaders leave the pools without backends: {}", pools.join(", ")));
+    }
     notes
 }
 

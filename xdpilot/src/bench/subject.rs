@@ -12,6 +12,7 @@ use xdpilot_kernel::program::{self, ProgramInfo};
 
 use crate::direction::Direction;
 use crate::policy::{self, Policy, Text, fill};
+use crate::pools;
 use crate::prepare::{self, Program, Wanted};
 use crate::record::Record;
 use crate::source::{self, Input};
@@ -81,6 +82,7 @@ impl Subject {
         let program = prepare::load(&wanted, &record).map_err(|failure| prepare::refusal(failure, &facts))?;
         if let Input::Policy(policy) = &**input {
             fill::sets(policy, &program.loaded)?;
+            pools::fill::as_evaluated(&policy.rules.pools, &program.loaded)?;
         }
         Ok(Running::Loaded(Box::new(program)))
     }
