@@ -1,7 +1,7 @@
 //! Which pools a policy routes to.
 
 use super::parse::cursor::near_or;
-use super::{Action, Assignment, Document, MOST_BACKENDS, Policy, Pool, Verdict};
+use super::{Action, Assignment, Document, HashBy, Host, MOST_BACKENDS, Method, Policy, Pool, Verdict};
 use crate::problem::{Problem, Span};
 
 /// The pools that a policy's rules and its default route to, in order of first use.
@@ -14,6 +14,7 @@ pub(super) fn pools<'d>(document: &'d Document, policy: &Policy, problems: &mut 
             Some(pool) => used.push(pool),
         }
     }
+    problems.extend(used.iter().filter_map(|pool| unserved(pool)));
     let mut backends = 0;
     for pool in &used {
         backends += pool.backends.len();
@@ -36,6 +37,22 @@ fn routes(policy: &Policy) -> impl Iterator<Item = (&String, Span)> {
         Verdict::Route(name) => Some((name, end.saturating_sub(name.len())..end)),
         _ => None,
     })
+}
+
+/// What no program can do for a pool.
+fn unserved(pool: &Pool) -> Option<Problem> {
+    if pool.hash == HashBy::Quic {
+        let problem = Problem::new(pool.span.clone(), "connection ids of QUIC cannot be read yet");
+        return Some(problem.hint("hash 5tuple keeps a connection as long as its client keeps its address"));
+    }
+    let Method::FullNat(sources) = &pool.method else { return None };
+    let has = |v6: bool| sources.iter().any(|source| source.address.is_ipv6() == v6);
+    let stranger = pool.backends.iter().find(|backend| match &backend.host {
+        Host::Address(address) => !has(address.is_ipv6()),
+        Host::Target(_) => false,
+    })?;
+    let what = format!("no from of this pool has the IP version of {}", stranger.label());
+    Some(Problem::new(stranger.span.clone(), what).hint("fullnat from ADDRESS, one of each version that backends have"))
 }
 
 fn no_pool(document: &Document, name: &str, span: Span) -> Problem {

@@ -83,6 +83,10 @@ pub fn resolve(policy: &Compiled, place: &Place) -> Result<Ways> {
             if needs_source && member.backend.source.is_unspecified() {
                 member.backend.source = source(one.address, place)?.unwrap_or(member.backend.source);
             }
+            if matches!(pool.method, Method::FullNat(_)) && member.backend.source.is_unspecified() {
+                return Err(Error::usage(format!("pool {}", pool.name))
+                    .cause(format!("no from has the IP version of {name}, which is {}", one.address)));
+            }
             if let Way::Fixed(_, hop) = &one.way {
                 member.backend.hop = Some(*hop);
             }

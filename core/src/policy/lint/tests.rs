@@ -144,7 +144,7 @@ fn pools_of_the_other_ip_version() {
     let v4 = ["4: pool a has no backend for IPv4 packets; via nat a backend's address is of the packet's version"];
     let v6 = ["4: pool a has no backend for IPv6 packets; via fullnat a backend's address is of the packet's version"];
     assert_eq!(told("nat", "2001:db8::1", "dst host 10.0.0.1 and tcp dst port 80"), v4);
-    assert_eq!(told("fullnat from ::1", "10.0.0.1", "ip6 and (udp or tcp dst port 80)"), v6);
+    assert_eq!(told("fullnat from 10.0.0.9", "10.0.0.1", "ip6 and (udp or tcp dst port 80)"), v6);
     for (method, backend, filter) in [
         ("nat", "2001:db8::1", "tcp dst port 80"),
         // ARP has addresses too.
