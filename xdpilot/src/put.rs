@@ -228,7 +228,7 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
     }
     if let Ok(program) = returns::of(program.loaded.info().id) {
         for interface in &routes.ways.exits {
-            returns::put(&place.namespace, interface, program.as_fd())?;
+            returns::put(place, interface, program.as_fd())?;
             attached
                 .notes
                 .push(format!("put {RETURN} on {}, where replies arrive; unload takes it off", interface.name));
@@ -303,7 +303,7 @@ fn let_out(done: &Done<'_>) {
     // Those of the program before go on.
     if let Some(before) = old.as_ref().and_then(|old| returns::of(old.standing.program.id).ok()) {
         for interface in &routes.ways.exits {
-            _ = returns::put(&place.namespace, interface, before.as_fd());
+            _ = returns::put(place, interface, before.as_fd());
         }
     }
     if let Err(error) = returns::take_off(&alone) {

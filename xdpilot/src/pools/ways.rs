@@ -119,24 +119,43 @@ impl Ways {
             })
         };
         let replies = self.exits.iter().filter(|_| self.translates);
+        let mut deaf = Vec::new();
         for interface in [&place.interface].into_iter().chain(replies) {
             for v6 in [false, true].into_iter().filter(|v6| asks(*v6)) {
                 if !place.namespace.run(|| route::forwards(interface, v6))? {
-                    return Err(no_forwarding(place, interface, v6));
+                    deaf.push((interface, v6));
                 }
             }
         }
-        Ok(())
+        if deaf.is_empty() { Ok(()) } else { Err(no_forwarding(place, &deaf)) }
     }
 }
 
-fn no_forwarding(place: &Place, interface: &Interface, v6: bool) -> Error {
-    let path = route::forwarding(interface, v6);
-    let key = path.trim_start_matches("/proc/sys/").replace('/', ".");
+/// These interfaces do not forward packets of these families (IPv6?).
+fn no_forwarding(place: &Place, deaf: &[(&Interface, bool)]) -> Error {
+    let key = |(interface, v6): &(&Interface, bool)| sysctl(route::forwarding(interface, *v6).as_str());
+    let keys: Vec<String> = deaf.iter().map(key).collect();
+    let mut names: Vec<&str> = deaf.iter().map(|(interface, _)| interface.name.as_str()).collect();
+    names.dedup();
+    let be = if keys.len() == 1 { "is" } else { "are" };
+    let settings: Vec<String> = keys.iter().map(|key| format!("{key}=1")).collect();
     let enter = place.enter().map_or_else(String::new, |words| format!("{words} "));
-    Error::usage(format!("route packets that arrive at {}", interface.name))
-        .cause(format!("the kernel does not forward them ({key} is 0), and then tells no way to the backends"))
-        .mend(format!("{enter}sysctl -w {key}=1"))
+    Error::usage(format!("route packets that arrive at {}", names.join(", ")))
+        .cause(format!(
+            "the kernel does not forward them ({} {be} 0), and then tells no way to the backends",
+            keys.join(", ")
+        ))
+        .mend(format!("{enter}sysctl -w {}", settings.join(" ")))
+}
+
+/// The name that sysctl(8) has for a path below `/proc/sys`: a dot in an interface's name is a slash there.
+fn sysctl(path: &str) -> String {
+    let swap = |letter| match letter {
+        '/' => '.',
+        '.' => '/',
+        other => other,
+    };
+    path.trim_start_matches("/proc/sys/").chars().map(swap).collect()
 }
 
 /// The source that the kernel would choose for packets to an address.
