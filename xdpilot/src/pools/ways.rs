@@ -1,5 +1,6 @@
 //! How packets reach the backends of a policy's pools, from a place.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -273,21 +274,40 @@ impl Ways {
     }
 }
 
-/// Lets the kernel forget the hosts that it was told to keep known for these backends, in the calling thread's namespace.
+/// The backends in the map of a loaded policy.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn members(backends: &Map) -> Result<State> {
+    let member = |number: u32| {
+        let record = backends.lookup(&number.to_ne_bytes())?.unwrap_or_default();
+        Ok(record.try_into().ok().and_then(|record| Member::of_record(&record)))
+    };
+    Ok(State { members: (1..backends.info().max_entries).map(member).collect::<Result<_>>()? })
+}
+
+/// Lets the kernel forget the hosts that it was told to keep known for backends that are gone, where none of the others
+/// is reached by them. In the calling thread's namespace.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn forget_neighbours(backends: &Map) -> Result<()> {
-    for number in 1..backends.info().max_entries {
-        let record = backends.lookup(&number.to_ne_bytes())?.unwrap_or_default();
-        let member = record.try_into().ok().and_then(|record| Member::of_record(&record));
-        let Some(backend) = member.map(|member| member.backend).filter(|backend| backend.hop.is_none()) else {
-            continue;
-        };
-        if let Some(route) = route::to(backend.address)?.filter(|route| !route.local) {
-            let interface = Interface::by_index(route.interface)?;
-            neighbour::forget(&interface, route.gateway.unwrap_or(backend.address))?;
-        }
+pub fn forget_neighbours(gone: &State, others: &State) -> Result<()> {
+    let kept = neighbours(others)?;
+    for ((_, host), interface) in neighbours(gone)?.iter().filter(|(key, _)| !kept.contains_key(key)) {
+        neighbour::forget(interface, *host)?;
     }
     Ok(())
+}
+
+/// The hosts of segments by which backends are reached whose next hops the kernel tells.
+fn neighbours(state: &State) -> Result<BTreeMap<(u32, IpAddr), Interface>> {
+    let mut found = BTreeMap::new();
+    for member in state.members.iter().flatten().filter(|member| member.backend.hop.is_none()) {
+        let address = member.backend.address;
+        if let Some(route) = route::to(address)?.filter(|route| !route.local) {
+            let interface = Interface::by_index(route.interface)?;
+            found.insert((interface.index, route.gateway.unwrap_or(address)), interface);
+        }
+    }
+    Ok(found)
 }
