@@ -8,7 +8,7 @@ use crate::world::{CLIENT, SERVICE, World};
 
 /// The command that an error ends with.
 #[track_caller]
-fn mend(error: &str) -> &str {
+pub(crate) fn mend(error: &str) -> &str {
     let (_, command) = error.trim_end().rsplit_once("mend: ").unwrap_or_else(|| panic!("{error}"));
     command
 }
