@@ -9,6 +9,7 @@ use xdpilot_core::diagnose::Stage;
 use xdpilot_core::emit::{BACKENDS, RETURN};
 use xdpilot_core::error::Result;
 use xdpilot_core::pass;
+use xdpilot_core::route::State;
 use xdpilot_kernel::link::{Link, LinkInfo};
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::object::ObjectRef;
@@ -65,7 +66,7 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
         notes.extend(leave_backends(&program.map_ids)?);
         if let Some(backends) = backends {
-            place.namespace.run(|| ways::forget_neighbours(&backends))?;
+            place.namespace.run(|| ways::forget_neighbours(&ways::members(&backends)?, &State::default()))?;
         }
     }
     state::remove_folder();

@@ -114,6 +114,12 @@ impl Place {
         self.enter.clone()
     }
 
+    /// The target that names another interface of this namespace.
+    pub fn beside(&self, interface: &Interface) -> String {
+        let namespace = self.target.split('/').next().filter(|_| self.enter.is_some() && self.traffic == Traffic::To);
+        namespace.map_or_else(|| interface.name.clone(), |words| format!("{words}/{}", interface.name))
+    }
+
     /// The options that name this place to `xdpilot load` and `unload`.
     pub fn options(&self) -> String {
         match self.traffic {

@@ -7,12 +7,13 @@ use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::near;
 use xdpilot_core::policy::{self, Backend};
-use xdpilot_core::route::flags;
+use xdpilot_core::route::{State, flags};
 
-use crate::place::{self, Traffic};
+use crate::place::{self, Place, Traffic};
 use crate::policy::sets;
 use crate::pools::join::{self, Joined};
 use crate::pools::live::Live;
+use crate::pools::ways;
 use crate::state;
 use crate::table::{Row, Style, Table};
 use crate::target::Target;
@@ -244,11 +245,11 @@ fn remove(live: &Live, pool: u16, name: &str) -> Result<(String, Joined)> {
     let (number, _) = backend(live, pool, name)?;
     let cut = live.active().get(number).copied().unwrap_or(0);
     let mut state = live.state();
-    if let Some(member) = state.members.get_mut(number) {
-        *member = None;
-    }
+    let gone = State { members: vec![state.members.get_mut(number).and_then(Option::take)] };
     live.turn(pool, &state);
     live.clear(number);
+    let place = Place::of_link(&live.pinned, &live.target)?;
+    place.namespace.run(|| ways::forget_neighbours(&gone, &state))?;
     let mut joined = Joined::of("removed".to_string());
     if cut > 0 {
         joined.notes.push(format!("{cut} connections to {name} were cut; drained first, it would have had none"));

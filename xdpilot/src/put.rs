@@ -8,6 +8,7 @@ use xdpilot_core::emit::{BACKENDS, RETURN};
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
 use xdpilot_core::pass;
+use xdpilot_core::route::State;
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::pins;
@@ -24,7 +25,7 @@ use crate::pools::live::Live;
 use crate::pools::ways::{self, Ways};
 use crate::pools::{self, carry, returns};
 use crate::prepare::{self, Program, Wanted};
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::source::Input;
 use crate::state;
 use crate::sweep;
@@ -228,7 +229,7 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
     }
     if let Ok(program) = returns::of(program.loaded.info().id) {
         for interface in &routes.ways.exits {
-            returns::put(&place.namespace, interface, program.as_fd())?;
+            returns::put(place, interface, program.as_fd())?;
             attached
                 .notes
                 .push(format!("put {RETURN} on {}, where replies arrive; unload takes it off", interface.name));
@@ -236,7 +237,8 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
     }
     routes.ways.keep_neighbours(place)?;
     if *carried {
-        carry::merge(&Live::at(place)?, &routes.ways.state)?;
+        let gone = carry::merge(&Live::at(place)?, &routes.ways.state)?;
+        place.namespace.run(|| ways::forget_neighbours(&gone, &routes.ways.state))?;
     }
     attached.notes.append(&mut routes.ways.notes);
     if attached.hook != Hook::Xdp(Mode::Native) {
@@ -303,7 +305,7 @@ fn let_out(done: &Done<'_>) {
     // Those of the program before go on.
     if let Some(before) = old.as_ref().and_then(|old| returns::of(old.standing.program.id).ok()) {
         for interface in &routes.ways.exits {
-            _ = returns::put(&place.namespace, interface, before.as_fd());
+            _ = returns::put(place, interface, before.as_fd());
         }
     }
     if let Err(error) = returns::take_off(&alone) {
@@ -331,9 +333,19 @@ fn unsettle(done: &Done<'_>) {
     }
 }
 
+/// Takes off what a program that was replaced needed on the side of its backends, and the new one does not.
+fn leave_old(old: &ProgramInfo, new: &ProgramInfo, place: &Place, state: &State) -> Result<()> {
+    let alone = only(old, new);
+    detach::leave_backends(&alone)?;
+    match record::map_named(old, BACKENDS)?.filter(|map| alone.contains(&map.info().id)) {
+        Some(backends) => place.namespace.run(|| ways::forget_neighbours(&ways::members(&backends)?, state)),
+        None => Ok(()),
+    }
+}
+
 /// Removes what the program before left, and says what was done.
 fn finish(done: Done<'_>) -> Outcome {
-    let Done { place, old, program, attached, .. } = done;
+    let Done { place, old, program, attached, routes, .. } = done;
     let replaced = old.as_ref().map(|old| old.standing.program.id);
     if let Some(id) = replaced {
         state::remove_maps(id);
@@ -341,7 +353,8 @@ fn finish(done: Done<'_>) -> Outcome {
     let mut notes = program.notes;
     notes.extend(attached.notes);
     // The program before may have had backends elsewhere.
-    let left = old.as_ref().map(|old| detach::leave_backends(&only(&old.standing.program, program.loaded.info())));
+    let left =
+        old.as_ref().map(|old| leave_old(&old.standing.program, program.loaded.info(), place, &routes.ways.state));
     notes.extend(left.into_iter().filter_map(Result::err).map(|error| error.to_string()));
     let info = program.loaded.info();
     Outcome {

@@ -44,10 +44,11 @@ fn has_shape(map: &Map, shape: &Shape) -> bool {
 }
 
 /// Makes the backends of a loaded policy what they are to be: those that stay keep their numbers and their health.
+/// Returns those that are gone.
 ///
 /// # Errors
 /// There is no room for one.
-pub fn merge(live: &Live, wanted: &State) -> Result<()> {
+pub fn merge(live: &Live, wanted: &State) -> Result<State> {
     let is = |one: &Member, other: &Member| one.backend.pool == other.backend.pool && one.name == other.name;
     for member in wanted.members.iter().flatten() {
         match live.find(member.backend.pool, &member.name) {
@@ -64,10 +65,10 @@ pub fn merge(live: &Live, wanted: &State) -> Result<()> {
     let gone: Vec<usize> = (0..state.members.len())
         .filter(|number| state.members[*number].as_ref().is_some_and(|member| !is_wanted(member)))
         .collect();
-    gone.iter().for_each(|number| state.members[*number] = None);
+    let taken = gone.iter().map(|number| state.members[*number].take()).collect();
     for pool in 0..live.pools.len() {
         live.turn(u16::try_from(pool).unwrap_or(u16::MAX), &state);
     }
     gone.into_iter().for_each(|number| live.clear(number));
-    Ok(())
+    Ok(State { members: taken })
 }

@@ -111,7 +111,7 @@ fn prepare(live: &Live, way: &Way, place: &Place) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     if let Ok(program) = returns::of(live.program) {
-        returns::put(&place.namespace, exit, program.as_fd())?;
+        returns::put(place, exit, program.as_fd())?;
     }
     for exit in redirect::by(std::slice::from_ref(exit), place)? {
         companion::let_in(&exit, &place.target, Some(live.backends.info().id))?;

@@ -9,11 +9,11 @@ use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::link::{Link, LinkInfo};
 use xdpilot_kernel::load::Loaded;
 use xdpilot_kernel::mode::Mode;
-use xdpilot_kernel::namespace::Namespace;
 use xdpilot_kernel::pins;
 use xdpilot_kernel::program::{self, ProgramInfo};
 
 use crate::direction::Direction;
+use crate::place::Place;
 use crate::record::Record;
 use crate::state::{self, Pinned};
 
@@ -42,11 +42,12 @@ pub fn of(program: u32) -> Result<OwnedFd> {
     program::open_pinned(&state::maps_folder(program).join(RETURN))
 }
 
-/// Puts a return program on an interface, or in the place of one that is there.
+/// Puts a return program on an interface beside a place, or in the place of one that is there.
 ///
 /// # Errors
 /// Another program stands there, or the kernel refuses.
-pub fn put(namespace: &Namespace, interface: &Interface, program: BorrowedFd<'_>) -> Result<()> {
+pub fn put(place: &Place, interface: &Interface, program: BorrowedFd<'_>) -> Result<()> {
+    let namespace = &place.namespace;
     let path = state::link_path(Direction::Ingress, namespace.inode(), interface.index);
     let now = namespace.run(|| Interface::by_index(interface.index))?;
     if now.xdp.is_empty() {
@@ -65,7 +66,7 @@ pub fn put(namespace: &Namespace, interface: &Interface, program: BorrowedFd<'_>
         (Some(link), Some(_)) => link.update(program, None),
         _ => Err(Error::usage(format!("undo the translation of replies that arrive at {}", interface.name))
             .cause("another program stands there")
-            .mend(format!("xdpilot unload --on {}", interface.name))),
+            .mend(format!("xdpilot unload --on {}", place.beside(interface)))),
     }
 }
 

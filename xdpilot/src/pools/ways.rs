@@ -1,5 +1,6 @@
 //! How packets reach the backends of a policy's pools, from a place.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -123,24 +124,43 @@ impl Ways {
             })
         };
         let replies = self.exits.iter().filter(|_| self.translates);
+        let mut deaf = Vec::new();
         for interface in [&place.interface].into_iter().chain(replies) {
             for v6 in [false, true].into_iter().filter(|v6| asks(*v6)) {
                 if !place.namespace.run(|| route::forwards(interface, v6))? {
-                    return Err(no_forwarding(place, interface, v6));
+                    deaf.push((interface, v6));
                 }
             }
         }
-        Ok(())
+        if deaf.is_empty() { Ok(()) } else { Err(no_forwarding(place, &deaf)) }
     }
 }
 
-fn no_forwarding(place: &Place, interface: &Interface, v6: bool) -> Error {
-    let path = route::forwarding(interface, v6);
-    let key = path.trim_start_matches("/proc/sys/").replace('/', ".");
+/// These interfaces do not forward packets of these families (IPv6?).
+fn no_forwarding(place: &Place, deaf: &[(&Interface, bool)]) -> Error {
+    let key = |(interface, v6): &(&Interface, bool)| sysctl(route::forwarding(interface, *v6).as_str());
+    let keys: Vec<String> = deaf.iter().map(key).collect();
+    let mut names: Vec<&str> = deaf.iter().map(|(interface, _)| interface.name.as_str()).collect();
+    names.dedup();
+    let be = if keys.len() == 1 { "is" } else { "are" };
+    let settings: Vec<String> = keys.iter().map(|key| format!("{key}=1")).collect();
     let enter = place.enter().map_or_else(String::new, |words| format!("{words} "));
-    Error::usage(format!("route packets that arrive at {}", interface.name))
-        .cause(format!("the kernel does not forward them ({key} is 0), and then tells no way to the backends"))
-        .mend(format!("{enter}sysctl -w {key}=1"))
+    Error::usage(format!("route packets that arrive at {}", names.join(", ")))
+        .cause(format!(
+            "the kernel does not forward them ({} {be} 0), and then tells no way to the backends",
+            keys.join(", ")
+        ))
+        .mend(format!("{enter}sysctl -w {}", settings.join(" ")))
+}
+
+/// The name that sysctl(8) has for a path below `/proc/sys`: a dot in an interface's name is a slash there.
+fn sysctl(path: &str) -> String {
+    let swap = |letter| match letter {
+        '/' => '.',
+        '.' => '/',
+        other => other,
+    };
+    path.trim_start_matches("/proc/sys/").chars().map(swap).collect()
 }
 
 /// The source that the kernel would choose for packets to an address.
@@ -258,21 +278,40 @@ impl Ways {
     }
 }
 
-/// Lets the kernel forget the hosts that it was told to keep known for these backends, in the calling thread's namespace.
+/// The backends in the map of a loaded policy.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn members(backends: &Map) -> Result<State> {
+    let member = |number: u32| {
+        let record = backends.lookup(&number.to_ne_bytes())?.unwrap_or_default();
+        Ok(record.try_into().ok().and_then(|record| Member::of_record(&record)))
+    };
+    Ok(State { members: (1..backends.info().max_entries).map(member).collect::<Result<_>>()? })
+}
+
+/// Lets the kernel forget the hosts that it was told to keep known for backends that are gone, where none of the others
+/// is reached by them. In the calling thread's namespace.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn forget_neighbours(backends: &Map) -> Result<()> {
-    for number in 1..backends.info().max_entries {
-        let record = backends.lookup(&number.to_ne_bytes())?.unwrap_or_default();
-        let member = record.try_into().ok().and_then(|record| Member::of_record(&record));
-        let Some(backend) = member.map(|member| member.backend).filter(|backend| backend.hop.is_none()) else {
-            continue;
-        };
-        if let Some(route) = route::to(backend.address)?.filter(|route| !route.local) {
-            let interface = Interface::by_index(route.interface)?;
-            neighbour::forget(&interface, route.gateway.unwrap_or(backend.address))?;
-        }
+pub fn forget_neighbours(gone: &State, others: &State) -> Result<()> {
+    let kept = neighbours(others)?;
+    for ((_, host), interface) in neighbours(gone)?.iter().filter(|(key, _)| !kept.contains_key(key)) {
+        neighbour::forget(interface, *host)?;
     }
     Ok(())
+}
+
+/// The hosts of segments by which backends are reached whose next hops the kernel tells.
+fn neighbours(state: &State) -> Result<BTreeMap<(u32, IpAddr), Interface>> {
+    let mut found = BTreeMap::new();
+    for member in state.members.iter().flatten().filter(|member| member.backend.hop.is_none()) {
+        let address = member.backend.address;
+        if let Some(route) = route::to(address)?.filter(|route| !route.local) {
+            let interface = Interface::by_index(route.interface)?;
+            found.insert((interface.index, route.gateway.unwrap_or(address)), interface);
+        }
+    }
+    Ok(found)
 }

@@ -1,70 +1,14 @@
 //! `load --keep` follows the files of a policy.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use nix::sys::signal::Signal;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-use crate::command::XDPILOT;
-use crate::net::{PATIENCE, Pair};
+use crate::keeper::Keeper;
+use crate::net::Pair;
 use crate::traffic::{FIRST, Files, OTHER, hits, pair, udp_arrives, udp_is_dropped};
 
-/// A command that keeps a policy, and what it says.
-struct Keeper {
-    child: Child,
-    out: Receiver<String>,
-    err: Receiver<String>,
-}
-
-impl Keeper {
-    fn start(pair: &Pair, files: &Files) -> Keeper {
-        let mut command = Command::new(XDPILOT);
-        command.args(["load", &files.policy(), "--on", &pair.target(), "--keep"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
-        let keeper = Keeper { child, out, err };
-        let said = keeper.says();
-        assert!(said.contains("attached"), "{said}");
-        keeper
-    }
-
-    /// Its next line.
-    #[track_caller]
-    fn says(&self) -> String {
-        line(&self.out)
-    }
-
-    /// Sends a signal, on which it must end well.
-    #[track_caller]
-    fn end(mut self, signal: Signal) -> String {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
-        let said = self.says();
-        assert!(self.child.wait().unwrap().success());
-        said
-    }
-}
-
-/// The lines that come out of a pipe. A line that never comes must fail the test, not hang it.
-fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    receiver
-}
-
-#[track_caller]
-fn line(from: &Receiver<String>) -> String {
-    from.recv_timeout(PATIENCE).unwrap()
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        // It has ended already, but where a test failed.
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
+/// Keeps the files' policy where the pair is filtered.
+fn keep(pair: &Pair, files: &Files) -> Keeper {
+    Keeper::start(&files.policy(), &pair.target())
 }
 
 const POLICY: &str = "
@@ -77,7 +21,7 @@ drop when udp dst port 53
 fn root_files_are_followed_and_all_is_taken_off_at_the_end() {
     let (pair, files) = (pair(), Files::new(POLICY));
     files.write("blocked.txt", "192.0.2.1\n192.0.2.2\n");
-    let keeper = Keeper::start(&pair, &files);
+    let keeper = keep(&pair, &files);
     udp_arrives(&pair, FIRST, 4000);
     udp_is_dropped(&pair, FIRST, 53);
     let loaded = pair.xdp();
@@ -103,12 +47,12 @@ fn root_files_are_followed_and_all_is_taken_off_at_the_end() {
 #[test]
 fn root_what_is_wrong_is_told_and_the_policy_before_it_stays() {
     let (pair, files) = (pair(), Files::new("drop when udp dst port 53"));
-    let keeper = Keeper::start(&pair, &files);
+    let keeper = keep(&pair, &files);
     let loaded = pair.xdp();
     files.write("edge.xdp", "frop when udp");
-    assert!(line(&keeper.err).contains("edge.xdp:1:1: "));
-    assert!(line(&keeper.err).contains("frop when udp"));
-    let caret = line(&keeper.err);
+    assert!(keeper.complains().contains("edge.xdp:1:1: "));
+    assert!(keeper.complains().contains("frop when udp"));
+    let caret = keeper.complains();
     assert!(caret.contains("^^^^") && caret.contains("drop"), "{caret}");
     assert_eq!(pair.xdp(), loaded);
     udp_is_dropped(&pair, FIRST, 53);
@@ -120,7 +64,7 @@ fn root_what_is_wrong_is_told_and_the_policy_before_it_stays() {
 fn root_samples_are_shown_and_hits_of_rules_that_stay_are_kept() {
     let policy = "sample 1/1 when udp dst port 4000; count all when udp dst port 4000";
     let (pair, files) = (pair(), Files::new(policy));
-    let keeper = Keeper::start(&pair, &files);
+    let keeper = keep(&pair, &files);
     udp_arrives(&pair, OTHER, 4000);
     let said = keeper.says();
     assert!(said.contains("udp 10.0.0.9:") && said.contains("10.0.0.2:4000") && said.contains("sample 1/1"), "{said}");
@@ -137,7 +81,7 @@ fn root_samples_are_shown_and_hits_of_rules_that_stay_are_kept() {
 fn root_more_elements_than_there_is_room_for_are_loaded_anew() {
     let (pair, files) = (pair(), Files::new(POLICY));
     files.write("blocked.txt", "192.0.2.1");
-    let keeper = Keeper::start(&pair, &files);
+    let keeper = keep(&pair, &files);
     udp_is_dropped(&pair, FIRST, 53);
     let many: String =
         (0..70_000u32).map(|at| format!("172.{}.{}.{}\n", 16 + (at >> 16), at >> 8 & 255, at & 255)).collect();

@@ -6,6 +6,8 @@
 #[path = "../end_to_end/command.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod command;
+#[path = "../end_to_end/keeper.rs"]
+mod keeper;
 #[path = "../end_to_end/net.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod net;

@@ -1,0 +1,63 @@
+//! `via nat` and `via fullnat`: packets are translated on the way there, and back.
+
+use crate::command::unload;
+use crate::curl::{all_answer, download, pages};
+use crate::http::big;
+use crate::network::ip;
+use crate::support::folder::Folder;
+use crate::world::{CLIENT, CLIENT6, SERVICE, SERVICE6, World};
+
+/// The policy routes both families to all servers, which see the client's own addresses.
+fn nat_reaches_all(world: &World) {
+    world.load(&World::cats("nat", &[world.backends(false), world.backends(true)].concat()));
+    all_answer(world, SERVICE, CLIENT);
+    all_answer(world, &format!("[{SERVICE6}]"), CLIENT6);
+    unload(&world.target());
+}
+
+#[test]
+fn root_nat_reaches_servers_on_other_interfaces() {
+    nat_reaches_all(&World::two_armed());
+}
+
+#[test]
+fn root_nat_reaches_servers_on_the_interface_where_packets_come_from() {
+    nat_reaches_all(&World::one_armed());
+}
+
+/// The servers know no way to the client.
+#[test]
+fn root_fullnat_needs_no_way_back_to_the_client() {
+    let world = World::one_armed();
+    for (server, _) in &world.servers {
+        ip(server, "route del default");
+        ip(server, "-6 route del default");
+    }
+    ip(&world.router, "addr add 10.0.0.100/24 dev r0");
+    ip(&world.router, "addr add fd00::100/64 dev r0 nodad");
+    let backends = [world.backends(false), world.backends(true)].concat();
+    world.load(&World::cats("fullnat from 10.0.0.100, fd00::100", &backends));
+    all_answer(&world, SERVICE, "10.0.0.100");
+    all_answer(&world, &format!("[{SERVICE6}]"), "fd00::100");
+    unload(&world.target());
+}
+
+#[test]
+fn root_a_large_download_arrives_whole() {
+    let (world, folder) = (World::two_armed(), Folder::new());
+    world.load(&World::cats("nat", &[world.backends(false), world.backends(true)].concat()));
+    for host in [SERVICE, &format!("[{SERVICE6}]")] {
+        let file = folder.path("big");
+        download(&world.client, &format!("http://{host}/big"), &file);
+        assert!(std::fs::read(file).unwrap() == big(), "{host}: other bytes");
+    }
+    unload(&world.target());
+}
+
+#[test]
+fn root_a_thousand_short_connections_are_all_answered() {
+    let world = World::two_armed();
+    world.load(&World::cats("nat", &world.backends(false)));
+    assert_eq!(pages(&world.client, SERVICE, 1000).len(), 3);
+    unload(&world.target());
+}

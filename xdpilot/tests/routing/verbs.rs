@@ -1,0 +1,81 @@
+//! What `xdpilot pool` says, and does.
+
+use serde_json::Value;
+
+use crate::command::{done, unload};
+use crate::curl::answering;
+use crate::http::Connection;
+use crate::world::{NAMES, SERVICE, World};
+
+/// What `pool` says as JSON of its only pool.
+#[track_caller]
+fn json(words: &[&str]) -> Value {
+    let ran = done(&[&["pool"], words, &["--json"]].concat());
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&document["version"], document["pools"].as_array().unwrap().len()), (&1.into(), 1));
+    document["pools"][0].clone()
+}
+
+#[test]
+fn root_backends_are_shown_with_what_they_were_sent() {
+    let world = World::two_armed();
+    let mut lines = world.backends(false);
+    lines[0].push_str(" weight 2");
+    lines[1].push_str(" drain");
+    world.load(&World::cats("nat", &lines));
+    let on = world.target();
+    let mut connection = Connection::open(&world.client, format!("{SERVICE}:80").parse().unwrap());
+    let server = connection.server();
+    let shown = done(&["pool", "show", "--on", &on]).out;
+    let mut rows = shown.lines();
+    assert_eq!(rows.next(), Some(format!("cats via nat on {on}").as_str()));
+    let cells = |row: &str| row.split_whitespace().map(ToString::to_string).collect::<Vec<_>>();
+    let heads = ["BACKEND", "WEIGHT", "STATE", "ACTIVE", "CONNECTIONS", "PACKETS", "BYTES", "UNREACHABLE"];
+    assert_eq!(cells(rows.next().unwrap()), heads);
+    let first: Vec<Vec<String>> = rows.map(|row| cells(row)[..3].to_vec()).collect();
+    let expected = [("2", "up"), ("1", "drains"), ("1", "up")];
+    for ((row, (weight, state)), number) in first.iter().zip(expected).zip(0..) {
+        assert_eq!(*row, [&world.backend(number), weight, state]);
+    }
+
+    let pool = json(&["show", "cats", "--on", &on]);
+    assert_eq!((&pool["pool"], &pool["target"], &pool["via"]), (&"cats".into(), &on.clone().into(), &"nat".into()));
+    let number = NAMES.iter().position(|name| *name == server).unwrap();
+    for (at, backend) in pool["backends"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(backend["name"], world.backend(at));
+        assert_eq!(backend["address"], world.servers[at].1[0]);
+        let its = u64::from(at == number);
+        assert_eq!((&backend["active"], &backend["connections"]), (&its.into(), &its.into()), "{pool}");
+        assert_eq!(backend["packets"].as_u64().unwrap() > 0, at == number, "{pool}");
+        assert_eq!((&backend["unreachable"], backend["bytes"].as_u64() > Some(0)), (&0.into(), at == number));
+    }
+    unload(&on);
+}
+
+#[test]
+fn root_backends_are_drained_weighed_removed_and_added() {
+    let world = World::two_armed();
+    world.load(&World::cats("nat", &world.backends(false)));
+    let on = world.target();
+    let does = |words: &[&str], says: &str, answer: &[&str]| {
+        let name = words[2];
+        let ran = done(&[&["pool"], words, &["--on", &on]].concat());
+        assert_eq!(ran.out, format!("{on}: {name} of cats {says}\n"), "{ran:?}");
+        assert_eq!(answering(&world), answer, "{words:?}");
+        ran.err
+    };
+    let [one, two, three] = [0, 1, 2].map(|number| world.backend(number));
+    assert_eq!(does(&["drain", "cats", &one], "drains: 0 connections are left", &["two", "three"]), "");
+    does(&["weight", "cats", &two, "0"], "has weight 0, and had 1", &["three"]);
+    does(&["add", "cats", &one], "takes connections, with weight 1", &["one", "three"]);
+    let notes = does(&["remove", "cats", &three], "removed", &["one"]);
+    assert!(notes.contains(&format!("connections to {three} were cut")), "{notes}");
+    does(&["add", "cats", &three, "weight", "3"], "added, with weight 3", &["one", "three"]);
+    let changed = json(&["weight", "cats", &two, "2", "--on", &on]);
+    let expected = serde_json::json!({
+        "pool": "cats", "target": on, "backend": two, "done": "has weight 2, and had 0", "notes": [],
+    });
+    assert_eq!(changed, expected);
+    assert_eq!(answering(&world), NAMES);
+    unload(&on);
+}
