@@ -9,14 +9,13 @@ use xdpilot_core::near;
 use xdpilot_core::policy::{self, Backend};
 use xdpilot_core::route::{State, flags};
 
-use crate::place::{self, Place, Traffic};
-use crate::policy::sets;
+use crate::place::Place;
+use crate::policy::places::Places;
 use crate::pools::join::{self, Joined};
 use crate::pools::live::Live;
 use crate::pools::ways;
 use crate::state;
 use crate::table::{Row, Style, Table};
-use crate::target::Target;
 
 /// Show and change the backends of loaded policies, without loading them anew.
 #[derive(Debug, ClapArgs)]
@@ -89,19 +88,6 @@ struct Weight {
     places: Places,
 }
 
-#[derive(Debug, ClapArgs)]
-struct Places {
-    /// Only there: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE, pid:N[/IFACE], all; may be given several times
-    #[arg(long = "on", value_name = "TARGET")]
-    targets: Vec<Target>,
-    /// Packets going to a container, or coming from it
-    #[arg(long, value_enum, default_value_t)]
-    traffic: Traffic,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// A pool at one place.
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -164,11 +150,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
 
 /// The loaded policies that route, at these places or everywhere.
 fn live(places: &Places) -> Result<Vec<Live>> {
-    let mut loaded = if places.targets.is_empty() {
-        sets::loaded(None)?
-    } else {
-        sets::loaded(Some(&place::resolve_all(&places.targets, places.traffic)?))?
-    };
+    let mut loaded = places.loaded()?;
     loaded.iter_mut().filter_map(|one| Live::open(one).transpose()).collect()
 }
 

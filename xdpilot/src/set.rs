@@ -9,12 +9,11 @@ use xdpilot_core::cond::Part;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{self, Element};
 
-use crate::place::{self, Traffic};
 use crate::policy::elements::part_name;
+use crate::policy::places::Places;
 use crate::policy::read_elements;
-use crate::policy::sets::{self, Loaded, Set};
+use crate::policy::sets::{self, Set};
 use crate::state;
-use crate::target::Target;
 
 /// Change and list the sets of loaded policies, without loading them anew.
 #[derive(Debug, ClapArgs)]
@@ -71,19 +70,6 @@ struct List {
     places: Places,
 }
 
-#[derive(Debug, ClapArgs)]
-struct Places {
-    /// Only there: eth0, docker:NAME, podman:NAME, netns:NAME/IFACE, pid:N[/IFACE], all; may be given several times
-    #[arg(long = "on", value_name = "TARGET")]
-    targets: Vec<Target>,
-    /// Packets going to a container, or coming from it
-    #[arg(long, value_enum, default_value_t)]
-    traffic: Traffic,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// What was done to a set at one place.
 #[derive(Debug, Serialize)]
 struct Changed<'a> {
@@ -128,7 +114,7 @@ fn change(wish: &Change, add: bool) -> Result<String> {
     let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
     // Two commands that change one map of ports would lose one of the changes.
     let _lock = state::lock();
-    let mut sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
+    let mut sets = sets::named(&wish.name, &mut wish.places.loaded()?)?;
     sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
     let mut changed = Vec::new();
     for set in &mut sets {
@@ -143,7 +129,7 @@ fn change(wish: &Change, add: bool) -> Result<String> {
 fn replace(wish: &Replace) -> Result<String> {
     let elements = read_elements(&wish.file)?;
     let _lock = state::lock();
-    let mut sets = sets::named(&wish.name, &mut loaded(&wish.places)?)?;
+    let mut sets = sets::named(&wish.name, &mut wish.places.loaded()?)?;
     let mut changed = Vec::new();
     for set in &mut sets {
         changed.push(replace_one(&wish.name, set, &elements)?);
@@ -193,14 +179,6 @@ fn element(word: &str) -> Result<Element> {
     })
 }
 
-/// The loaded policies that are meant.
-fn loaded(wish: &Places) -> Result<Vec<Loaded>> {
-    if wish.targets.is_empty() {
-        return sets::loaded(None);
-    }
-    sets::loaded(Some(&place::resolve_all(&wish.targets, wish.traffic)?))
-}
-
 /// Whether rules ask a set for elements of these kinds.
 fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
     let has = |part: Part| set.contents.iter().any(|(kind, _)| *kind == part);
@@ -236,7 +214,7 @@ fn change_one<'a>(name: &'a str, set: &mut Set, elements: &[Element], add: bool)
 }
 
 fn list(wish: &List) -> Result<String> {
-    let mut loaded = loaded(&wish.places)?;
+    let mut loaded = wish.places.loaded()?;
     let names = wish.name.clone().map_or_else(|| sets::names(&loaded), |name| vec![name]);
     let mut listed = Vec::new();
     for name in names {

@@ -4,6 +4,7 @@ pub mod counters;
 pub mod elements;
 pub mod fill;
 pub mod memory;
+pub mod places;
 mod plain;
 mod read;
 pub mod redirect;
