@@ -76,6 +76,9 @@ pub struct Options {
     pub counters: bool,
     /// What tells the time to limits.
     pub clock: Clock,
+    /// Whether packets may come from senders on this machine that leave checksums to their device (over veth they arrive
+    /// so): they are computed before such a packet is sent.
+    pub offloads: bool,
     /// Sets of so many addresses of a family are tables; smaller ones are the kernel's tries.
     pub tables_from: usize,
     /// Strategies of the planner.
@@ -86,7 +89,7 @@ impl Default for Options {
     fn default() -> Self {
         let (direction, clock) = (Direction::Ingress, Clock::Kernel);
         let (tables_from, plan) = (maps::TABLES_FROM, plan::Options::default());
-        Options { direction, frags: true, counters: true, clock, tables_from, plan }
+        Options { direction, frags: true, counters: true, clock, offloads: true, tables_from, plan }
     }
 }
 
@@ -120,6 +123,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
         growth: frame::growth(rules, options),
         routes: Vec::new(),
         replies: None,
+        completes: None,
     };
     emitter.add_routes()?;
     emitter.program(plan)?;
@@ -192,4 +196,6 @@ struct Emitter<'a> {
     routes: Vec<crate::object::FunctionId>,
     /// What undoes the translation of replies.
     replies: Option<crate::object::FunctionId>,
+    /// What computes checksums that were left to a device.
+    completes: Option<crate::object::FunctionId>,
 }

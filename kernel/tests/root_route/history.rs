@@ -1,5 +1,8 @@
 //! Packets of a few clients, so that connections begin, go on and are forgotten; and a share of anything.
 
+use xdpilot_core::eval::checksum;
+use xdpilot_core::packet::{layers, protocol};
+
 use crate::packets;
 use crate::random::Random;
 
@@ -14,6 +17,9 @@ pub(crate) fn packet(random: &mut Random) -> Vec<u8> {
     let mut packet = ethernet(random, v6);
     let inner = if random.once_in(10) { error(random, v6) } else { message(random, v6, false) };
     packet.extend(inner);
+    if random.once_in(3) {
+        leave_checksum(&mut packet, random.once_in(8));
+    }
     if random.once_in(20) {
         packet.extend([0; 6]);
     }
@@ -22,6 +28,23 @@ pub(crate) fn packet(random: &mut Random) -> Vec<u8> {
         packet[at] ^= 1 << random.below(8);
     }
     packet
+}
+
+/// Makes the checksum what a sender leaves to its device: the sum of the pseudo header. With `right` the payload is so
+/// that this is the checksum by chance.
+pub(crate) fn leave_checksum(packet: &mut [u8], right: bool) {
+    let length = packet.len();
+    let Some(ip) = layers(packet).ip else { return };
+    let (Some(transport), Some(at), Some(protocol)) = (ip.transport, ip.checksum, ip.protocol) else { return };
+    let words = [((length - transport) as u16).to_be_bytes(), [0, protocol]].concat();
+    let sum = !checksum::of(&[&packet[ip.src()], &packet[ip.dst()], &words]);
+    packet[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    let payload = transport + if protocol == protocol::UDP { 8 } else { 20 };
+    if right && packet.len() >= payload + 2 {
+        packet[payload..payload + 2].copy_from_slice(&[0, 0]);
+        let word = checksum::of(&[&sum.to_be_bytes(), &packet[transport..]]);
+        packet[payload..payload + 2].copy_from_slice(&word.to_be_bytes());
+    }
 }
 
 fn ethernet(random: &mut Random, v6: bool) -> Vec<u8> {

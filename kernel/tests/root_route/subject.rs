@@ -17,6 +17,7 @@ use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
 use xdpilot_kernel::test_run::{self, TestRun};
 
+use crate::history::leave_checksum;
 use crate::random::Random;
 
 /// A policy in both forms, and the time that both are told.
@@ -35,7 +36,8 @@ pub(crate) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(crate) fn new(rules: &'a Rules, seed: u64, random: &mut Random) -> Self {
-        let options = Options { clock: Clock::Given, frags: random.once_in(2), ..Options::default() };
+        let (frags, offloads) = (random.once_in(2), !random.once_in(8));
+        let options = Options { clock: Clock::Given, frags, offloads, ..Options::default() };
         let object = emit::compile(rules, &options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let bytes = elf::write(&object);
         let entry = &object.functions[0].name;
@@ -52,6 +54,7 @@ impl<'a> Subject<'a> {
                 Some(Hop { ifindex, destination: [2, 0, 0, 0, 1, 1], source: [2, 0, 0, 0, 1, 2], mtu });
         }
         let hop = |mtu| Hop { ifindex: 1, destination: [2, 0, 0, 0, 2, 1], source: [2, 0, 0, 0, 2, 2], mtu };
+        machine.router().offloads = offloads;
         machine.router().clients = *random.pick(&[None, Some(hop(1500)), Some(hop(1500)), Some(hop(600))]);
         let clock = loaded.map(CLOCK).unwrap();
         let mut subject =
@@ -136,6 +139,9 @@ impl<'a> Subject<'a> {
     pub(crate) fn answer(&self, random: &mut Random) -> Option<Vec<u8>> {
         let mut packet = self.sent.get(random.below(self.sent.len().max(1)))?.clone();
         reflect(&mut packet);
+        if random.once_in(3) {
+            leave_checksum(&mut packet, random.once_in(8));
+        }
         if random.once_in(20) {
             let at = random.below(packet.len());
             packet[at] ^= 1 << random.below(8);

@@ -41,6 +41,7 @@ impl Emitter<'_> {
         self.transport(20, ends.pass);
         self.asm.load(Size::B, 1, 4, 13);
         self.asm.alu64_imm(Alu::And, 1, SYN_ACK);
+        self.asm.load(Size::H, 5, 4, 16);
         let flags = is::OWN | is::WHOLE | if v6 { is::V6 } else { 0 };
         self.asm.store_imm(Size::W, 10, frame::IS, flags);
         self.asm.jump_imm(If::Ne, 1, SYN, ported);
@@ -49,8 +50,10 @@ impl Emitter<'_> {
 
         self.asm.bind(udp);
         self.transport(8, ends.pass);
+        self.asm.load(Size::H, 5, 4, 6);
         self.asm.store_imm(Size::W, 10, frame::IS, flags | is::REMEMBERED);
         self.asm.bind(ported);
+        self.partial(v6);
         if shape.translates() {
             self.lives_on(v6, ends.pass);
             self.tuple(v6);
@@ -102,7 +105,7 @@ impl Emitter<'_> {
     }
 
     /// r1 = the offset of the IP packet's end. r2 is lost.
-    fn end_in_r1(&mut self) {
+    pub(super) fn end_in_r1(&mut self) {
         self.asm.load(Size::DW, 1, 10, stack::LAYERS);
         self.asm.alu64_imm(Alu::And, 1, HEADER);
         self.asm.load(Size::W, 2, 10, frame::TOTAL);

@@ -2,6 +2,7 @@
 
 use super::super::layers::{HEADER, V6};
 use super::super::{Emitter, stack};
+use super::offload::Then;
 use super::{Ends, frame};
 use crate::asm::build::{Alu, If, Label, Reg, Size};
 use crate::packet::{ethertype, protocol};
@@ -30,6 +31,7 @@ impl Emitter<'_> {
         let overhead = ip + if port.is_some() { UDP } else { 0 };
         self.fits(overhead, too_big);
         self.count_sent();
+        self.complete(Then::Sent);
         self.class(ends.drop);
         self.grow(overhead, v6, ends.drop);
         self.asm.load(Size::DW, 3, 10, stack::LAYERS);

@@ -12,10 +12,13 @@ mod choose;
 mod connection;
 mod encapsulate;
 mod icmp;
+mod offload;
 mod reply;
 mod rewrite;
 mod send;
 mod translate;
+
+use offload::Then;
 
 use super::layers::{self, PROTOCOL, Takes, V4};
 use super::{Emitter, stack};
@@ -104,6 +107,8 @@ mod is {
     pub(super) const OWN: i32 = 8;
     /// Errors about it may be sent.
     pub(super) const WHOLE: i32 = 16;
+    /// Its checksum is perhaps still to be computed.
+    pub(super) const PARTIAL: i32 = 32;
 }
 
 /// What a function is made for.
@@ -137,6 +142,9 @@ impl Emitter<'_> {
     /// Adds the functions that pools need; pools of a shape share one.
     pub(super) fn add_routes(&mut self) -> Result<()> {
         let pools: &[Pool] = &self.rules.pools;
+        if self.options.offloads && !pools.is_empty() {
+            self.completes = Some(self.complete_function()?);
+        }
         let shape = |pool: &'_ Pool| (pool.method.clone(), pool.hash, pool.timeout);
         let mut known: Vec<((Method, HashBy, u32), FunctionId)> = Vec::new();
         for pool in pools {
@@ -201,6 +209,7 @@ impl Emitter<'_> {
             self.asm.bind(unreachable);
             self.asm.store_imm(Size::DW, 10, frame::HOP, 0);
             self.translate(shape);
+            self.complete(Then::Passed);
             self.asm.goto(ends.pass);
         }
         self.finish(ends);

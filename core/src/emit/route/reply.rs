@@ -2,6 +2,7 @@
 
 use super::super::layers::{self, PROTOCOL, Takes, V4};
 use super::super::{Emitter, function, section, stack};
+use super::offload::Then;
 use super::send::{INET, fib};
 use super::{Ends, Shape, frame, is};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
@@ -99,10 +100,13 @@ impl Emitter<'_> {
         self.asm.jump_imm(If::Eq, 1, i32::from(protocol::TCP), tcp);
         self.asm.jump_imm(If::Ne, 1, i32::from(protocol::UDP), none);
         self.transport(8, none);
+        self.asm.load(Size::H, 5, 4, 6);
         self.asm.goto(ported);
         self.asm.bind(tcp);
         self.transport(20, none);
+        self.asm.load(Size::H, 5, 4, 16);
         self.asm.bind(ported);
+        self.partial(v6);
         self.asm.load(Size::W, 2, 4, 0);
         self.protocol();
         let shape = Shape { method: &Method::Nat, hash: HashBy::Tuple, timeout: 0 };
@@ -292,9 +296,14 @@ impl Emitter<'_> {
         self.asm.bind(v6);
         self.rewrite(true, Some(translated::SERVICE), Some(translated::CLIENT), ends.drop);
         self.asm.bind(out);
+        let passed = self.asm.label();
         self.asm.load(Size::DW, 1, 10, frame::HOP);
-        self.asm.jump_imm(If::Eq, 1, 0, ends.pass);
+        self.asm.jump_imm(If::Eq, 1, 0, passed);
+        self.complete(Then::Sent);
         self.forward(ends.drop);
+        self.asm.bind(passed);
+        self.complete(Then::Passed);
+        self.asm.goto(ends.pass);
         self.asm.bind(too_big);
         self.too_big(ends);
     }

@@ -1,6 +1,7 @@
 //! The next hop, and the way there.
 
 use super::super::Emitter;
+use super::offload::Then;
 use super::{Ends, Shape, TX, frame};
 use crate::asm::build::{Alu, If, Label, Reg, Size};
 use crate::policy::Method;
@@ -126,6 +127,9 @@ impl Emitter<'_> {
         }
         if shape.translates() {
             self.translate(shape);
+        }
+        if !wraps {
+            self.complete(Then::Sent);
         }
         if wraps {
             let v6 = self.asm.label();

@@ -3,6 +3,7 @@
 mod connection;
 mod encapsulate;
 mod icmp;
+mod offload;
 mod translate;
 
 use connection::{Connection, Kind};
@@ -47,6 +48,9 @@ pub struct Router<'a> {
     replies: Vec<Line>,
     /// The next hop to all clients; none where the kernel knows none.
     pub clients: Option<Hop>,
+    /// Whether packets may come from senders on this machine that leave checksums to their device: they are computed
+    /// before such a packet is sent.
+    pub offloads: bool,
     /// The backends; whoever changes them calls [`Router::turn`].
     pub state: State,
     /// Packets, bytes and connections by number of the backend.
@@ -60,6 +64,8 @@ struct Packet<'p> {
     /// Length of the IP packet, as it says itself; all of it is there.
     total: usize,
     connection: Connection,
+    /// Its checksum is still to be computed.
+    partial: bool,
 }
 
 impl<'a> Router<'a> {
@@ -78,6 +84,7 @@ impl<'a> Router<'a> {
             records: vec![None; translated * flows::SLOTS],
             replies: vec![Line::default(); translated],
             clients: Some(Hop::default()),
+            offloads: true,
             traffic: vec![[0; 3]; state.members.len()],
             state,
         };
@@ -129,7 +136,8 @@ impl<'a> Router<'a> {
         };
         let Some(backend) = self.backend(number) else { return none(Fate::Drop) };
         let hash = connection.hash(pool);
-        let mut packet = Packet { bytes, ip, total, connection };
+        let partial = self.is_partial(bytes, &ip, total, &connection);
+        let mut packet = Packet { bytes, ip, total, connection, partial };
         let (fate, sent) = send(pool_of, &backend, &mut packet, record.as_ref(), hash);
         if sent {
             let traffic = &mut self.traffic[usize::from(number)];
@@ -138,6 +146,10 @@ impl<'a> Router<'a> {
         }
         self.traffic[usize::from(number)][2] += u64::from(new);
         Routed { backend: Some(number), fate }
+    }
+
+    fn is_partial(&self, bytes: &[u8], ip: &Ip, total: usize, connection: &Connection) -> bool {
+        self.offloads && connection.has_ports() && connection.refreshes && offload::is_partial(bytes, ip, total)
     }
 
     fn backend(&self, number: u16) -> Option<Backend> {
@@ -177,6 +189,22 @@ impl<'a> Router<'a> {
     }
 }
 
+impl Packet<'_> {
+    /// Before it is sent.
+    fn complete(&mut self) {
+        if self.partial {
+            offload::complete(self.bytes, &self.ip, self.total);
+        }
+    }
+
+    /// Before it is left to the kernel's stack, with other addresses.
+    fn leave(&mut self) {
+        if self.partial {
+            offload::leave(self.bytes, &self.ip, self.total);
+        }
+    }
+}
+
 /// The IP header and the length of the packet that it begins; none where not all of it is there.
 fn whole(bytes: &[u8]) -> Option<(Ip, usize)> {
     let ip = layers(bytes).ip.filter(|ip| ip.protocol.is_some())?;
@@ -195,13 +223,12 @@ fn send(pool: &Pool, backend: &Backend, packet: &mut Packet<'_>, record: Option<
     if packet.total + overhead > hop.mtu as usize {
         return (icmp::too_big(packet, hop.mtu.wrapping_sub(overhead as u32)), false);
     }
+    record.iter().for_each(|record| translate::forward(packet, record, backend, true));
+    packet.complete();
     match &pool.method {
         Method::Ipip(_) => encapsulate::ipip(packet, backend, hash),
         Method::Gue { port, .. } => encapsulate::gue(packet, backend, *port, hash),
-        Method::L2 => {}
-        Method::Nat | Method::FullNat(_) => {
-            record.iter().for_each(|record| translate::forward(packet, record, backend, true));
-        }
+        Method::L2 | Method::Nat | Method::FullNat(_) => {}
     }
     address(packet.bytes, &hop);
     (Fate::Send(hop.ifindex), true)
@@ -211,6 +238,7 @@ fn send(pool: &Pool, backend: &Backend, packet: &mut Packet<'_>, record: Option<
 fn unreachable(backend: &Backend, packet: &mut Packet<'_>, record: Option<&Record>) -> Fate {
     let Some(record) = record else { return Fate::Drop };
     translate::forward(packet, record, backend, false);
+    packet.leave();
     Fate::Pass
 }
 

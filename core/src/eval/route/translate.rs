@@ -150,15 +150,19 @@ impl Router<'_> {
         *flow = Slot(flow.0 & !0xffff | u64::from(tick));
         let [a, b, c, d] = record.ports;
         let rewrite = Rewrite { source: record.service, destination: record.client, ports: [c, d, a, b] };
+        let partial = self.is_partial(bytes, &ip, total, &of);
+        let mut packet = Packet { bytes, ip, total, connection: of, partial };
         let Some(hop) = self.clients else {
-            rewrite.apply(bytes, &ip, false);
+            rewrite.apply(packet.bytes, &packet.ip, false);
+            packet.leave();
             return Some(Fate::Pass);
         };
         if total > hop.mtu as usize {
-            return Some(icmp::too_big(&mut Packet { bytes, ip, total, connection: of }, hop.mtu));
+            return Some(icmp::too_big(&mut packet, hop.mtu));
         }
-        rewrite.apply(bytes, &ip, true);
-        address(bytes, &hop);
+        rewrite.apply(packet.bytes, &packet.ip, true);
+        packet.complete();
+        address(packet.bytes, &hop);
         Some(Fate::Send(hop.ifindex))
     }
 }
