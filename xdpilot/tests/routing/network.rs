@@ -35,9 +35,3 @@ pub(crate) fn wire<'a>(one: Plug<'a>, other: Plug<'a>) {
         }
     }
 }
-
-/// Lets a stack compute its checksums itself: those that it leaves to its interface are not there yet when XDP sees
-/// the packet.
-pub(crate) fn compute_checksums(namespace: &str, interface: &str) {
-    tool(&format!("nsenter --net={namespace} ethtool -K {interface} tx off"));
-}

@@ -8,7 +8,7 @@ use xdpilot_kernel::configure;
 use crate::command::{Ran, done};
 use crate::http::Server;
 use crate::net::{Net, PATIENCE};
-use crate::network::{self, Plug, ip, switch, wire};
+use crate::network::{Plug, ip, switch, wire};
 use crate::support::folder::Folder;
 
 /// The service's addresses: nobody has them.
@@ -93,8 +93,6 @@ impl World {
         ip(&client, "-6 route add default via 2001:db8:1::fe");
         switch(&router, "ipv4/ip_forward", "1");
         switch(&router, "ipv6/conf/all/forwarding", "1");
-        network::compute_checksums(&netns(&client), "c0");
-        servers.iter().for_each(|(server, _)| network::compute_checksums(&netns(server), "e0"));
         let serving = (0..servers.len()).map(|_| None).collect();
         let mut world = World { client, router, servers, serving, _segment: segment, folder: Folder::new() };
         for number in 0..NAMES.len() {
@@ -166,9 +164,4 @@ impl World {
 
 fn client_addresses() -> Vec<String> {
     vec![format!("{CLIENT}/24"), format!("{CLIENT6}/64")]
-}
-
-/// Where a namespace is.
-fn netns(net: &Net) -> String {
-    format!("/run/netns/{}", net.name)
 }
