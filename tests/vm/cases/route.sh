@@ -1,0 +1,62 @@
+# Pools of every kind are taken; translated connections reach a server and come back, without ethtool; nothing is left.
+veth_pair
+ip netns add xpsv
+ip link add xs0 type veth peer name xs1 netns xpsv
+ip addr add 10.8.0.1/24 dev xs0
+ip link set xs0 up
+ip -n xpsv addr add 10.8.0.2/24 dev xs1
+ip -n xpsv link set xs1 up
+ip -n xpsv route add default via 10.8.0.1
+ip -n xpvm route add default via 10.9.0.1
+mkdir -p /tmp/www
+echo served >/tmp/www/index.html
+ip netns exec xpsv httpd -f -p 8080 -h /tmp/www &
+server=$!
+fetch() { ip netns exec xpvm timeout 5 wget -q -O - "http://$1/"; }
+
+cat >/tmp/route.xdp <<POLICY
+pool web via nat {
+  10.8.0.2:8080
+}
+pool full via fullnat from 10.8.0.1, fd00:8::1 {
+  10.8.0.2:8080
+}
+pool wrapped via ipip from 172.16.0.0/16 {
+  10.8.0.2
+  fd00:8::2
+}
+pool gue via gue port 9886 {
+  10.8.0.2
+}
+pool near via l2 {
+  10.8.0.2
+  hash src
+}
+decap when ip proto 4
+route web when dst host 10.7.0.1 and tcp dst port 80
+route full when dst host 10.7.0.2 and tcp dst port 80
+route wrapped when dst host 10.7.0.3
+route gue when dst host 10.7.0.4
+route near when dst host 10.7.0.5
+POLICY
+refused 'net.ipv6.conf.xv0.forwarding=1' xdpilot load /tmp/route.xdp --on xv0
+for family in 4 6; do echo 1 >/proc/sys/net/ipv$family/conf/all/forwarding; done
+says 'xdpilot_return' xdpilot load /tmp/route.xdp --on xv0
+for _ in 1 2 3; do [ "$(fetch 10.7.0.1)" = served ]; done
+[ "$(fetch 10.7.0.2)" = served ]
+says '10.8.0.2:8080 +1 +up +[0-9]+ +3 ' xdpilot pool show web
+says 'drains' xdpilot pool drain web 10.8.0.2:8080
+fails fetch 10.7.0.1
+says 'takes connections' xdpilot pool add web 10.8.0.2:8080
+[ "$(fetch 10.7.0.1)" = served ]
+says 'replaced' xdpilot load /tmp/route.xdp --on xv0 --replace
+[ "$(fetch 10.7.0.1)" = served ]
+xdpilot unload --on xv0
+for interface in xv0 xs0; do mode_is "$interface" none; done
+
+for family in 4 6; do echo 0 >/proc/sys/net/ipv$family/conf/all/forwarding; done
+kill "$server"
+wait "$server" || true
+ip link del xs0
+ip netns del xpsv
+veth_gone
