@@ -22,7 +22,8 @@ pub(super) const FIRST_BUFFER: u32 = 1152;
 
 /// Whether rules change the packet's length, so that its length at arrival must be kept.
 pub(super) fn growth(rules: &Rules, options: &Options) -> bool {
-    let grows = |action: &Action| matches!(action, Action::Set(Assignment::VlanPush(_) | Assignment::VlanPop));
+    use Assignment::{Decap, VlanPop, VlanPush};
+    let grows = |action: &Action| matches!(action, Action::Set(VlanPush(_) | VlanPop | Decap));
     let counts = options.counters || rules.rules.iter().any(|rule| matches!(rule.action, Action::Limit(_)));
     counts && rules.rules.iter().any(|rule| grows(&rule.action))
 }

@@ -18,6 +18,7 @@ mod action;
 mod chain;
 mod classifier;
 mod cond;
+mod decap;
 mod frame;
 mod layers;
 mod limit;

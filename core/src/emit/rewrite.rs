@@ -30,7 +30,7 @@ impl Emitter<'_> {
             Assignment::Dscp(dscp) => self.set_dscp(*dscp, done),
             Assignment::VlanPush(id) => self.vlan_push(*id, failed),
             Assignment::VlanPop => self.vlan_pop(done, failed),
-            Assignment::Decap => {}
+            Assignment::Decap => self.decap(done, failed),
         }
         self.asm.bind(done);
     }
@@ -187,8 +187,13 @@ impl Emitter<'_> {
     }
 
     pub(super) fn adjust_head(&mut self, by: i32, failed: Label) {
-        self.asm.mov(1, 6);
         self.asm.mov_imm(2, by);
+        self.cut_head(failed);
+    }
+
+    /// Takes as many bytes off the packet's beginning as r2 says.
+    pub(super) fn cut_head(&mut self, failed: Label) {
+        self.asm.mov(1, 6);
         self.asm.call(XDP_ADJUST_HEAD);
         self.asm.jump_imm(If::Ne, 0, 0, failed);
         self.locate_packet();

@@ -4,6 +4,7 @@
 
 pub mod checksum;
 pub mod cond;
+mod decap;
 mod explain;
 mod field;
 pub mod limit;

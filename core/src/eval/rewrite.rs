@@ -23,6 +23,7 @@ pub fn assign(assignment: &Assignment, packet: &mut Vec<u8>) {
         (Assignment::EtherSrc(address), _) => packet[6..12].copy_from_slice(address),
         (Assignment::VlanPush(id), _) => vlan_push(packet, *id),
         (Assignment::VlanPop, _) => vlan_pop(packet),
+        (Assignment::Decap, Some(ip)) => super::decap::decap(packet, &ip),
         (Assignment::SrcV4(address), Some(ip)) if !ip.v6 => set_address(packet, &ip, ip.src(), &address.octets()),
         (Assignment::DstV4(address), Some(ip)) if !ip.v6 => set_address(packet, &ip, ip.dst(), &address.octets()),
         (Assignment::SrcV6(address), Some(ip)) if ip.v6 => set_address(packet, &ip, ip.src(), &address.octets()),

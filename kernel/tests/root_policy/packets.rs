@@ -59,7 +59,7 @@ fn v4(random: &mut Random, packet: &mut Vec<u8>) {
     let start = packet.len();
     let options = *random.pick(&[0, 0, 0, 1, 3, 10]);
     let fragment: u16 = *random.pick(&[0, 0, 0, 0, 0x4000, 0x2000, 0x2001, 0x0010]);
-    let protocol = *random.pick(&[6, 6, 6, 17, 17, 17, 1, 58, 132, 51, 41, 89]);
+    let protocol = *random.pick(&[6, 6, 6, 17, 17, 17, 1, 58, 132, 51, 41, 4, 41, 89]);
     packet.extend([0x45 + options as u8, random.next() as u8, 0, 0, 0, 1]);
     packet.extend(fragment.to_be_bytes());
     packet.extend([random.next() as u8, protocol, 0, 0]);
@@ -76,7 +76,7 @@ fn v6(random: &mut Random, packet: &mut Vec<u8>) {
     packet.extend([0x86, 0xdd, 0x60 | random.below(16) as u8, random.next() as u8, 0, 0, 0, 0]);
     let extensions: Vec<u8> =
         (0..[0, 0, 0, 0, 1, 2, 9][random.below(7)]).map(|_| *random.pick(&[0, 43, 44, 51, 60, 60])).collect();
-    let protocol = *random.pick(&[6, 6, 17, 17, 58, 132, 59, 89]);
+    let protocol = *random.pick(&[6, 6, 17, 17, 58, 132, 59, 4, 41, 89]);
     packet.extend([extensions.first().copied().unwrap_or(protocol), 64]);
     for _ in 0..2 {
         packet.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -103,6 +103,14 @@ fn v6(random: &mut Random, packet: &mut Vec<u8>) {
 fn transport(random: &mut Random, protocol: u8, packet: &mut Vec<u8>) {
     let (from, to) = (*random.pick(&PORTS), *random.pick(&PORTS));
     match protocol {
+        4 | 41 if !random.once_in(8) => return inner(random, protocol == 41, packet),
+        17 if random.once_in(3) => {
+            packet.extend(from.to_be_bytes());
+            packet.extend(random.pick(&[6080u16, 6080, 9886, 53]).to_be_bytes());
+            packet.extend([0, 20, 0, 0]);
+            let v6 = random.once_in(2);
+            return inner(random, v6, packet);
+        }
         6 | 17 | 132 => {
             packet.extend(from.to_be_bytes());
             packet.extend(to.to_be_bytes());
@@ -118,6 +126,17 @@ fn transport(random: &mut Random, protocol: u8, packet: &mut Vec<u8>) {
         _ => packet.extend([8, 0, random.next() as u8, random.next() as u8, 0, 0, 0, 0]),
     }
     packet.extend((0..random.below(20)).map(|_| random.next() as u8));
+}
+
+/// A packet in outer headers.
+fn inner(random: &mut Random, v6: bool, packet: &mut Vec<u8>) {
+    let start = packet.len();
+    if v6 {
+        self::v6(random, packet);
+    } else {
+        v4(random, packet);
+    }
+    packet.drain(start..start + 2);
 }
 
 pub(crate) fn checksum(header: &[u8]) -> u16 {

@@ -252,7 +252,7 @@ fn value(random: &mut Random, depth: usize) -> Value {
 }
 
 fn verdict(random: &mut Random) -> Verdict {
-    match random.below(12) {
+    match random.below(13) {
         0..=4 => Verdict::Drop,
         5..=7 => Verdict::Pass,
         8 => Verdict::Tx,
@@ -307,6 +307,7 @@ fn assignment(random: &mut Random) -> Assignment {
         8 => Assignment::Ttl(random.next() as u8),
         9 => Assignment::Dscp(random.below(64) as u8),
         10 => Assignment::VlanPush(random.below(4096) as u16),
+        11 => Assignment::Decap,
         _ => Assignment::VlanPop,
     }
 }

@@ -14,9 +14,6 @@ const UDP: i32 = 8;
 const TTL: i32 = 64;
 /// Don't fragment.
 const DONT_FRAGMENT: i32 = 0x40;
-/// IPv4 and IPv6 as payloads.
-const IPIP: i32 = 4;
-const IPV6: i32 = 41;
 /// The longest Ethernet header with tags.
 const FARTHEST_NETWORK: i32 = 22;
 
@@ -112,10 +109,10 @@ impl Emitter<'_> {
             return self.asm.mov_imm(4, i32::from(protocol::UDP));
         }
         let v6 = self.asm.label();
-        self.asm.mov_imm(4, IPV6);
+        self.asm.mov_imm(4, i32::from(protocol::IPV6));
         self.asm.load(Size::DW, 1, 10, stack::LAYERS);
         self.asm.jump_imm(If::Set, 1, V6 as i32, v6);
-        self.asm.mov_imm(4, IPIP);
+        self.asm.mov_imm(4, i32::from(protocol::IPIP));
         self.asm.bind(v6);
     }
 

@@ -13,9 +13,6 @@ const TTL: u8 = 64;
 const UDP: usize = 8;
 /// Don't fragment, in the first byte of IPv4's flags.
 const DONT_FRAGMENT: u8 = 0x40;
-/// IPv4 and IPv6 as payloads.
-const IPIP: u8 = 4;
-const IPV6: u8 = 41;
 
 /// Bytes that a method adds to a packet.
 pub(super) fn overhead(method: &Method, backend: &Backend) -> usize {
@@ -29,7 +26,7 @@ pub(super) fn overhead(method: &Method, backend: &Backend) -> usize {
 
 /// IP in IP (RFC 2003, RFC 2473, RFC 4213).
 pub(super) fn ipip(packet: &mut Packet<'_>, backend: &Backend, hash: u64) {
-    let next = if packet.ip.v6 { IPV6 } else { IPIP };
+    let next = if packet.ip.v6 { protocol::IPV6 } else { protocol::IPIP };
     let header = outer(packet, backend, hash, next, 0);
     wrap(packet, backend, &header);
 }
