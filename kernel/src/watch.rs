@@ -89,15 +89,36 @@ impl AsFd for Files {
 /// # Errors
 /// The kernel refuses to wait.
 pub fn readable(descriptors: &[BorrowedFd<'_>]) -> Result<Vec<bool>> {
-    let mut polled: Vec<PollFd<'_>> = descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    let mut polled = to_read(descriptors);
+    wait(&mut polled)?;
+    Ok(polled.iter().map(|one| one.any().unwrap_or(false)).collect())
+}
+
+/// The same, as long as somebody reads what is written to the pipe `out`; none where nobody does any more.
+///
+/// # Errors
+/// As [`readable`].
+pub fn readable_while_read(descriptors: &[BorrowedFd<'_>], out: BorrowedFd<'_>) -> Result<Option<Vec<bool>>> {
+    let mut polled = to_read(descriptors);
+    // Errors are told without being asked for.
+    polled.push(PollFd::new(out, PollFlags::empty()));
+    wait(&mut polled)?;
+    let gone = polled.pop().and_then(|out| out.revents()).is_some_and(|events| events.contains(PollFlags::POLLERR));
+    Ok((!gone).then(|| polled.iter().map(|one| one.any().unwrap_or(false)).collect()))
+}
+
+fn to_read<'fd>(descriptors: &[BorrowedFd<'fd>]) -> Vec<PollFd<'fd>> {
+    descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect()
+}
+
+fn wait(polled: &mut [PollFd<'_>]) -> Result<()> {
     loop {
-        match nix::poll::poll(&mut polled, PollTimeout::NONE) {
+        match nix::poll::poll(polled, PollTimeout::NONE) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(failed("wait for events", errno)),
-            Ok(_) => break,
+            Ok(_) => return Ok(()),
         }
     }
-    Ok(polled.iter().map(|one| one.any().unwrap_or(false)).collect())
 }
 
 fn failed(what: &str, errno: Errno) -> Error {
@@ -135,6 +156,17 @@ mod tests {
         fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("elsewhere", &file).unwrap();
         assert_eq!(seen(&files), [file]);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_any_more_is_seen() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (ready, other) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(readable_while_read(&[ready.as_fd()], writer.as_fd()).unwrap(), None);
+        drop(other);
+        let (_reader, writer) = std::io::pipe().unwrap();
+        assert_eq!(readable_while_read(&[ready.as_fd()], writer.as_fd()).unwrap(), Some(vec![true]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `xdpilot demo`: the whole walkthrough by itself.
+//! `xdpilot demo`: the whole walkthrough by itself; `xdpilot demo route`: the router's.
 //!
 //! Two hosts in network namespaces, a web server with a cat and a DNS server on one, a client on the
 //! other; programs come and go by the very commands that a user would type, and after each one the
@@ -20,6 +20,7 @@ mod leftovers;
 mod play;
 mod probe;
 mod programs;
+mod route;
 mod stage;
 mod story;
 mod tell;
@@ -32,7 +33,8 @@ mod web;
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
   xdpilot demo
-  xdpilot demo --docker"
+  xdpilot demo --docker
+  xdpilot demo route"
 )]
 pub struct Args {
     /// Serve from a Docker container instead of a network namespace
@@ -51,6 +53,7 @@ enum Part {
     /// Only serve: HTTP on port 80, DNS on port 53
     #[command(hide = true)]
     Serve,
+    Route(route::Args),
 }
 
 /// What `--json` prints.
@@ -68,25 +71,37 @@ struct Report {
 /// Errors: a step could not be played or was not as expected, a signal stopped it, something that it
 /// made cannot be removed.
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(Part::Serve) = args.part {
-        stage::Servers::start(IpAddr::V4(Ipv4Addr::UNSPECIFIED))?.wait();
-        return Ok(());
+    match &args.part {
+        None => judge(&staged(args.docker, args.json, |pid, stop| perform(args, pid, stop))?),
+        Some(Part::Route(part)) => staged(false, part.json, |pid, stop| route::perform(part, pid, stop))?.judge(),
+        Some(Part::Serve) => {
+            stage::Servers::start(IpAddr::V4(Ipv4Addr::UNSPECIFIED))?.wait();
+            Ok(())
+        }
     }
+}
+
+/// Performs a demo, removes all that it made and what others left, and prints its report where it is asked for as JSON.
+fn staged<T: Serialize>(docker: bool, json: bool, perform: impl FnOnce(u32, &AtomicBool) -> Result<T>) -> Result<T> {
     leftovers::remove_of_the_dead()?;
-    if args.docker {
+    if docker {
         docker::remove_of_the_dead()?;
     }
     let pid = std::process::id();
-    remove_on_panic(pid, args.docker);
+    remove_on_panic(pid, docker);
     let stop = stop_on_signals()?;
-    let played = perform(args, pid, &stop);
-    let removed = remove(pid, args.docker);
+    let played = perform(pid, &stop);
+    let removed = remove(pid, docker);
     let report = played?;
-    if args.json {
+    if json {
         let text = serde_json::to_string_pretty(&report).map_err(|error| play::unwritten(error.into()))?;
         writeln!(io::stdout(), "{text}").map_err(play::unwritten)?;
     }
-    removed?;
+    removed.map(|()| report)
+}
+
+/// Errors: a step was not as expected.
+fn judge(report: &Report) -> Result<()> {
     match report.steps.iter().filter(|step| !step.met).count() {
         0 => Ok(()),
         count => Err(Error::failed(format!("demo: {count} of {} steps not as expected", report.steps.len()))),

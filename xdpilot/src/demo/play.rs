@@ -61,7 +61,7 @@ pub(super) fn play<W: Write>(
         .iter()
         .enumerate()
         .map(|(index, step)| {
-            teller.step(index + 1, step).map_err(unwritten)?;
+            teller.step(index + 1, step.title).map_err(unwritten)?;
             let commands = run_commands(step, stage, directory, teller).map_err(|error| stopped_or(error, stop))?;
             let mut watched = Watched { step, http: Tally::default(), dns: Tally::default() };
             let met = watched.watch(stage, teller, stop)?;
@@ -145,12 +145,13 @@ impl Watched<'_> {
     }
 }
 
-fn stopped() -> Error {
+/// A signal stopped it.
+pub(super) fn stopped() -> Error {
     Error::failed("demo: stopped by a signal; all that it made is removed")
 }
 
 /// A command that fails after a signal was most likely hit by the same one.
-fn stopped_or(error: Error, stop: &AtomicBool) -> Error {
+pub(super) fn stopped_or(error: Error, stop: &AtomicBool) -> Error {
     if stop.load(Ordering::Relaxed) { stopped() } else { error }
 }
 

@@ -43,7 +43,9 @@ impl Servers {
         let failed = |port: u16, error: &io::Error| {
             Error::failed(format!("serve on {address} port {port}")).kernel(error.to_string())
         };
-        let web = TcpListener::bind((address, 80)).and_then(web::Server::start).map_err(|error| failed(80, &error))?;
+        let web = TcpListener::bind((address, 80))
+            .and_then(|listener| web::Server::start(listener, "cat"))
+            .map_err(|error| failed(80, &error))?;
         let dns = UdpSocket::bind((address, 53))
             .and_then(|socket| dns::Server::start(socket, ANSWER))
             .map_err(|error| failed(53, &error))?;

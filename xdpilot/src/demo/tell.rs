@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::probe::Tally;
-use super::story::Step;
 
 const BOLD: &str = "1";
 const GREEN: &str = "32";
@@ -14,21 +13,23 @@ const DIM: &str = "2";
 /// The teller; it writes to `out`.
 pub(super) struct Teller<W> {
     out: W,
-    /// The last line is drawn over and over.
+    /// Somebody watches: the last line, or lines, are drawn over and over.
     live: bool,
     colour: bool,
+    /// So many lines at the end are drawn over and over.
+    drawn: usize,
 }
 
 /// Tells on standard output as it is: terminal or not, with colour unless `NO_COLOR` is set.
 pub(super) fn stdout() -> Teller<io::Stdout> {
     let live = io::stdout().is_terminal();
     let colour = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    Teller { out: io::stdout(), live, colour }
+    Teller { out: io::stdout(), live, colour, drawn: 0 }
 }
 
 /// Tells nothing.
 pub(super) fn silent() -> Teller<io::Sink> {
-    Teller { out: io::sink(), live: false, colour: false }
+    Teller { out: io::sink(), live: false, colour: false, drawn: 0 }
 }
 
 impl<W: Write> Teller<W> {
@@ -43,13 +44,14 @@ impl<W: Write> Teller<W> {
     }
 
     /// A step begins.
-    pub(super) fn step(&mut self, number: usize, step: &Step) -> io::Result<()> {
-        let title = self.paint(BOLD, step.title);
+    pub(super) fn step(&mut self, number: usize, title: &str) -> io::Result<()> {
+        let title = self.paint(BOLD, title);
         writeln!(self.out, "\n{number}  {title}")
     }
 
     /// A command is about to run.
     pub(super) fn command(&mut self, words: &[String]) -> io::Result<()> {
+        self.drawn = 0;
         let line = self.paint(CYAN, &format!("$ xdpilot {}", words.join(" ")));
         writeln!(self.out, "   {line}")?;
         self.out.flush()
@@ -57,6 +59,7 @@ impl<W: Write> Teller<W> {
 
     /// What a command said.
     pub(super) fn output(&mut self, text: &str) -> io::Result<()> {
+        self.drawn = 0;
         text.lines().try_for_each(|line| {
             let line = self.paint(DIM, line);
             writeln!(self.out, "   {line}")
@@ -75,8 +78,37 @@ impl<W: Write> Teller<W> {
     /// The counts at a step's end, and whether they are what was expected.
     pub(super) fn verdict(&mut self, http: Tally, dns: Tally, met: bool) -> io::Result<()> {
         self.counts(http, dns)?;
-        let word = if met { self.paint(GREEN, "as expected") } else { self.paint(RED, "NOT AS EXPECTED") };
+        let word = self.word(met);
         if self.live { writeln!(self.out, "   {word}") } else { writeln!(self.out, "   {}   {word}", line(http, dns)) }
+    }
+
+    /// Lines in the place of those that were drawn last, where somebody watches.
+    pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+        if !self.live {
+            return Ok(());
+        }
+        if self.drawn > 0 {
+            write!(self.out, "\x1b[{}A", self.drawn)?;
+        }
+        lines.iter().try_for_each(|line| writeln!(self.out, "\r\x1b[2K   {line}"))?;
+        self.drawn = lines.len();
+        self.out.flush()
+    }
+
+    /// What came of a step in a line, and whether that was expected.
+    pub(super) fn result(&mut self, line: &str, met: bool) -> io::Result<()> {
+        self.drawn = 0;
+        let word = self.word(met);
+        writeln!(self.out, "   {line}   {word}")
+    }
+
+    /// What is left to be said.
+    pub(super) fn end(&mut self, text: &str) -> io::Result<()> {
+        write!(self.out, "\n{text}")
+    }
+
+    fn word(&self, met: bool) -> String {
+        if met { self.paint(GREEN, "as expected") } else { self.paint(RED, "NOT AS EXPECTED") }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -102,8 +134,8 @@ mod tests {
     const DNS: Tally = Tally { answered: 0, returned: 3, lost: 1 };
 
     fn told(live: bool, colour: bool) -> String {
-        let mut teller = Teller { out: Vec::new(), live, colour };
-        teller.step(1, &STORY[1]).unwrap();
+        let mut teller = Teller { out: Vec::new(), live, colour, drawn: 0 };
+        teller.step(1, STORY[1].title).unwrap();
         teller.command(&["load".to_owned(), "a.o".to_owned()]).unwrap();
         teller.output("done\n").unwrap();
         teller.counts(HTTP, DNS).unwrap();
@@ -126,6 +158,20 @@ mod tests {
         assert_eq!(told.matches("\r\x1b[2K   http 12 ok").count(), 2);
         assert_eq!(told.matches('\n').count(), 5);
         assert!(!told.contains("\x1b[0m"));
+    }
+
+    #[test]
+    fn lines_are_drawn_over_those_before_until_something_else_is_said() {
+        let mut teller = Teller { out: Vec::new(), live: true, colour: false, drawn: 0 };
+        let lines = ["a".to_owned(), "b".to_owned()];
+        teller.draw(&lines).unwrap();
+        teller.draw(&lines).unwrap();
+        teller.result("ab", true).unwrap();
+        teller.draw(&lines[..1]).unwrap();
+        assert_eq!(
+            String::from_utf8(teller.out).unwrap(),
+            "\r\x1b[2K   a\n\r\x1b[2K   b\n\x1b[2A\r\x1b[2K   a\n\r\x1b[2K   b\n   ab   as expected\n\r\x1b[2K   a\n"
+        );
     }
 
     #[test]

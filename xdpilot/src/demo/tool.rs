@@ -36,7 +36,10 @@ pub(super) fn run_undisturbed(words: &[&str]) -> io::Result<Output> {
     command(words)?.process_group(0).output()
 }
 
-fn command(words: &[impl AsRef<OsStr>]) -> io::Result<Command> {
+/// The command `xdpilot` with these words, without input.
+///
+/// Errors: this program's own file is not found.
+pub(super) fn command(words: &[impl AsRef<OsStr>]) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(words).stdin(Stdio::null());
     Ok(command)

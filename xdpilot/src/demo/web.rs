@@ -24,16 +24,16 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves on this listener, in threads of its own, one for each visitor.
+    /// Serves under a name on this listener, in threads of its own, one for each visitor.
     ///
     /// Errors: the listener cannot be duplicated, a thread cannot be started.
-    pub(super) fn start(listener: TcpListener) -> io::Result<Server> {
+    pub(super) fn start(listener: TcpListener, name: &'static str) -> io::Result<Server> {
         let accepting = listener.try_clone()?;
         let thread = thread::Builder::new().name("web".into()).spawn(move || {
             // The listener's shutdown in `drop` makes accept fail, and ends the loop.
             while let Ok((visitor, _)) = accepting.accept() {
                 // Without a thread for the visitor the connection closes: there is no one to tell.
-                let _ = thread::Builder::new().spawn(move || serve(visitor));
+                let _ = thread::Builder::new().spawn(move || serve(visitor, name));
             }
         })?;
         Ok(Server { listener, thread: Some(thread) })
@@ -62,17 +62,17 @@ impl Drop for Server {
 }
 
 /// Answers one visitor; an error on the way ends the visit.
-fn serve(mut visitor: TcpStream) -> io::Result<()> {
+fn serve(mut visitor: TcpStream, name: &str) -> io::Result<()> {
     visitor.set_write_timeout(Some(PATIENCE))?;
     let head = read_until(&mut visitor, Instant::now() + PATIENCE, HEAD_LIMIT, |bytes| {
         bytes.windows(4).any(|four| four == b"\r\n\r\n")
     })?;
-    visitor.write_all(&respond(&String::from_utf8_lossy(&head)))?;
+    visitor.write_all(&respond(&String::from_utf8_lossy(&head), name))?;
     visitor.shutdown(Shutdown::Write)
 }
 
 /// The whole response to a request head.
-fn respond(head: &str) -> Vec<u8> {
+fn respond(head: &str, name: &str) -> Vec<u8> {
     let mut words = head.split_whitespace();
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let wants_picture = head.lines().any(|line| {
@@ -88,8 +88,8 @@ fn respond(head: &str) -> Vec<u8> {
     };
     let length = body.len();
     let mut response = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nAllow: GET, HEAD\r\n\
-         Connection: close\r\n\r\n"
+        "HTTP/1.1 {status}\r\nServer: {name}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+         Allow: GET, HEAD\r\nConnection: close\r\n\r\n"
     );
     if method != "HEAD" {
         response.push_str(body);
@@ -101,6 +101,20 @@ fn respond(head: &str) -> Vec<u8> {
 ///
 /// Errors: no complete answer within `timeout`, another status.
 pub(super) fn get(server: SocketAddr, timeout: Duration) -> io::Result<String> {
+    ask(server, timeout).map(|(_, body)| body)
+}
+
+/// Gets `/` from this server and returns the name under which it serves; the page must be the cat's.
+///
+/// Errors: as [`get`].
+pub(super) fn name(server: SocketAddr, timeout: Duration) -> io::Result<String> {
+    let (head, body) = ask(server, timeout)?;
+    let name = head.lines().find_map(|line| line.strip_prefix("Server: "));
+    name.filter(|_| body == CAT_TEXT).map(str::to_owned).ok_or_else(not_the_page)
+}
+
+/// The head and the body of a `200` answer.
+fn ask(server: SocketAddr, timeout: Duration) -> io::Result<(String, String)> {
     let deadline = Instant::now() + timeout;
     let mut stream = TcpStream::connect_timeout(&server, timeout)?;
     stream.set_write_timeout(Some(timeout))?;
@@ -108,9 +122,13 @@ pub(super) fn get(server: SocketAddr, timeout: Duration) -> io::Result<String> {
     let answer = read_until(&mut stream, deadline, 64 * 1024, |_| false)?;
     let answer = String::from_utf8_lossy(&answer);
     match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not the page")),
+        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok((head.to_owned(), body.to_owned())),
+        _ => Err(not_the_page()),
     }
+}
+
+fn not_the_page() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not the page")
 }
 
 /// Reads until `done` says so, the other side closes or `limit` bytes are there.
@@ -143,13 +161,14 @@ mod tests {
     fn started() -> (Server, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        (Server::start(listener).unwrap(), address)
+        (Server::start(listener, "cat").unwrap(), address)
     }
 
     #[test]
     fn the_client_gets_the_cat() {
         let (_server, address) = started();
         assert_eq!(get(address, Duration::from_secs(5)).unwrap(), CAT_TEXT);
+        assert_eq!(name(address, Duration::from_secs(5)).unwrap(), "cat");
     }
 
     #[test]
@@ -195,7 +214,7 @@ mod tests {
             ("\u{fffd}\u{fffd} \0", "405"),
             ("GET", "404"),
         ] {
-            let response = String::from_utf8(respond(head)).unwrap();
+            let response = String::from_utf8(respond(head, "cat")).unwrap();
             assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{head:?}: {response}");
         }
     }

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use xdpilot_core::error::{Error, Result};
-use xdpilot_kernel::watch::{Files, readable};
+use xdpilot_kernel::watch::{Files, readable_while_read};
 
 use crate::attach;
 use crate::detach;
@@ -93,13 +93,13 @@ struct Followed<'a> {
 /// Follows the files and the samples until the end.
 fn follow(kept: &mut Kept, followed: Followed<'_>, ids: &mut Vec<u32>, out: &mut impl Write) -> Result<()> {
     let Followed { mut files, mut samples, mut health, end } = followed;
+    let stdout = io::stdout();
     loop {
         let mut waiting = vec![end.as_fd(), files.as_fd(), health.as_fd()];
         waiting.extend(samples.descriptors());
-        let ready = readable(&waiting)?;
-        if ready[0] {
+        let Some(ready) = readable_while_read(&waiting, stdout.as_fd())?.filter(|ready| !ready[0]) else {
             return Ok(());
-        }
+        };
         let mut said = samples.take()?;
         if ready[2] {
             said.extend(health.take()?);

@@ -1,7 +1,11 @@
 //! `load --keep` follows the files of a policy.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use nix::sys::signal::Signal;
 
+use crate::command::XDPILOT;
 use crate::keeper::Keeper;
 use crate::net::Pair;
 use crate::traffic::{FIRST, Files, OTHER, hits, pair, udp_arrives, udp_is_dropped};
@@ -41,6 +45,20 @@ fn root_files_are_followed_and_all_is_taken_off_at_the_end() {
     udp_is_dropped(&pair, FIRST, 54);
     let told = keeper.end(Signal::SIGTERM);
     assert!(told.contains("taken off"), "{told}");
+    assert_eq!(pair.xdp(), None);
+}
+
+#[test]
+fn root_it_ends_when_nobody_reads_what_it_says() {
+    let (pair, files) = (pair(), Files::new("drop when udp dst port 53"));
+    let mut command = Command::new(XDPILOT);
+    command.args(["load", &files.policy(), "--on", &pair.target(), "--keep"]).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    reader.read_line(&mut String::new()).unwrap();
+    assert!(pair.xdp().is_some());
+    drop(reader);
+    assert!(child.wait().unwrap().success());
     assert_eq!(pair.xdp(), None);
 }
 
