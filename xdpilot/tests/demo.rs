@@ -38,7 +38,12 @@ fn left_behind(pid: u32) -> bool {
 
 /// Starts a demo and reads until a line of its output contains `text`; returns that line too.
 fn started_until(text: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
-    let mut child = demo(&[]).spawn().unwrap();
+    until(&[], text)
+}
+
+/// The same, with these words.
+fn until(arguments: &[&str], text: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
+    let mut child = demo(arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains(text) {
@@ -207,4 +212,104 @@ fn root_an_unmet_expectation_is_told_and_fails() {
     assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
     assert!(told.contains("NOT AS EXPECTED"), "{told}");
     assert!(!left_behind(child.id()));
+}
+
+/// The command that begins the second act of `demo route`.
+const WEIGH: &str = "$ xdpilot pool weight";
+
+/// Whether the command runs that keeps the policy of this demo.
+fn is_kept(pid: u32) -> bool {
+    let words = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    let target = format!("netns:xdpilot-demo-{pid}-router/eth0").into_bytes();
+    let is_its = |command: Vec<u8>| command.split(|byte| *byte == 0).any(|word| word == target);
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| is_its(words(entry)))
+}
+
+#[test]
+fn root_route_loses_nothing_but_at_the_kill() {
+    let child = demo(&["route"]).spawn().unwrap();
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(told.matches("   as expected\n").count(), 6, "{told}");
+    assert_eq!(told.matches(" | lost 0   as expected\n").count(), 5, "{told}");
+    assert!(told.contains("\nNo request was lost but "), "{told}");
+    assert!(!told.contains(['\x1b', '\r']), "{told}");
+    assert!(!left_behind(pid) && !is_kept(pid) && pins_of(pid).is_empty());
+}
+
+#[test]
+fn root_route_tells_each_act_as_json() {
+    let output = demo(&["route", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{report}");
+    assert_eq!((&report["version"], &report["ok"]), (&1.into(), &true.into()));
+    for act in report["acts"].as_array().unwrap() {
+        let answered = act["answered"].as_object().unwrap().values().map(|its| its.as_u64().unwrap()).sum::<u64>();
+        assert_eq!(act["requests"], answered + act["lost"].as_u64().unwrap(), "{report}");
+        assert!(answered >= 500 && act["met"] == true && (act["lost"] == 0 || act["may_lose"] == true), "{report}");
+    }
+}
+
+#[test]
+fn root_route_draws_bars_on_a_terminal() {
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &format!("{XDPILOT} demo route"), "/dev/null"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.matches("\x1b[4A\r\x1b[2K   cat1  █").count() > 6 * 10, "{told}");
+}
+
+#[test]
+fn root_route_is_stopped_by_a_signal_and_nothing_is_left() {
+    let (child, lines, _) = until(&["route"], WEIGH);
+    let pid = child.id();
+    assert!(left_behind(pid) && is_kept(pid));
+    assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped by a signal"), "{said}");
+    assert!(!left_behind(pid) && !is_kept(pid) && pins_of(pid).is_empty());
+    drop(lines);
+}
+
+#[test]
+fn root_route_that_is_killed_leaves_no_command_and_the_next_demo_removes_the_rest() {
+    let (mut killed, lines, _) = until(&["route"], WEIGH);
+    drop(lines);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while is_kept(killed.id()) {
+        assert!(Instant::now() < deadline, "the policy is still kept");
+    }
+    assert!(demo(&["--json"]).status().unwrap().success());
+    assert!(!left_behind(killed.id()) && pins_of(killed.id()).is_empty());
+}
+
+#[test]
+fn root_route_that_loses_requests_fails() {
+    let (mut child, mut lines, _) = until(&["route"], WEIGH);
+    let client = format!("xdpilot-demo-{}-client", child.id());
+    let ip = |words: &str| {
+        let line = format!("netns exec {client} {words}");
+        Command::new("ip").args(line.split(' ')).output().unwrap().status.success()
+    };
+    // There is no way for so long as this takes: the client's visits are many more.
+    assert!(ip("ip route add prohibit 10.9.9.9"));
+    (0..10).for_each(|_| assert!(!ip("curl -s http://10.9.9.9/")));
+    assert!(ip("ip route del prohibit 10.9.9.9"));
+    let mut told = String::new();
+    lines.read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
+    assert!(
+        told.contains("NOT AS EXPECTED") && told.contains(" requests were lost that should not have been; "),
+        "{told}"
+    );
+    assert!(!left_behind(child.id()) && !is_kept(child.id()));
 }

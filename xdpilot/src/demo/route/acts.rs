@@ -7,7 +7,7 @@ use super::stage::CATS;
 pub(super) enum Change {
     /// `xdpilot load cats.xdp --on TARGET --keep`
     Load,
-    /// `xdpilot pool …`
+    /// `xdpilot pool … --on TARGET`
     Pool(&'static [&'static str]),
     /// This cat's server ends, and is found out.
     Kill(usize),

@@ -23,7 +23,7 @@ use super::visitors::Visitors;
 /// So many requests tell shares from each other.
 const ENOUGH: u32 = 500;
 /// An act lasts so long after its change where somebody watches.
-const TO_WATCH: Duration = Duration::from_secs(4);
+const TO_WATCH: Duration = Duration::from_secs(3);
 /// How often it is looked, and the bars are drawn.
 const FRAME: Duration = Duration::from_millis(100);
 /// How long what is expected may take to come true.
@@ -116,7 +116,9 @@ impl<W: Write> Play<'_, W> {
         match change {
             Change::Load => self.load(),
             Change::Pool(words) => {
-                let words: Vec<String> = ["pool"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+                // Others may have a pool of this name.
+                let words = [&["pool"], words, &["--on", &self.stage.target]].concat();
+                let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
                 self.teller.command(&words).map_err(unwritten)?;
                 let said = tool::run(&words, self.directory)?;
                 self.teller.output(&said).map_err(unwritten)?;
