@@ -92,7 +92,7 @@ fn mounts_are_private() -> bool {
     ancestors().into_iter().filter_map(mounts).any(|theirs| own.as_ref().is_some_and(|own| *own != theirs))
 }
 
-/// Held by one process at a time: what stands on interfaces and below [`root`] changes only under it.
+/// Held by one process at a time: what stands on interfaces and below [`root`] changes only under that of [`lock`].
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<fs::File>);
 
@@ -102,8 +102,16 @@ pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Flock<
 /// # Errors
 /// The folder is not there, or may not be opened.
 pub fn lock<W>(busy: impl FnOnce() -> W) -> Result<Lock> {
-    let what = || format!("lock {}", root().display());
-    let folder = fs::File::open(root()).map_err(|error| Error::failed(what()).kernel(error.to_string()))?;
+    lock_folder(&root(), busy)
+}
+
+/// The same for what is about one folder only.
+///
+/// # Errors
+/// As [`lock`].
+pub fn lock_folder<W>(folder: &Path, busy: impl FnOnce() -> W) -> Result<Lock> {
+    let what = || format!("lock {}", folder.display());
+    let folder = fs::File::open(folder).map_err(|error| Error::failed(what()).kernel(error.to_string()))?;
     let lock = Flock::lock(folder, FlockArg::LockExclusiveNonblock).or_else(|(folder, errno)| {
         let _waiting = (errno == Errno::EWOULDBLOCK).then(busy);
         Flock::lock(folder, FlockArg::LockExclusive)

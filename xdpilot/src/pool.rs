@@ -176,6 +176,7 @@ fn each(name: &str, places: &Places, change: impl Fn(&Live, u16) -> Result<(Stri
     let _lock = state::lock();
     let mut changed = Vec::new();
     for (live, pool) in named(name, places)? {
+        let _pools = state::lock_pools();
         let (backend, Joined { done, notes }) =
             change(&live, pool).map_err(|error| error.context(format!("pool {name} on {}", live.target)))?;
         changed.push(Changed { pool: name.to_string(), target: live.target.clone(), backend, done, notes });

@@ -237,7 +237,9 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
     }
     routes.ways.keep_neighbours(place)?;
     if *carried {
+        let pools = state::lock_pools();
         let gone = carry::merge(&Live::at(place)?, &routes.ways.state)?;
+        drop(pools);
         place.namespace.run(|| ways::forget_neighbours(&gone, &routes.ways.state))?;
     }
     attached.notes.append(&mut routes.ways.notes);

@@ -34,6 +34,14 @@ pub fn lock() -> Option<Lock> {
     pins::lock(busy).ok()
 }
 
+/// Takes the lock under which backends of loaded policies change. It is held for moments only: a health check must not
+/// wait until another command has loaded its program. Who needs both takes [`lock`] first.
+///
+/// None where nothing is loaded.
+pub fn lock_pools() -> Option<Lock> {
+    pins::lock_folder(&folder(), || ()).ok()
+}
+
 /// The folder of all pins.
 pub fn folder() -> PathBuf {
     pins::root().join("xdpilot")

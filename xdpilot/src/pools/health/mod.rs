@@ -137,7 +137,7 @@ impl Checked {
     }
 
     fn change(&mut self, live: &Live, number: usize, name: &str, up: bool, why: Option<&str>) {
-        let _lock = state::lock();
+        let _lock = state::lock_pools();
         // It may have gone, or become another one, since it was looked at.
         let Some((_, mut member)) = live.find(self.pool, name).filter(|(now, _)| *now == number) else { return };
         member.backend.flags = if up { member.backend.flags | flags::UP } else { member.backend.flags & !flags::UP };
