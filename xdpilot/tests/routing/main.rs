@@ -16,6 +16,7 @@ mod net;
 mod curl;
 mod http;
 mod network;
+mod tunnel;
 mod world;
 
 mod connections;
@@ -25,6 +26,7 @@ mod health;
 mod leftovers;
 mod mistakes;
 mod translated;
+mod tunnels;
 mod verbs;
 
 /// What other tests use too: Docker and its containers, folders.
