@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -93,7 +92,7 @@ pub(super) fn set(pid: u32, stop: &AtomicBool) -> Result<Stage> {
     let host = |role: &str, near: &str, addresses: [IpAddr; 2]| -> Result<Namespace> {
         let host = netns_directory::create(&leftovers::namespace(pid, role))?;
         connect((&host, INTERFACE), (&router, near), addresses)?;
-        host.run(|| configure::add_default_route(addresses[1]).and_then(|()| compute_checksums()))?;
+        host.run(|| configure::add_default_route(addresses[1]))?;
         Ok(host)
     };
     let client = host("client", INTERFACE, [CLIENT, GATEWAY])?;
@@ -117,15 +116,6 @@ fn connect(far: (&Namespace, &str), near: (&Namespace, &str), addresses: [IpAddr
     };
     far.0.run(|| set(&one, addresses[0]))?;
     near.0.run(|| set(&other, addresses[1]))
-}
-
-/// Lets the stack of the calling thread's namespace compute its checksums itself: those that it leaves to its interface
-/// are not there yet when XDP sees the packet.
-fn compute_checksums() -> Result<()> {
-    let failed = |words: String| Error::failed(format!("ethtool -K {INTERFACE} tx off")).kernel(words);
-    let output = Command::new("ethtool").args(["-K", INTERFACE, "tx", "off"]).output();
-    let output = output.map_err(|error| failed(error.to_string()))?;
-    if output.status.success() { Ok(()) } else { Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())) }
 }
 
 /// Waits until a server answers: a fresh link carries packets up to a second after both ends are up.
