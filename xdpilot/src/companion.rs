@@ -17,6 +17,7 @@ use xdpilot_kernel::program::ProgramInfo;
 use xdpilot_kernel::{pins, veth};
 
 use crate::direction::Direction;
+use crate::linked::{self, Linked};
 use crate::place::Place;
 use crate::policy::redirect::Exit;
 use crate::pools::returns::is_return;
@@ -59,11 +60,8 @@ pub fn let_in(exit: &Exit, target: &str, serves: Option<u32>) -> Result<Option<P
 /// The kernel refuses it.
 pub fn release_served(maps: &[u32]) -> Result<usize> {
     let mut released = 0;
-    for pinned in state::links()?.iter().filter(|link| link.direction == Direction::Ingress) {
-        let Ok(link) = Link::open_pinned(&pinned.path) else { continue };
-        let program = ProgramInfo::of_id(link.info()?.program_id)?;
-        let record = program.as_ref().map(Record::of).transpose()?.flatten();
-        if record.and_then(|record| record.serves).is_some_and(|map| maps.contains(&map)) {
+    for Linked { pinned, program, .. } in linked::all()? {
+        if Record::of(&program)?.and_then(|record| record.serves).is_some_and(|map| maps.contains(&map)) {
             dismiss_orphan(&pinned.path, pinned.namespace, pinned.ifindex)?;
             released += usize::from(!pinned.path.exists());
         }
@@ -93,13 +91,10 @@ pub fn release(receivers: &BTreeSet<(u64, u32)>) -> Result<usize> {
 
 /// Whether a program of xdpilot's redirects frames that arrive at this interface.
 fn is_receiver(namespace: u64, ifindex: u32) -> Result<bool> {
-    for pinned in state::links()?.iter().filter(|link| link.direction == Direction::Ingress) {
-        let Ok(link) = Link::open_pinned(&pinned.path) else { continue };
-        let info = link.info()?;
-        if info.is_alive()
-            && let Some(program) = ProgramInfo::of_id(info.program_id)?
-            && Record::of(&program)?.is_some_and(|record| record.receivers.contains(&(namespace, ifindex)))
-        {
+    for Linked { pinned, info, program, .. } in linked::all()? {
+        let arrives = pinned.direction == Direction::Ingress && info.is_alive();
+        let receives = |record: Record| record.receivers.contains(&(namespace, ifindex));
+        if arrives && Record::of(&program)?.is_some_and(receives) {
             return Ok(true);
         }
     }
@@ -109,14 +104,8 @@ fn is_receiver(namespace: u64, ifindex: u32) -> Result<bool> {
 /// Whether the program is there whose backends a companion serves.
 fn is_served(record: Option<&Record>) -> Result<bool> {
     let Some(map) = record.and_then(|record| record.serves) else { return Ok(false) };
-    for pinned in state::links()? {
-        let Ok(info) = Link::open_pinned(&pinned.path).and_then(|link| link.info()) else { continue };
-        let program = if info.is_alive() { ProgramInfo::of_id(info.program_id)? } else { None };
-        if program.is_some_and(|program| !is_return(&program) && program.map_ids.contains(&map)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let serves = |one: &Linked| one.info.is_alive() && !is_return(&one.program) && one.program.map_ids.contains(&map);
+    Ok(linked::all()?.iter().any(serves))
 }
 
 /// Puts the companion on a place that was left, if the far end has a program that may send; returns whether it did.

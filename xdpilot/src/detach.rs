@@ -20,7 +20,7 @@ use xdpilot_kernel::{pins, program as programs};
 use crate::attach::{self, Standing, holders};
 use crate::direction::Direction;
 use crate::place::Place;
-use crate::pools::{returns, ways};
+use crate::pools::{live, returns, ways};
 use crate::record::{self, Record};
 use crate::state;
 use crate::{companion, dispatcher};
@@ -66,7 +66,7 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
         notes.extend(leave_backends(&program.map_ids)?);
         if let Some(backends) = backends {
-            place.namespace.run(|| ways::forget_neighbours(&ways::members(&backends)?, &State::default()))?;
+            place.namespace.run(|| ways::forget_neighbours(&live::backends(&backends)?, &State::default()))?;
         }
     }
     state::remove_folder();

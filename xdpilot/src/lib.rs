@@ -20,6 +20,7 @@ pub mod import;
 pub mod inspect;
 pub mod ip;
 pub mod keep;
+pub mod linked;
 pub mod load;
 pub mod pause;
 pub mod place;

@@ -169,6 +169,21 @@ pub fn resolve(target: &Target, traffic: Traffic) -> Result<Vec<Place>> {
     }
 }
 
+/// The one interface of a target.
+///
+/// # Errors
+/// As [`resolve_all`], and where it has several.
+pub fn only(target: &Target) -> Result<Place> {
+    let mut found = resolve(target, Traffic::To)?;
+    let names: Vec<String> = found.iter().map(|place| place.interface.name.clone()).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        _ => Err(Error::usage(target.to_string())
+            .cause(format!("it has several interfaces: {}", names.join(", ")))
+            .mend(format!("name one: {target}/{}", names.first().map_or("IFACE", String::as_str)))),
+    }
+}
+
 /// An interface of this namespace.
 fn here(interface: Interface) -> Result<Place> {
     let target = interface.name.clone();

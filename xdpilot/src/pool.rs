@@ -7,7 +7,7 @@ use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::near;
 use xdpilot_core::policy::{self, Backend};
-use xdpilot_core::route::{State, flags};
+use xdpilot_core::route::{Member, State, flags};
 
 use crate::place::Place;
 use crate::policy::places::Places;
@@ -199,10 +199,9 @@ fn add(wish: &Add) -> Result<String> {
 }
 
 /// The backend of this name, and its number.
-fn backend(live: &Live, pool: u16, name: &str) -> Result<(usize, xdpilot_core::route::Member)> {
+fn backend(live: &Live, pool: u16, name: &str) -> Result<(usize, Member)> {
     live.find(pool, name).ok_or_else(|| {
-        let of_pool = live.state().members.into_iter().flatten().filter(|member| member.backend.pool == pool);
-        let names: Vec<String> = of_pool.map(|member| member.name).collect();
+        let names: Vec<String> = live.members(pool).into_iter().map(|(_, member)| member.name).collect();
         Error::usage(format!("it has no backend {name}")).cause(near::suggestion(name, "backends", &names))
     })
 }
@@ -241,30 +240,31 @@ fn remove(live: &Live, pool: u16, name: &str) -> Result<(String, Joined)> {
 }
 
 fn show(wish: &Show) -> Result<String> {
-    let found: Vec<(Live, u16)> = match &wish.name {
-        Some(name) => named(name, &wish.places)?,
-        None => Vec::new(),
+    let found: Vec<(Live, Vec<u16>)> = match &wish.name {
+        Some(name) => named(name, &wish.places)?.into_iter().map(|(live, pool)| (live, vec![pool])).collect(),
+        None => {
+            let with_all = |live: Live| {
+                let all = (0..).take(live.pools.len()).collect();
+                (live, all)
+            };
+            live(&wish.places)?.into_iter().map(with_all).collect()
+        }
     };
     let mut shown = Vec::new();
-    for (live, pool) in &found {
-        shown.push(shown_pool(live, *pool)?);
-    }
-    if wish.name.is_none() {
-        for live in live(&wish.places)? {
-            for pool in 0..live.pools.len() {
-                shown.push(shown_pool(&live, u16::try_from(pool).unwrap_or(u16::MAX))?);
-            }
+    for (live, pools) in &found {
+        let active = live.active();
+        for pool in pools {
+            shown.push(shown_pool(live, *pool, &active)?);
         }
     }
     if wish.places.json { json(&shown) } else { Ok(shown.iter().map(lines).collect()) }
 }
 
-fn shown_pool(live: &Live, pool: u16) -> Result<Shown> {
+/// `active` has the connections of each backend now, by number.
+fn shown_pool(live: &Live, pool: u16, active: &[u64]) -> Result<Shown> {
     let record = &live.pools[usize::from(pool)];
-    let active = live.active();
     let mut backends = Vec::new();
-    for (number, member) in live.state().members.into_iter().enumerate() {
-        let Some(member) = member.filter(|member| member.backend.pool == pool) else { continue };
+    for (number, member) in live.members(pool) {
         let traffic = live.traffic(number)?;
         let state = match member.backend.flags {
             bits if bits & flags::UP == 0 => "down",

@@ -21,7 +21,7 @@ use crate::direction::Hook;
 use crate::place::Place;
 use crate::policy::redirect::{self, Exit};
 use crate::policy::{counters, fill};
-use crate::pools::live::Live;
+use crate::pools::live::{self, Live};
 use crate::pools::ways::{self, Ways};
 use crate::pools::{self, carry, returns};
 use crate::prepare::{self, Program, Wanted};
@@ -340,7 +340,7 @@ fn leave_old(old: &ProgramInfo, new: &ProgramInfo, place: &Place, state: &State)
     let alone = only(old, new);
     detach::leave_backends(&alone)?;
     match record::map_named(old, BACKENDS)?.filter(|map| alone.contains(&map.info().id)) {
-        Some(backends) => place.namespace.run(|| ways::forget_neighbours(&ways::members(&backends)?, state)),
+        Some(backends) => place.namespace.run(|| ways::forget_neighbours(&live::backends(&backends)?, state)),
         None => Ok(()),
     }
 }

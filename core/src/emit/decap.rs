@@ -4,11 +4,11 @@ use super::layers::{HEADER, V4, V6};
 use super::{Direction, Emitter};
 use crate::asm::build::{Alu, If, Label, Size};
 use crate::packet::{ethertype, protocol};
+use crate::route::GUE_PORTS;
 
 const IPV4: i32 = 20;
 const IPV6: i32 = 40;
 const UDP: i32 = 8;
-const GUE_PORTS: [u16; 2] = [6080, 9886];
 
 impl Emitter<'_> {
     /// `decap`. Goes to `done` with a packet that stays as it is, to `failed` where the kernel refuses to cut it. r9 is

@@ -194,7 +194,7 @@ struct Emitter<'a> {
     /// Whether the packet's length at arrival must be kept.
     growth: bool,
     /// What routes to a pool, by its index.
-    routes: Vec<crate::object::FunctionId>,
+    routes: Vec<route::Route>,
     /// What undoes the translation of replies.
     replies: Option<crate::object::FunctionId>,
     /// What computes checksums that were left to a device.

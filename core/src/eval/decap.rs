@@ -1,6 +1,7 @@
 //! `decap`: a packet loses its outer headers.
 
 use crate::packet::{Ip, ethertype, protocol};
+use crate::route::GUE_PORTS;
 
 const IPV4: usize = 20;
 const IPV6: usize = 40;
@@ -39,9 +40,9 @@ fn is_plain(header: &[u8]) -> bool {
     header[0] == 0x45 && u16::from_be_bytes([header[6], header[7]]) & 0x3fff == 0
 }
 
-/// Whether a UDP header leads to one of GUE's ports: IANA's, and that of Linux's older examples and of load balancers.
+/// Whether a UDP header leads to one of GUE's ports.
 fn is_gue(header: &[u8]) -> bool {
-    matches!(u16::from_be_bytes([header[2], header[3]]), 6080 | 9886)
+    GUE_PORTS.contains(&u16::from_be_bytes([header[2], header[3]]))
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ impl<'a> Machine<'a> {
         match verdict {
             Verdict::Reflect => reflect(packet),
             Verdict::Route(pool) => {
-                let index = self.rules.pools.iter().position(|known| known.name == *pool);
+                let index = self.rules.pool(pool);
                 routed = index.map(|index| self.router.route(index, packet, now));
             }
             _ => {}

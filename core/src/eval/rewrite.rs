@@ -74,7 +74,7 @@ fn set_port(packet: &mut [u8], ip: &Ip, offset: usize, port: u16) {
 }
 
 /// The word that changes is that of TTL and protocol.
-fn set_ttl(packet: &mut [u8], ip: &Ip, ttl: u8) {
+pub(super) fn set_ttl(packet: &mut [u8], ip: &Ip, ttl: u8) {
     if ip.v6 {
         packet[ip.at + 7] = ttl;
     } else {
@@ -97,7 +97,7 @@ fn set_dscp(packet: &mut [u8], ip: &Ip, dscp: u8) {
 }
 
 /// Overwrites bytes of an IP header, and mends the header's checksum where it has one.
-fn overwrite_in_header(packet: &mut [u8], ip: &Ip, field: Range<usize>, new: &[u8]) {
+pub(super) fn overwrite_in_header(packet: &mut [u8], ip: &Ip, field: Range<usize>, new: &[u8]) {
     if !ip.v6 {
         let at = ip.at + 10;
         let mended = checksum::mend(u16_at(packet, at), &packet[field.clone()], new);
@@ -107,7 +107,7 @@ fn overwrite_in_header(packet: &mut [u8], ip: &Ip, field: Range<usize>, new: &[u
 }
 
 /// Mends the checksum of the transport header, where there is one, for a field that is to be overwritten.
-fn mend_transport(packet: &mut [u8], ip: &Ip, field: Range<usize>, new: &[u8]) {
+pub(super) fn mend_transport(packet: &mut [u8], ip: &Ip, field: Range<usize>, new: &[u8]) {
     let Some(at) = ip.checksum else { return };
     let (old_checksum, old) = (u16_at(packet, at), &packet[field]);
     let mended = match ip.protocol {

@@ -54,6 +54,37 @@ pub enum Method {
     L2,
 }
 
+impl Method {
+    /// The word that it begins with.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Nat => "nat",
+            Method::FullNat(_) => "fullnat",
+            Method::Ipip(_) => "ipip",
+            Method::Gue { .. } => "gue",
+            Method::L2 => "l2",
+        }
+    }
+
+    /// What is said behind `from`.
+    pub fn sources(&self) -> &[Source] {
+        match self {
+            Method::FullNat(from) | Method::Ipip(from) | Method::Gue { from, .. } => from,
+            Method::Nat | Method::L2 => &[],
+        }
+    }
+
+    /// Whether addresses are translated, and replies come back to be undone.
+    pub fn translates(&self) -> bool {
+        matches!(self, Method::Nat | Method::FullNat(_))
+    }
+
+    /// Whether packets get headers of their own.
+    pub fn wraps(&self) -> bool {
+        matches!(self, Method::Ipip(_) | Method::Gue { .. })
+    }
+}
+
 /// A source of packets to the backends of its family: `ADDRESS` or `ADDRESS/LENGTH`, of which the bits behind the length
 /// are a hash of the connection, so that receivers spread connections over their queues. Where a family has none, the
 /// kernel's choice of an address is taken.

@@ -226,7 +226,8 @@ impl Hop {
     }
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+/// The bytes of an address, in network byte order.
+pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),

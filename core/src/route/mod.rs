@@ -10,5 +10,15 @@ pub mod replies;
 pub mod ring;
 mod state;
 
+/// Time to live, and hop limit, of headers and answers that begin here.
+pub const TTL: u8 = 64;
+/// So many bytes of an IPv4 packet come back with an error about it: more than its headers, less than makes the answer too
+/// big.
+pub const RETURNED: usize = 128;
+/// The same of an IPv6 packet.
+pub const RETURNED_V6: usize = 256;
+/// Ports of GUE that `decap` knows: IANA's, and that of Linux's older examples and of load balancers.
+pub const GUE_PORTS: [u16; 2] = [6080, 9886];
+
 pub use layout::{Backend, Hop, Member, flags};
 pub use state::{Ring, State, member, ring_of, rings, sessions, translates};

@@ -76,15 +76,11 @@ pub fn member(pool: u16, backend: &policy::Backend, address: IpAddr, like: Optio
 
 /// The source of what is sent to an address: the method's of its family, or none yet.
 fn source(method: &Method, to: IpAddr) -> Source {
-    let stated = match method {
-        Method::FullNat(from) | Method::Ipip(from) | Method::Gue { from, .. } => from.as_slice(),
-        Method::Nat | Method::L2 => &[],
-    };
     let none = match to {
         IpAddr::V4(_) => Source { address: Ipv4Addr::UNSPECIFIED.into(), length: 32 },
         IpAddr::V6(_) => Source { address: Ipv6Addr::UNSPECIFIED.into(), length: 128 },
     };
-    stated.iter().find(|source| source.address.is_ipv4() == to.is_ipv4()).copied().unwrap_or(none)
+    method.sources().iter().find(|source| source.address.is_ipv4() == to.is_ipv4()).copied().unwrap_or(none)
 }
 
 /// What tells a backend apart from others of its pool, on all nodes alike.
@@ -110,13 +106,10 @@ pub struct Ring {
 pub fn rings(pools: &[Pool]) -> Vec<Ring> {
     let of_pool = |(pool, index): (&Pool, u16)| {
         let is_v6 = |backend: &policy::Backend| matches!(&backend.host, Host::Address(address) if address.is_ipv6());
-        let families = match pool.method {
-            Method::Ipip(_) | Method::Gue { .. } => vec![None],
-            _ => [false, true]
-                .into_iter()
-                .filter(|v6| pool.backends.iter().any(|one| is_v6(one) == *v6))
-                .map(Some)
-                .collect(),
+        let has = |v6: &bool| pool.backends.iter().any(|one| is_v6(one) == *v6);
+        let families = match pool.method.wraps() {
+            true => vec![None],
+            false => [false, true].into_iter().filter(has).map(Some).collect(),
         };
         families.into_iter().map(move |v6| Ring { pool: index, v6 })
     };
@@ -131,7 +124,7 @@ pub fn ring_of(rings: &[Ring], pool: u16, v6: bool) -> Option<u16> {
 
 /// Whether a pool translates addresses.
 pub fn translates(pools: &[Pool]) -> bool {
-    pools.iter().any(|pool| matches!(pool.method, Method::Nat | Method::FullNat(_)))
+    pools.iter().any(|pool| pool.method.translates())
 }
 
 /// How many connections the pools remember together: what they say, and for all that say nothing the default once.

@@ -111,9 +111,7 @@ impl Compiled {
             pools: self.pools(),
         }
     }
-}
 
-impl Compiled {
     fn pools(&self) -> Vec<PoolRecord> {
         let pools = &self.rules.pools;
         let all = rings(pools);

@@ -9,7 +9,7 @@ use xdpilot_kernel::veth;
 
 use super::Compiled;
 use crate::direction::Direction;
-use crate::place::{self, Place, Traffic};
+use crate::place::{self, Place};
 use crate::target::Target;
 
 /// A way out for redirected packets.
@@ -81,13 +81,7 @@ pub fn by(interfaces: &[Interface], place: &Place) -> Result<Vec<Exit>> {
 
 /// The interface that sends into a container or namespace.
 fn inside(target: &Target, place: &Place) -> Result<(Namespace, Interface)> {
-    let mut found = place::resolve(target, Traffic::To)?;
-    let names: Vec<String> = found.iter().map(|place| place.interface.name.clone()).collect();
-    let (Some(one), true) = (found.pop(), found.is_empty()) else {
-        return Err(Error::usage(target.to_string())
-            .cause(format!("it has several interfaces: {}", names.join(", ")))
-            .mend(format!("name one: {target}/{}", names.first().map_or("IFACE", String::as_str))));
-    };
+    let one = place::only(target)?;
     if one.namespace == place.namespace {
         return Ok((one.namespace, one.interface));
     }

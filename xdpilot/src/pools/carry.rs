@@ -1,5 +1,7 @@
 //! A policy takes the place of another that has the same pools: connections stay with their backends.
 
+use std::collections::{HashMap, HashSet};
+
 use xdpilot_core::emit::{BACKENDS, CLIENTS, FLOWS, REPLIES, RINGS, TRAFFIC, TRANSLATED};
 use xdpilot_core::error::Result;
 use xdpilot_core::object::Shape;
@@ -49,22 +51,26 @@ fn has_shape(map: &Map, shape: &Shape) -> bool {
 /// # Errors
 /// There is no room for one.
 pub fn merge(live: &Live, wanted: &State) -> Result<State> {
-    let is = |one: &Member, other: &Member| one.backend.pool == other.backend.pool && one.name == other.name;
+    let key = |member: &Member| (member.backend.pool, member.name.clone());
+    let members = |state: State| {
+        let members = state.members.into_iter().enumerate();
+        members.filter_map(|(number, member)| member.map(|member| (key(&member), (number, member))))
+    };
+    let before: HashMap<_, _> = members(live.state()).collect();
     for member in wanted.members.iter().flatten() {
-        match live.find(member.backend.pool, &member.name) {
+        match before.get(&key(member)) {
             None => drop(live.insert(member)?),
             Some((number, before)) => {
                 let mut member = member.clone();
                 member.backend.flags &= before.backend.flags | !flags::UP;
-                live.write(number, &member);
+                live.write(*number, &member);
             }
         }
     }
     let mut state = live.state();
-    let is_wanted = |member: &Member| wanted.members.iter().flatten().any(|other| is(member, other));
-    let gone: Vec<usize> = (0..state.members.len())
-        .filter(|number| state.members[*number].as_ref().is_some_and(|member| !is_wanted(member)))
-        .collect();
+    let stay: HashSet<_> = wanted.members.iter().flatten().map(key).collect();
+    let gone: Vec<usize> =
+        before.into_iter().filter(|(key, _)| !stay.contains(key)).map(|(_, (number, _))| number).collect();
     let taken = gone.iter().map(|number| state.members[*number].take()).collect();
     for pool in 0..live.pools.len() {
         live.turn(u16::try_from(pool).unwrap_or(u16::MAX), &state);

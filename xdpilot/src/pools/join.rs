@@ -44,8 +44,8 @@ pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
     let place = Place::of_link(&live.pinned, &live.target)?;
     fits(live, pool, backend)?;
     let found = ways::find(&backend.host, &place)?;
-    let (member, mut notes) = member(live, pool, backend, &found, &place)?;
-    notes.extend(prepare(live, &found.way, &place)?);
+    let (member, notes) = member(live, pool, backend, &found, &place)?;
+    prepare(live, &found.way, &place)?;
     live.insert(&member)?;
     live.turn(pool, &live.state());
     Ok(Joined { done: format!("added, with weight {}", member.weight), notes })
@@ -98,9 +98,9 @@ fn member(
 }
 
 /// Prepares the interface that leads to a backend.
-fn prepare(live: &Live, way: &Way, place: &Place) -> Result<Vec<String>> {
+fn prepare(live: &Live, way: &Way, place: &Place) -> Result<()> {
     let exit = match way {
-        Way::None(_) => return Ok(Vec::new()),
+        Way::None(_) => return Ok(()),
         Way::Asked(exit, host) => {
             place.namespace.run(|| xdpilot_kernel::neighbour::keep(exit, *host))?;
             exit
@@ -108,7 +108,7 @@ fn prepare(live: &Live, way: &Way, place: &Place) -> Result<Vec<String>> {
         Way::Fixed(exit, _) => exit,
     };
     if exit.index == place.interface.index {
-        return Ok(Vec::new());
+        return Ok(());
     }
     if let Ok(program) = returns::of(live.program) {
         returns::put(place, exit, program.as_fd())?;
@@ -116,5 +116,5 @@ fn prepare(live: &Live, way: &Way, place: &Place) -> Result<Vec<String>> {
     for exit in redirect::by(std::slice::from_ref(exit), place)? {
         companion::let_in(&exit, &place.target, Some(live.backends.info().id))?;
     }
-    Ok(Vec::new())
+    Ok(())
 }

@@ -94,25 +94,19 @@ impl Live {
 
     /// All backends, by number.
     pub fn state(&self) -> State {
-        let record = |words: &[AtomicU64]| {
-            let mut bytes = [0; BACKEND];
-            let words = words.iter().map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
-            words.zip(bytes.chunks_exact_mut(8)).for_each(|(word, at)| at.copy_from_slice(&word));
-            Member::of_record(&bytes)
-        };
-        let mut members: Vec<Option<Member>> = self.records.words().chunks_exact(WORDS).map(record).collect();
-        if let Some(none) = members.first_mut() {
-            *none = None;
-        }
-        State { members }
+        state(&self.records)
+    }
+
+    /// The backends of a pool, with their numbers.
+    pub fn members(&self, pool: u16) -> Vec<(usize, Member)> {
+        let members = self.state().members.into_iter().enumerate();
+        let members = members.filter_map(|(number, member)| Some((number, member?)));
+        members.filter(|(_, member)| member.backend.pool == pool).collect()
     }
 
     /// The backend of this name in a pool, and its number.
     pub fn find(&self, pool: u16, name: &str) -> Option<(usize, Member)> {
-        let members = self.state().members.into_iter().enumerate();
-        members
-            .filter_map(|(number, member)| Some((number, member?)))
-            .find(|(_, member)| member.backend.pool == pool && member.name == name)
+        self.members(pool).into_iter().find(|(_, member)| member.name == name)
     }
 
     /// Writes a backend; the word that says that it is there comes last.
@@ -198,4 +192,26 @@ impl Live {
         }
         active
     }
+}
+
+/// The backends in the map of a loaded policy.
+///
+/// # Errors
+/// The map is not such a one.
+pub fn backends(map: &Map) -> Result<State> {
+    Mapped::new(map).map(|records| state(&records))
+}
+
+fn state(records: &Mapped) -> State {
+    let member = |words: &[AtomicU64]| {
+        let mut bytes = [0; BACKEND];
+        let words = words.iter().map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
+        words.zip(bytes.chunks_exact_mut(8)).for_each(|(word, at)| at.copy_from_slice(&word));
+        Member::of_record(&bytes)
+    };
+    let mut members: Vec<Option<Member>> = records.words().chunks_exact(WORDS).map(member).collect();
+    if let Some(none) = members.first_mut() {
+        *none = None;
+    }
+    State { members }
 }

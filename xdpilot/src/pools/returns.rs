@@ -6,16 +6,17 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use xdpilot_core::emit::RETURN;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::interface::Interface;
-use xdpilot_kernel::link::{Link, LinkInfo};
+use xdpilot_kernel::link::Link;
 use xdpilot_kernel::load::Loaded;
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::pins;
 use xdpilot_kernel::program::{self, ProgramInfo};
 
 use crate::direction::Direction;
+use crate::linked::{self, Linked};
 use crate::place::Place;
 use crate::record::Record;
-use crate::state::{self, Pinned};
+use crate::state;
 
 /// Whether a program is one of these.
 pub fn is_return(program: &ProgramInfo) -> bool {
@@ -76,7 +77,7 @@ pub fn put(place: &Place, interface: &Interface, program: BorrowedFd<'_>) -> Res
 /// The kernel refuses.
 pub fn take_off(maps: &[u32]) -> Result<usize> {
     let mut count = 0;
-    for (pinned, link, _, program) in links()? {
+    for Linked { pinned, link, program, .. } in linked::all()? {
         if is_return(&program) && program.map_ids.iter().any(|map| maps.contains(map)) {
             link.detach()?;
             pins::remove(&pinned.path)?;
@@ -92,22 +93,9 @@ pub fn take_off(maps: &[u32]) -> Result<usize> {
 /// The kernel refuses.
 pub fn sweep(program: &ProgramInfo) -> Result<()> {
     let shares = |other: &ProgramInfo| other.map_ids.iter().any(|map| program.map_ids.contains(map));
-    let serves = |(_, _, info, other): &(Pinned, Link, LinkInfo, ProgramInfo)| {
-        info.is_alive() && !is_return(other) && shares(other)
-    };
-    if links()?.iter().any(serves) {
+    let serves = |one: &Linked| one.info.is_alive() && !is_return(&one.program) && shares(&one.program);
+    if linked::all()?.iter().any(serves) {
         return Ok(());
     }
     take_off(&program.map_ids).map(drop)
-}
-
-/// The links that xdpilot left, with their programs.
-fn links() -> Result<Vec<(Pinned, Link, LinkInfo, ProgramInfo)>> {
-    let mut out = Vec::new();
-    for pinned in state::links()? {
-        let Ok(link) = Link::open_pinned(&pinned.path) else { continue };
-        let info = link.info()?;
-        out.extend(ProgramInfo::of_id(info.program_id)?.map(|program| (pinned, link, info, program)));
-    }
-    Ok(out)
 }

@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{Host, Method};
-use xdpilot_core::route::{Hop, Member, State, translates};
+use xdpilot_core::route::{Hop, State, translates};
 use xdpilot_kernel::interface::Interface;
-use xdpilot_kernel::map::Map;
 use xdpilot_kernel::{neighbour, route, veth};
 
-use crate::place::{self, Place, Traffic};
+use crate::place::{self, Place};
 use crate::policy::Compiled;
-use crate::target::Target;
 
 /// How long a host on a segment may take to tell its Ethernet address.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -80,8 +78,7 @@ pub fn resolve(policy: &Compiled, place: &Place) -> Result<Ways> {
         State::new(pools, |name| addresses.iter().find(|(known, _)| known == name).map(|(_, address)| *address));
     for (number, (pool, name, one)) in (1..).zip(found) {
         if let Some(member) = ways.state.members.get_mut(number).and_then(Option::as_mut) {
-            let needs_source = matches!(pool.method, Method::Ipip(_) | Method::Gue { .. });
-            if needs_source && member.backend.source.is_unspecified() {
+            if pool.method.wraps() && member.backend.source.is_unspecified() {
                 member.backend.source = source(one.address, place)?.unwrap_or(member.backend.source);
             }
             if matches!(pool.method, Method::FullNat(_)) && member.backend.source.is_unspecified() {
@@ -99,6 +96,15 @@ pub fn resolve(policy: &Compiled, place: &Place) -> Result<Ways> {
 }
 
 impl Ways {
+    /// Makes the kernel know the hosts by which backends are reached.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn keep_neighbours(&self, place: &Place) -> Result<()> {
+        let keep = || self.neighbours.iter().try_for_each(|(interface, address)| neighbour::keep(interface, *address));
+        place.namespace.run(keep)
+    }
+
     fn take(&mut self, way: Way, name: &str, place: &Place) {
         let exit = match way {
             Way::None(why) => return self.notes.push(format!("backend {name}: {why}")),
@@ -178,14 +184,7 @@ pub(super) fn find(host: &Host, place: &Place) -> Result<Found> {
 
 /// The way to a container or namespace: into it by the near end of its veth pair.
 fn of_target(words: &str, place: &Place) -> Result<Found> {
-    let target: Target = words.parse()?;
-    let mut found = place::resolve(&target, Traffic::To)?;
-    let names: Vec<String> = found.iter().map(|one| one.interface.name.clone()).collect();
-    let (Some(one), true) = (found.pop(), found.is_empty()) else {
-        return Err(Error::usage(words)
-            .cause(format!("it has several interfaces: {}", names.join(", ")))
-            .mend(format!("name one: {words}/{}", names.first().map_or("IFACE", String::as_str))));
-    };
+    let one = place::only(&words.parse()?)?;
     let inside = one.namespace.run(|| route::addresses(&one.interface))?;
     let is_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     let mut usable = inside.into_iter().filter(|address| !is_local(address));
@@ -265,29 +264,6 @@ fn port(bridge: &Interface, mac: [u8; 6]) -> Result<Option<(Interface, u32)>> {
         }
     }
     Ok(None)
-}
-
-impl Ways {
-    /// Makes the kernel know the hosts by which backends are reached.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn keep_neighbours(&self, place: &Place) -> Result<()> {
-        let keep = || self.neighbours.iter().try_for_each(|(interface, address)| neighbour::keep(interface, *address));
-        place.namespace.run(keep)
-    }
-}
-
-/// The backends in the map of a loaded policy.
-///
-/// # Errors
-/// The kernel does not tell.
-pub fn members(backends: &Map) -> Result<State> {
-    let member = |number: u32| {
-        let record = backends.lookup(&number.to_ne_bytes())?.unwrap_or_default();
-        Ok(record.try_into().ok().and_then(|record| Member::of_record(&record)))
-    };
-    Ok(State { members: (1..backends.info().max_entries).map(member).collect::<Result<_>>()? })
 }
 
 /// Lets the kernel forget the hosts that it was told to keep known for backends that are gone, where none of the others

@@ -7,11 +7,10 @@ use super::{Ends, frame};
 use crate::asm::build::{Alu, If, Label, Reg, Size};
 use crate::packet::{ethertype, protocol};
 use crate::policy::Method;
+use crate::route::TTL;
 use crate::route::layout::backend;
 
 const UDP: i32 = 8;
-/// Time to live, and hop limit.
-const TTL: i32 = 64;
 /// Don't fragment.
 const DONT_FRAGMENT: i32 = 0x40;
 /// The longest Ethernet header with tags.
@@ -134,7 +133,7 @@ impl Emitter<'_> {
         self.asm.store(Size::W, 3, 4, 5);
         self.asm.alu64(Alu::Add, 5, 1);
         self.asm.alu64_imm(Alu::Lsh, 4, 8);
-        self.asm.alu64_imm(Alu::Or, 4, TTL);
+        self.asm.alu64_imm(Alu::Or, 4, i32::from(TTL));
         self.asm.store(Size::W, 3, 8, 4);
         self.asm.alu64(Alu::Add, 5, 4);
         self.hashed_source(backend::SOURCE, 1);
@@ -162,7 +161,7 @@ impl Emitter<'_> {
         self.asm.alu64_imm(Alu::Lsh, 4, 16);
         self.asm.alu64(Alu::Or, 1, 4);
         self.asm.store(Size::W, 3, 4, 1);
-        self.asm.store_imm(Size::B, 3, 7, TTL);
+        self.asm.store_imm(Size::B, 3, 7, i32::from(TTL));
         for at in [0, 4, 8] {
             self.asm.load(Size::W, 1, 9, backend::SOURCE + at);
             self.asm.store(Size::W, 3, 8 + at, 1);

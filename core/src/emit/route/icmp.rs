@@ -6,16 +6,13 @@ use super::connection::{Addresses, addresses};
 use super::{Ends, Shape, TX, frame, is};
 use crate::asm::build::{Alu, If, Label, Size};
 use crate::packet::protocol;
+use crate::route::{RETURNED, RETURNED_V6, TTL};
 
 /// Kinds of messages: the request, and errors.
 const ECHO: i32 = 8;
 const ERRORS: [i32; 3] = [3, 11, 12];
 const ECHO_V6: i32 = 128;
 const ERRORS_V6: [i32; 4] = [1, 2, 3, 4];
-const TTL: u8 = 64;
-/// So much of a packet comes back with an error about it.
-const RETURNED: i32 = 128;
-const RETURNED_V6: i32 = 256;
 /// `bpf_xdp_adjust_tail`, `bpf_csum_diff`.
 const XDP_ADJUST_TAIL: i32 = 65;
 const CSUM_DIFF: i32 = 28;
@@ -133,10 +130,10 @@ impl Emitter<'_> {
         self.asm.goto(ends.drop);
         self.asm.bind(whole);
         self.asm.jump_imm(If::Set, 1, is::V6, v6);
-        self.room_for_answer(20 + 8, RETURNED, ends.drop);
+        self.room_for_answer(20 + 8, RETURNED as i32, ends.drop);
         self.too_big_v4();
         self.asm.bind(v6);
-        self.room_for_answer(40 + 8, RETURNED_V6, ends.drop);
+        self.room_for_answer(40 + 8, RETURNED_V6 as i32, ends.drop);
         self.too_big_v6();
     }
 
@@ -206,7 +203,7 @@ impl Emitter<'_> {
         self.asm.load(Size::W, 1, 10, frame::KEY);
         self.asm.swap(1, 16);
         self.asm.store(Size::H, 9, 26, 1);
-        self.sum(20, 8 + RETURNED, 0);
+        self.sum(20, 8 + RETURNED as i32, 0);
         self.asm.store(Size::H, 9, 22, 0);
         self.asm.mov_imm(0, TX);
         self.asm.exit();
@@ -230,7 +227,7 @@ impl Emitter<'_> {
         self.asm.store(Size::W, 9, 44, 1);
         // The addresses stand just before.
         let pseudo = i32::from(length.swap_bytes()) + i32::from(u16::from(protocol::ICMP6).swap_bytes());
-        self.sum(8, 32 + 8 + RETURNED_V6, pseudo);
+        self.sum(8, 32 + 8 + RETURNED_V6 as i32, pseudo);
         self.asm.store(Size::H, 9, 42, 0);
         self.asm.mov_imm(0, TX);
         self.asm.exit();

@@ -22,9 +22,9 @@ use offload::Then;
 
 use super::layers::{self, PROTOCOL, Takes, V4};
 use super::{Emitter, stack};
-use crate::asm::build::{Asm, If, Label, Reg, Size};
+use crate::asm::build::{Alu, Asm, If, Label, Reg, Size};
 use crate::error::Result;
-use crate::object::FunctionId;
+use crate::object::{FunctionId, MapId};
 use crate::policy::{HashBy, Method, Pool};
 use crate::route::{ring_of, rings, translates};
 
@@ -119,16 +119,28 @@ struct Shape<'p> {
     timeout: u32,
 }
 
-impl Shape<'_> {
+impl<'p> Shape<'p> {
+    fn of(pool: &'p Pool) -> Self {
+        Shape { method: &pool.method, hash: pool.hash, timeout: pool.timeout.min(0xffff) }
+    }
+
     /// Whether addresses are translated.
     fn translates(&self) -> bool {
-        matches!(self.method, Method::Nat | Method::FullNat(_))
+        self.method.translates()
     }
 
     /// Whether the client's is translated too.
     fn is_full(&self) -> bool {
         matches!(self.method, Method::FullNat(_))
     }
+}
+
+/// What routes to a pool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    function: FunctionId,
+    /// As at [`frame::RINGS`].
+    rings: u32,
 }
 
 /// Where a packet's way may end.
@@ -141,26 +153,25 @@ struct Ends {
 impl Emitter<'_> {
     /// Adds the functions that pools need; pools of a shape share one.
     pub(super) fn add_routes(&mut self) -> Result<()> {
-        let pools: &[Pool] = &self.rules.pools;
+        let rules = self.rules;
+        let pools = &rules.pools;
         if self.options.offloads && !pools.is_empty() {
             self.completes = Some(self.complete_function()?);
         }
-        let shape = |pool: &'_ Pool| (pool.method.clone(), pool.hash, pool.timeout);
-        let mut known: Vec<((Method, HashBy, u32), FunctionId)> = Vec::new();
-        for pool in pools {
-            let shape = shape(pool);
+        let all = rings(pools);
+        let mut known: Vec<(Shape<'_>, FunctionId)> = Vec::new();
+        for (pool, index) in pools.iter().zip(0..) {
+            let shape = Shape::of(pool);
             let function = match known.iter().find(|(other, _)| *other == shape) {
                 Some((_, function)) => *function,
                 None => {
-                    let function = self.route_function(
-                        Shape { method: &pool.method, hash: pool.hash, timeout: pool.timeout.min(0xffff) },
-                        known.len(),
-                    )?;
+                    let function = self.route_function(shape, known.len())?;
                     known.push((shape, function));
                     function
                 }
             };
-            self.routes.push(function);
+            let [v4, v6] = [false, true].map(|v6| ring_of(&all, index, v6).map_or(NO_RING, u32::from));
+            self.routes.push(Route { function, rings: v4 | v6 << 16 });
         }
         if translates(pools) {
             self.replies = Some(self.reply_function()?);
@@ -169,20 +180,23 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn route_function(&mut self, shape: Shape<'_>, number: usize) -> Result<FunctionId> {
+    /// What is written by itself, apart from the program.
+    fn apart(&mut self, write: impl FnOnce(&mut Self)) -> Asm {
         let program = std::mem::take(&mut self.asm);
-        self.route_code(shape);
-        let code: Asm = std::mem::replace(&mut self.asm, program);
+        write(self);
+        std::mem::replace(&mut self.asm, program)
+    }
+
+    fn route_function(&mut self, shape: Shape<'_>, number: usize) -> Result<FunctionId> {
+        let code = self.apart(|emitter| emitter.route_code(shape));
         let takes = Takes::Context(&["pool", "rings"]);
         let name = format!("xdpilot_route_{number}");
         layers::add(self.object, &name, "sends the packet to a backend", code, self.options, takes)
     }
 
-    fn route_code(&mut self, shape: Shape<'_>) {
-        let ends = Ends { pass: self.asm.label(), drop: self.asm.label() };
-        let (v4, known) = (self.asm.label(), self.asm.label());
-        self.asm.store(Size::W, 10, frame::POOL, 2);
-        self.asm.store(Size::W, 10, frame::RINGS, 3);
+    /// The beginning of a function: context in r1. r0 = what the finder found; to `unknown` with a packet whose protocol
+    /// is not known.
+    fn arrive(&mut self, unknown: Label) {
         self.asm.mov(6, 1);
         self.locate_packet();
         self.asm.store_imm(Size::W, 10, stack::ZERO, 0);
@@ -190,8 +204,16 @@ impl Emitter<'_> {
         self.asm.store(Size::DW, 10, frame::LENGTH, 0);
         self.find_layers();
         self.asm.mov(1, 0);
-        self.asm.alu64_imm(crate::asm::build::Alu::And, 1, PROTOCOL as i32);
-        self.asm.jump_imm(If::Eq, 1, 0, ends.pass);
+        self.asm.alu64_imm(Alu::And, 1, PROTOCOL as i32);
+        self.asm.jump_imm(If::Eq, 1, 0, unknown);
+    }
+
+    fn route_code(&mut self, shape: Shape<'_>) {
+        let ends = Ends { pass: self.asm.label(), drop: self.asm.label() };
+        let (v4, known) = (self.asm.label(), self.asm.label());
+        self.asm.store(Size::W, 10, frame::POOL, 2);
+        self.asm.store(Size::W, 10, frame::RINGS, 3);
+        self.arrive(ends.pass);
         self.asm.jump_imm(If::Set, 0, V4 as i32, v4);
         self.connection(shape, true, known, ends);
         self.asm.bind(v4);
@@ -225,23 +247,20 @@ impl Emitter<'_> {
 
     /// `route POOL`: ends the program.
     pub(super) fn route(&mut self, pool: &str) {
-        let rules = self.rules;
-        let index = rules.pools.iter().position(|known| known.name == pool);
-        let Some((index, function)) = index.and_then(|index| Some((index, *self.routes.get(index)?))) else {
+        let index = self.rules.pool(pool);
+        let Some((index, route)) = index.and_then(|index| Some((index, *self.routes.get(index)?))) else {
             self.asm.mov_imm(0, DROP);
             return self.asm.exit();
         };
-        let all = rings(&rules.pools);
-        let [v4, v6] = [false, true].map(|v6| ring_of(&all, index as u16, v6).map_or(NO_RING, u32::from));
         self.asm.mov(1, 6);
         self.asm.mov32_imm(2, index as u32);
-        self.asm.mov32_imm(3, v4 | v6 << 16);
-        self.asm.call_function(function);
+        self.asm.mov32_imm(3, route.rings);
+        self.asm.call_function(route.function);
         self.asm.exit();
     }
 
     /// r0 = the address of what a map has under the key at this place; to `missing` where it has nothing.
-    fn value_of(&mut self, map: Option<crate::object::MapId>, key: i16, missing: Label) {
+    fn value_of(&mut self, map: Option<MapId>, key: i16, missing: Label) {
         if let Some(map) = map {
             self.lookup(map, key);
             self.asm.jump_imm(If::Eq, 0, 0, missing);
@@ -251,6 +270,6 @@ impl Emitter<'_> {
     /// Puts an address of the stack into a register.
     fn stack_address(&mut self, into: Reg, at: i16) {
         self.asm.mov(into, 10);
-        self.asm.alu64_imm(crate::asm::build::Alu::Add, into, i32::from(at));
+        self.asm.alu64_imm(Alu::Add, into, i32::from(at));
     }
 }

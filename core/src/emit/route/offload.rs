@@ -3,7 +3,7 @@
 use super::super::layers::{self, FARTHEST, HEADER, TRANSPORT_SHIFT, Takes, V6};
 use super::super::{Emitter, stack};
 use super::{connection::addresses, frame, is};
-use crate::asm::build::{Alu, Asm, If, Label, Size};
+use crate::asm::build::{Alu, If, Label, Size};
 use crate::error::Result;
 use crate::object::FunctionId;
 use crate::packet::protocol;
@@ -95,9 +95,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn complete_function(&mut self) -> Result<FunctionId> {
-        let program = std::mem::take(&mut self.asm);
-        self.complete_code();
-        let code: Asm = std::mem::replace(&mut self.asm, program);
+        let code = self.apart(Self::complete_code);
         let takes = Takes::Context(&["layers", "protocol", "total", "passed"]);
         layers::add(self.object, "xdpilot_complete", "computes a checksum", code, self.options, takes)
     }

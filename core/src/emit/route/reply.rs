@@ -1,11 +1,11 @@
 //! Replies of translated connections: the translation is undone, whatever the rules say.
 
-use super::super::layers::{self, PROTOCOL, Takes, V4};
+use super::super::layers::{self, Takes, V4};
 use super::super::{Emitter, function, section, stack};
 use super::offload::Then;
 use super::send::{INET, fib};
 use super::{Ends, Shape, frame, is};
-use crate::asm::build::{Alu, Asm, If, Label, Size};
+use crate::asm::build::{Alu, If, Label, Size};
 use crate::emit::Clock;
 use crate::error::Result;
 use crate::object::{FunctionId, Line};
@@ -20,21 +20,20 @@ const NONE: i32 = 16;
 
 impl Emitter<'_> {
     pub(super) fn reply_function(&mut self) -> Result<FunctionId> {
-        let program = std::mem::take(&mut self.asm);
-        self.reply_code();
-        let code: Asm = std::mem::replace(&mut self.asm, program);
+        let code = self.apart(Self::reply_code);
         let takes = Takes::Context(&[]);
         layers::add(self.object, "xdpilot_reply", "undoes translation", code, self.options, takes)
     }
 
     /// Adds [`super::RETURN`].
     pub(super) fn add_return(&mut self) -> Result<()> {
-        let program = std::mem::take(&mut self.asm);
-        self.asm.mov(6, 1);
-        self.undo_replies();
-        self.asm.mov_imm(0, super::PASS);
-        self.asm.exit();
-        let code = std::mem::replace(&mut self.asm, program).finish()?;
+        let code = self.apart(|emitter| {
+            emitter.asm.mov(6, 1);
+            emitter.undo_replies();
+            emitter.asm.mov_imm(0, super::PASS);
+            emitter.asm.exit();
+        });
+        let code = code.finish()?;
         let mut function = function(super::RETURN, section(self.options));
         let btf = self.object.btf.get_or_insert_default();
         let context = layers::context_pointer(btf, self.options.direction);
@@ -60,16 +59,8 @@ impl Emitter<'_> {
     fn reply_code(&mut self) {
         let (v4, known, none) = (self.asm.label(), self.asm.label(), self.asm.label());
         let ends = Ends { pass: self.asm.label(), drop: self.asm.label() };
-        self.asm.mov(6, 1);
-        self.locate_packet();
         self.asm.store_imm(Size::W, 10, frame::POOL, i32::from(MARK));
-        self.asm.store_imm(Size::W, 10, stack::ZERO, 0);
-        self.length(0);
-        self.asm.store(Size::DW, 10, frame::LENGTH, 0);
-        self.find_layers();
-        self.asm.mov(1, 0);
-        self.asm.alu64_imm(Alu::And, 1, PROTOCOL as i32);
-        self.asm.jump_imm(If::Eq, 1, 0, none);
+        self.arrive(none);
         self.asm.jump_imm(If::Set, 0, V4 as i32, v4);
         self.reply_hashed(true, known, none);
         self.asm.bind(v4);

@@ -4,7 +4,6 @@ use super::super::Emitter;
 use super::offload::Then;
 use super::{Ends, Shape, TX, frame};
 use crate::asm::build::{Alu, If, Label, Reg, Size};
-use crate::policy::Method;
 use crate::route::layout::{HOP_TICK, backend, flags, hop, traffic};
 
 /// `bpf_fib_lookup`, `bpf_redirect`.
@@ -119,19 +118,16 @@ impl Emitter<'_> {
 
     /// Sends the packet to the backend whose record is at r9.
     pub(super) fn send(&mut self, shape: Shape<'_>, ends: Ends) {
-        let wraps = matches!(shape.method, Method::Ipip(_) | Method::Gue { .. });
+        let wraps = shape.method.wraps();
         let (too_big, out) = (self.asm.label(), self.asm.label());
         if !wraps {
             self.fits(0, too_big);
             self.count_sent();
-        }
-        if shape.translates() {
-            self.translate(shape);
-        }
-        if !wraps {
+            if shape.translates() {
+                self.translate(shape);
+            }
             self.complete(Then::Sent);
-        }
-        if wraps {
+        } else {
             let v6 = self.asm.label();
             self.asm.load(Size::W, 2, 9, backend::FLAGS);
             self.asm.jump_imm(If::Set, 2, flags::V6 as i32, v6);

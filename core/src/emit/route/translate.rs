@@ -50,10 +50,7 @@ impl Emitter<'_> {
         let (unknown, anew, chosen) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.time();
         self.find_slot(unknown, ends.drop);
-        self.asm.load(Size::W, 1, 10, frame::KEY);
-        self.asm.alu64_imm(Alu::Lsh, 1, 3);
-        self.asm.alu64(Alu::Or, 1, 5);
-        self.asm.store(Size::W, 10, frame::INDEX, 1);
+        self.slot_index(frame::INDEX);
         self.known_backend(shape.timeout, anew, ends.drop);
         self.known_record(anew, ends.drop);
         self.touch();
@@ -64,11 +61,8 @@ impl Emitter<'_> {
         self.asm.load(Size::DW, 0, 10, frame::LINE);
         self.oldest(Some(frame::INDEX));
         self.asm.store(Size::DW, 10, frame::SLOT, 3);
-        self.asm.load(Size::W, 1, 10, frame::KEY);
-        self.asm.alu64_imm(Alu::Lsh, 1, 3);
-        self.asm.load(Size::W, 2, 10, frame::INDEX);
-        self.asm.alu64(Alu::Or, 1, 2);
-        self.asm.store(Size::W, 10, frame::INDEX, 1);
+        self.asm.load(Size::W, 5, 10, frame::INDEX);
+        self.slot_index(frame::INDEX);
         self.asm.bind(anew);
         self.establish(shape, ends);
         self.asm.bind(chosen);
@@ -208,15 +202,15 @@ impl Emitter<'_> {
         }
         self.asm.goto(none);
         self.asm.bind(found);
-        self.reply_index();
+        self.slot_index(frame::REPLY);
     }
 
-    /// [`frame::REPLY`] = the index of the slot whose number in the line is in r5. r1 is lost.
-    fn reply_index(&mut self) {
+    /// Puts at this place the index of the slot whose number is in r5, in the line of [`frame::KEY`]. r1 is lost.
+    fn slot_index(&mut self, at: i16) {
         self.asm.load(Size::W, 1, 10, frame::KEY);
         self.asm.alu64_imm(Alu::Lsh, 1, 3);
         self.asm.alu64(Alu::Or, 1, 5);
-        self.asm.store(Size::W, 10, frame::REPLY, 1);
+        self.asm.store(Size::W, 10, at, 1);
     }
 
     /// r2 = the index of the record that the slot in r2 leads to; to `nowhere` where it leads to none. r9 = the slot's
@@ -254,7 +248,7 @@ impl Emitter<'_> {
         self.oldest(Some(frame::REPLY));
         self.asm.store(Size::DW, 10, frame::REPLY_SLOT, 3);
         self.asm.load(Size::W, 5, 10, frame::REPLY);
-        self.reply_index();
+        self.slot_index(frame::REPLY);
         self.asm.goto(taken);
     }
 
@@ -287,7 +281,7 @@ impl Emitter<'_> {
 
     /// Translates the packet for the backend at r9.
     pub(super) fn translate(&mut self, shape: Shape<'_>) {
-        let (stated, v6, done, short) = (self.asm.label(), self.asm.label(), self.asm.label(), self.asm.label());
+        let (kept, v6, done, short) = (self.asm.label(), self.asm.label(), self.asm.label(), self.asm.label());
         let source = shape.is_full().then_some(backend::SOURCE);
         self.asm.load(Size::DW, 0, 10, super::stack::LAYERS);
         self.transport_header(short);
@@ -300,10 +294,7 @@ impl Emitter<'_> {
             self.asm.alu64(Alu::Or, 2, 1);
         }
         self.asm.load(Size::H, 1, 9, backend::PORT);
-        let kept = self.asm.label();
-        self.asm.jump_imm(If::Ne, 1, 0, stated);
-        self.asm.goto(kept);
-        self.asm.bind(stated);
+        self.asm.jump_imm(If::Eq, 1, 0, kept);
         self.asm.alu64_imm(Alu::And, 2, 0xffff);
         self.asm.alu64_imm(Alu::Lsh, 1, 16);
         self.asm.alu64(Alu::Or, 2, 1);

@@ -34,8 +34,8 @@ pub(super) struct Connection {
     pub(super) remembered: bool,
     /// The packet is the connection's own, not an error about it.
     pub(super) refreshes: bool,
-    /// Its ports are known: the packet is no part of one.
-    ported: bool,
+    /// It is TCP or UDP, and its ports are known: the packet is no part of one.
+    pub(super) ported: bool,
     /// Errors about the packet may be sent: it is no part of one (RFC 1122, section 3.2.2), and no error itself.
     pub(super) whole: bool,
 }
@@ -48,11 +48,6 @@ impl Connection {
         let mut words = self.addresses();
         words.push(last);
         hash::of(&words)
-    }
-
-    /// Whether it can be translated: it has ports.
-    pub(super) fn has_ports(&self) -> bool {
-        matches!(self.protocol, protocol::TCP | protocol::UDP) && self.ported
     }
 
     /// The same for all connections of a client.

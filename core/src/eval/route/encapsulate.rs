@@ -6,10 +6,9 @@ use super::Packet;
 use crate::eval::checksum;
 use crate::packet::{ethertype, protocol};
 use crate::policy::Method;
-use crate::route::Backend;
+use crate::route::layout::octets;
+use crate::route::{Backend, TTL};
 
-/// Time to live, and hop limit, of outer headers.
-const TTL: u8 = 64;
 const UDP: usize = 8;
 /// Don't fragment, in the first byte of IPv4's flags.
 const DONT_FRAGMENT: u8 = 0x40;
@@ -79,10 +78,7 @@ fn outer(packet: &Packet<'_>, backend: &Backend, hash: u64, next: u8, more: usiz
 
 /// The source: some of its last bits are the connection's hash.
 fn source(backend: &Backend, hash: u64) -> Vec<u8> {
-    let mut source = match backend.source {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
+    let mut source = octets(backend.source);
     // As they are in memory, like the ports of the hash.
     let bits = (hash as u32).to_le_bytes();
     let mask = backend.source_bits.to_be_bytes();

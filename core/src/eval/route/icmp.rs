@@ -3,8 +3,9 @@
 use super::connection::{self, Kind};
 use super::{Fate, Packet};
 use crate::eval::checksum;
-use crate::eval::rewrite::reflect;
+use crate::eval::rewrite::{reflect, set_ttl};
 use crate::packet::{Ip, protocol};
+use crate::route::{RETURNED, RETURNED_V6, TTL};
 
 /// Of IPv4's errors: unreachable, time exceeded, parameter problem (RFC 792).
 const ERRORS: [u8; 3] = [3, 11, 12];
@@ -13,13 +14,7 @@ const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 /// Requests and answers.
 const ECHO: (u8, u8) = (8, 0);
 const ECHO_V6: (u8, u8) = (128, 129);
-/// Time to live, and hop limit, of answers.
-const TTL: u8 = 64;
 const HEADER: usize = 8;
-/// So much of a packet comes back with an error about it: more than its headers, less than makes the answer too big.
-const RETURNED: usize = 128;
-const RETURNED_V6: usize = 256;
-
 /// What a message is.
 pub(super) fn kind(message: &[u8], v6: bool) -> Kind {
     let Some((&kind, returned)) = message.first().zip(message.get(HEADER..)) else { return Kind::Other };
@@ -64,22 +59,13 @@ pub(super) fn answer(bytes: &mut [u8], ip: &Ip) -> Fate {
     let Some(at) = ip.transport else { return Fate::Pass };
     reflect(bytes);
     let (old, new) = if ip.v6 { ECHO_V6 } else { ECHO };
-    overwrite(bytes, at + 2, at, old, new);
-    if ip.v6 {
-        bytes[ip.at + 7] = TTL;
-    } else {
-        let ttl = bytes[ip.at + 8];
-        overwrite(bytes, ip.at + 10, ip.at + 8, ttl, TTL);
-    }
-    Fate::Send(0)
-}
-
-/// Changes the first byte of a 16-bit word and mends a checksum.
-fn overwrite(bytes: &mut [u8], sum: usize, at: usize, old: u8, new: u8) {
-    let second = bytes[at + 1];
-    let mended = checksum::mend(u16::from_be_bytes([bytes[sum], bytes[sum + 1]]), &[old, second], &[new, second]);
-    bytes[sum..sum + 2].copy_from_slice(&mended.to_be_bytes());
+    // The first byte of the message, and the checksum over it.
+    let (code, sum) = (bytes[at + 1], u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+    let mended = checksum::mend(sum, &[old, code], &[new, code]);
     bytes[at] = new;
+    bytes[at + 2..at + 4].copy_from_slice(&mended.to_be_bytes());
+    set_ttl(bytes, ip, TTL);
+    Fate::Send(0)
 }
 
 /// Tells the client how long packets may be (RFC 1191, RFC 8201); the packet becomes that message, with its own beginning

@@ -12,7 +12,7 @@ use translate::Record;
 use crate::packet::{Ip, layers};
 use crate::policy::{HashBy, Method, Pool};
 use crate::route::flows::{self, Line, Slot};
-use crate::route::layout::Hop;
+use crate::route::layout::{Hop, flags};
 use crate::route::{Backend, Ring, State, hash, ring_of, rings, sessions, translates};
 
 /// What became of a packet that was routed.
@@ -119,8 +119,8 @@ impl<'a> Router<'a> {
             Kind::Other => return none(Fate::Pass),
         };
         let (pool, length) = (pool as u16, bytes.len() as u64);
-        let translates = matches!(pool_of.method, Method::Nat | Method::FullNat(_));
-        if translates && (!connection.has_ports() || !connection.refreshes || translate::ttl(bytes, &ip) <= 1) {
+        let translates = pool_of.method.translates();
+        if translates && (!connection.ported || !connection.refreshes || translate::ttl(bytes, &ip) <= 1) {
             return none(Fate::Pass);
         }
         let (number, new, record) = if translates {
@@ -149,7 +149,20 @@ impl<'a> Router<'a> {
     }
 
     fn is_partial(&self, bytes: &[u8], ip: &Ip, total: usize, connection: &Connection) -> bool {
-        self.offloads && connection.has_ports() && connection.refreshes && offload::is_partial(bytes, ip, total)
+        self.offloads && connection.ported && connection.refreshes && offload::is_partial(bytes, ip, total)
+    }
+
+    /// Ticks after which a pool forgets a connection.
+    fn timeout(&self, pool: u16) -> u32 {
+        self.pools[usize::from(pool)].timeout.min(0xffff)
+    }
+
+    /// Whether a backend still serves a pool's connection.
+    fn serves(&self, number: u16, pool: u16, of: &Connection) -> bool {
+        self.backend(number).is_some_and(|backend| {
+            let leaves = of.begins && backend.flags & flags::DRAINS != 0;
+            backend.pool == pool && backend.flags & flags::UP != 0 && !leaves
+        })
     }
 
     fn backend(&self, number: u16) -> Option<Backend> {
@@ -159,12 +172,11 @@ impl<'a> Router<'a> {
     /// The backend of a connection, and whether that is new.
     fn choose(&mut self, pool: u16, by: HashBy, connection: &Connection, now: u64) -> Option<(u16, bool)> {
         let (hash, tick) = (connection.hash(pool), flows::tick(now));
-        let timeout = self.pools[usize::from(pool)].timeout.min(0xffff);
         let line = flows::line(hash, self.lines.len() as u32) as usize;
         let known = flows::find(&self.lines[line], hash);
         if let Some(at) = known {
             let slot = self.lines[line][at];
-            if slot.age(tick) <= timeout && self.serves(slot.backend(), pool, connection) {
+            if slot.age(tick) <= self.timeout(pool) && self.serves(slot.backend(), pool, connection) {
                 if connection.refreshes {
                     self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
                 }

@@ -1,14 +1,12 @@
 //! Network address translation: connections are remembered with all that undoing needs.
 
-use std::net::IpAddr;
-
 use super::connection::Connection;
 use super::{Fate, Packet, Router, address, connection, icmp, whole};
-use crate::eval::checksum;
-use crate::packet::protocol;
+use crate::eval::rewrite::{mend_transport, overwrite_in_header, set_ttl};
+use crate::packet::Ip;
 use crate::policy::{HashBy, Method};
 use crate::route::flows::{self, Slot};
-use crate::route::layout::flags;
+use crate::route::layout::octets;
 use crate::route::replies::{self, MARK, TRIES};
 use crate::route::{Backend, hash};
 
@@ -56,10 +54,6 @@ impl Router<'_> {
         let record = self.establish(pool, of, line * flows::SLOTS + at, tick)?;
         self.lines[line][at] = Slot::new(hash, record.backend, tick);
         Ok((record, true))
-    }
-
-    fn timeout(&self, pool: u16) -> u32 {
-        self.pools[usize::from(pool)].timeout.min(0xffff)
     }
 
     /// Chooses a backend, and a port, so that replies can be told from all others'. The record is at `index`.
@@ -138,7 +132,7 @@ impl Router<'_> {
     pub(in crate::eval) fn reply(&mut self, bytes: &mut Vec<u8>, now: u64) -> Option<Fate> {
         let (ip, total) = whole(bytes)?;
         let connection::Kind::Connection(of) = connection::of(bytes, &ip, total) else { return None };
-        if self.records.is_empty() || !of.has_ports() || !of.refreshes || ttl(bytes, &ip) <= 1 {
+        if self.records.is_empty() || !of.ported || !of.refreshes || ttl(bytes, &ip) <= 1 {
             return None;
         }
         let tick = flows::tick(now);
@@ -203,65 +197,22 @@ pub(super) fn forward(packet: &mut Packet<'_>, record: &Record, backend: &Backen
 }
 
 /// Time to live, or hop limit.
-pub(super) fn ttl(bytes: &[u8], ip: &crate::packet::Ip) -> u8 {
+pub(super) fn ttl(bytes: &[u8], ip: &Ip) -> u8 {
     if ip.v6 { bytes[ip.at + 7] } else { bytes[ip.at + 8] }
 }
 
 impl Rewrite {
     /// Rewrites a packet that has ports; with one hop less to live where it is `sent`.
-    fn apply(&self, bytes: &mut [u8], ip: &crate::packet::Ip, sent: bool) {
+    fn apply(&self, bytes: &mut [u8], ip: &Ip, sent: bool) {
         let Some(ports) = ip.ports else { return };
-        let changes = [(ip.src(), &self.source[..]), (ip.dst(), &self.destination), (ports..ports + 4, &self.ports)];
-        for (at, new) in changes {
-            let old = bytes[at.clone()].to_vec();
-            mend_transport(bytes, ip, &old, new);
-            if !ip.v6 && at.start < ports {
-                mend(bytes, ip.at + 10, &old, new);
-            }
-            bytes[at].copy_from_slice(new);
+        for (field, new) in [(ip.src(), &self.source), (ip.dst(), &self.destination)] {
+            mend_transport(bytes, ip, field.clone(), new);
+            overwrite_in_header(bytes, ip, field, new);
         }
-        if !sent {
-            return;
+        mend_transport(bytes, ip, ports..ports + 4, &self.ports);
+        bytes[ports..ports + 4].copy_from_slice(&self.ports);
+        if sent {
+            set_ttl(bytes, ip, ttl(bytes, ip) - 1);
         }
-        if ip.v6 {
-            bytes[ip.at + 7] -= 1;
-        } else {
-            let old = bytes[ip.at + 8..ip.at + 10].to_vec();
-            let new = [old[0] - 1, old[1]];
-            mend(bytes, ip.at + 10, &old, &new);
-            bytes[ip.at + 8] -= 1;
-        }
-    }
-}
-
-fn mend(bytes: &mut [u8], sum: usize, old: &[u8], new: &[u8]) {
-    let mended = checksum::mend(u16::from_be_bytes([bytes[sum], bytes[sum + 1]]), old, new);
-    bytes[sum..sum + 2].copy_from_slice(&mended.to_be_bytes());
-}
-
-fn mend_transport(bytes: &mut [u8], ip: &crate::packet::Ip, old: &[u8], new: &[u8]) {
-    let Some(at) = ip.checksum else { return };
-    let sum = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-    let mended = match ip.protocol {
-        Some(protocol::UDP) => checksum::mend_udp(sum, ip.v6, old, new),
-        _ => checksum::mend(sum, old, new),
-    };
-    bytes[at..at + 2].copy_from_slice(&mended.to_be_bytes());
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-impl Router<'_> {
-    /// Whether a backend still serves a pool's connection.
-    pub(super) fn serves(&self, number: u16, pool: u16, of: &Connection) -> bool {
-        self.backend(number).is_some_and(|backend| {
-            let leaves = of.begins && backend.flags & flags::DRAINS != 0;
-            backend.pool == pool && backend.flags & flags::UP != 0 && !leaves
-        })
     }
 }

@@ -6,7 +6,7 @@ use super::dead::{Steps, every};
 use super::facts::Facts;
 use crate::cond::{Cond, Value, Width};
 use crate::packet::ethertype;
-use crate::policy::{Action, Document, Host, Method, Policy, Pool, Verdict};
+use crate::policy::{Action, Document, Host, Policy, Pool, Verdict};
 use crate::problem::Problem;
 use crate::rules::Rules;
 
@@ -36,7 +36,7 @@ pub(super) fn other_families(policy: &Policy, rules: &Rules) -> Vec<Problem> {
         ] {
             if !may_serve(pool, serves) && only(&rule.cond, number) {
                 let what = format!("pool {name} has no backend for IPv{version} packets");
-                let hint = format!("via {} a backend's address is of the packet's version", method(pool));
+                let hint = format!("via {} a backend's address is of the packet's version", pool.method.name());
                 warnings.push(Problem::new(written.span.clone(), what).hint(hint));
             }
         }
@@ -44,13 +44,8 @@ pub(super) fn other_families(policy: &Policy, rules: &Rules) -> Vec<Problem> {
     warnings
 }
 
-/// The method's first word.
-fn method(pool: &Pool) -> String {
-    pool.method.to_string().split(' ').next().unwrap_or_default().to_string()
-}
-
 fn may_serve(pool: &Pool, serves: fn(&IpAddr) -> bool) -> bool {
-    matches!(pool.method, Method::Ipip(_) | Method::Gue { .. })
+    pool.method.wraps()
         || pool.backends.iter().any(|backend| match &backend.host {
             Host::Address(address) => serves(address),
             Host::Target(_) => true,

@@ -7,7 +7,7 @@ use super::check::{check, duration};
 use super::cursor::{Cursor, near_or, quote};
 use super::method::method;
 use super::{MOST_PROBLEMS, Parser, Part, action, block_end, case_end};
-use crate::policy::{CheckKind, HashBy, Method, Pool, SESSIONS, TIMEOUT};
+use crate::policy::{CheckKind, HashBy, Pool, SESSIONS, TIMEOUT};
 use crate::problem::{Problem, Span};
 
 /// The most connections that may be asked for.
@@ -165,15 +165,13 @@ fn unsound(pool: &Pool, said: &Said<'_>) -> Vec<Problem> {
 
 /// Ports of backends where packets keep theirs.
 fn useless_ports(pool: &Pool) -> Vec<Problem> {
-    let method = match &pool.method {
-        Method::Nat | Method::FullNat(_) => return Vec::new(),
-        Method::Ipip(_) => "ipip",
-        Method::Gue { .. } => "gue",
-        Method::L2 => "l2",
-    };
+    if pool.method.translates() {
+        return Vec::new();
+    }
     let with_port = pool.backends.iter().filter_map(|backend| Some((backend, backend.port?)));
     let problems = with_port.map(|(backend, port)| {
-        let problem = Problem::new(backend.span.clone(), format!("via {method} the packet's port is not changed"));
+        let what = format!("via {} the packet's port is not changed", pool.method.name());
+        let problem = Problem::new(backend.span.clone(), what);
         problem.hint(format!("leave out :{port}, or take via nat or via fullnat"))
     });
     problems.collect()

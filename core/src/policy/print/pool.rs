@@ -57,26 +57,13 @@ impl Display for Pool {
 
 impl Display for Method {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let from = match self {
-            Method::Nat => return f.write_str("nat"),
-            Method::L2 => return f.write_str("l2"),
-            Method::FullNat(from) => {
-                f.write_str("fullnat")?;
-                from
-            }
-            Method::Ipip(from) => {
-                f.write_str("ipip")?;
-                from
-            }
-            Method::Gue { port, from } => {
-                f.write_str("gue")?;
-                if *port != GUE_PORT {
-                    write!(f, " port {port}")?;
-                }
-                from
-            }
-        };
-        for (index, source) in from.iter().enumerate() {
+        f.write_str(self.name())?;
+        if let Method::Gue { port, .. } = self
+            && *port != GUE_PORT
+        {
+            write!(f, " port {port}")?;
+        }
+        for (index, source) in self.sources().iter().enumerate() {
             write!(f, "{}{source}", if index == 0 { " from " } else { "," })?;
         }
         Ok(())

@@ -108,14 +108,8 @@ impl Checked {
 
     /// Checks all backends once, at the same time.
     fn turn(&mut self, live: &Live) {
-        let members: Vec<(usize, Member)> = live
-            .state()
-            .members
-            .into_iter()
-            .enumerate()
-            .filter_map(|(number, member)| Some((number, member?)))
-            .filter(|(_, member)| member.backend.pool == self.pool)
-            .collect();
+        let members = live.members(self.pool);
+        self.streaks.retain(|name, _| members.iter().any(|(_, member)| member.name == *name));
         let (check, place) = (&self.check, &self.place);
         let results: Vec<_> = thread::scope(|scope| {
             let one = |(_, member): &(usize, Member)| {
@@ -133,7 +127,6 @@ impl Checked {
                 self.change(live, number, &member.name, up, result.err().as_deref());
             }
         }
-        self.streaks.retain(|name, _| live.find(self.pool, name).is_some());
     }
 
     fn change(&mut self, live: &Live, number: usize, name: &str, up: bool, why: Option<&str>) {
