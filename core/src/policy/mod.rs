@@ -18,7 +18,7 @@ pub(crate) use element::{mac, mac_text};
 pub use format::format;
 pub use lint::{Dead, dead, lint};
 pub(crate) use parse::cursor::quote;
-pub use parse::{UNNAMED, one_backend, parse};
+pub use parse::{UNNAMED, one_backend, one_method, parse};
 pub use pool::{
     Backend, Check, CheckKind, GUE_PORT, HashBy, Host, MOST_BACKENDS, Method, Pool, SESSIONS, Source, TIMEOUT,
 };

@@ -24,7 +24,7 @@ impl State {
                     Host::Address(address) => Some(*address),
                     Host::Target(name) => address(name),
                 };
-                members.push(found.map(|address| of_pool(pool, index, backend, address)));
+                members.push(found.map(|address| member(index, &pool.method, backend, address)));
             }
         }
         State { members }
@@ -46,26 +46,15 @@ impl State {
     }
 }
 
-fn of_pool(pool: &Pool, index: u16, backend: &policy::Backend, address: IpAddr) -> Member {
-    let source = source(&pool.method, address);
+/// A backend of a pool, at this address, with the source that the method states.
+pub fn member(pool: u16, method: &Method, backend: &policy::Backend, address: IpAddr) -> Member {
+    let source = source(method, address);
     let bits = if source.address.is_ipv6() { 128 - source.length } else { 32 - source.length };
-    let mut member = member(index, backend, address, None);
-    member.backend.source = source.address;
-    member.backend.source_bits = u32::MAX.checked_shr(32 - u32::from(bits.min(32))).unwrap_or(0);
-    member
-}
-
-/// A backend of a pool, at this address, with the source of another one.
-pub fn member(pool: u16, backend: &policy::Backend, address: IpAddr, like: Option<&Backend>) -> Member {
-    let none = match address {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
     let drains = if backend.drain { flags::DRAINS } else { 0 };
     let backend_of = Backend {
         address,
-        source: like.map_or(none, |like| like.source),
-        source_bits: like.map_or(0, |like| like.source_bits),
+        source: source.address,
+        source_bits: u32::MAX.checked_shr(32 - u32::from(bits.min(32))).unwrap_or(0),
         port: backend.port,
         pool,
         flags: flags::UP | drains,

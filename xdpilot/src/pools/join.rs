@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 
 use xdpilot_core::error::{Error, Result};
-use xdpilot_core::policy::Backend;
-use xdpilot_core::route::{self, Member, flags};
+use xdpilot_core::policy::{self, Backend, Method};
+use xdpilot_core::route::{self, flags};
 
 use super::live::Live;
 use super::returns;
@@ -12,6 +12,7 @@ use super::ways::{self, Way};
 use crate::companion;
 use crate::place::Place;
 use crate::policy::redirect;
+use crate::record::PoolRecord;
 
 /// What was done.
 #[derive(Debug)]
@@ -41,20 +42,28 @@ pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
         live.turn(pool, &live.state());
         return Ok(Joined::of(format!("takes connections, with weight {}", member.weight)));
     }
+    let record = &live.pools[usize::from(pool)];
+    let method = policy::one_method(&record.method)
+        .map_err(|problem| Error::usage(format!("its method {}", record.method)).cause(problem.what))?;
+    fits(&method, backend)?;
     let place = Place::of_link(&live.pinned, &live.target)?;
-    fits(live, pool, backend)?;
     let found = ways::find(&backend.host, &place)?;
-    let (member, notes) = member(live, pool, backend, &found, &place)?;
+    has_ring(record, backend, found.address.is_ipv6())?;
+    let mut member = route::member(pool, &method, backend, found.address);
+    found.complete(&mut member, &method, &place)?;
     prepare(live, &found.way, &place)?;
     live.insert(&member)?;
     live.turn(pool, &live.state());
+    let notes = match &found.way {
+        Way::None(why) => vec![format!("backend {}: {why}", member.name)],
+        Way::Asked(..) | Way::Fixed(..) => Vec::new(),
+    };
     Ok(Joined { done: format!("added, with weight {}", member.weight), notes })
 }
 
-/// Whether the pool's method can have such a backend.
-fn fits(live: &Live, pool: u16, backend: &Backend) -> Result<()> {
-    let method = &live.pools[usize::from(pool)].method;
-    if backend.port.is_some() && !translates(method) {
+/// Whether the pool can have such a backend.
+fn fits(method: &Method, backend: &Backend) -> Result<()> {
+    if backend.port.is_some() && !method.translates() {
         return Err(Error::usage(format!("backend {}", backend.label()))
             .cause(format!("via {method} leaves the packet's port as it is"))
             .mend("leave the port away"));
@@ -62,39 +71,15 @@ fn fits(live: &Live, pool: u16, backend: &Backend) -> Result<()> {
     Ok(())
 }
 
-fn translates(method: &str) -> bool {
-    method == "nat" || method.starts_with("fullnat")
-}
-
-fn member(
-    live: &Live,
-    pool: u16,
-    backend: &Backend,
-    found: &ways::Found,
-    place: &Place,
-) -> Result<(Member, Vec<String>)> {
-    let state = live.state();
-    let record = &live.pools[usize::from(pool)];
-    let v6 = found.address.is_ipv6();
+/// Whether the pool has backends for clients of this family.
+fn has_ring(record: &PoolRecord, backend: &Backend, v6: bool) -> Result<()> {
     if record.rings[usize::from(v6)].is_none() {
         let family = if v6 { "IPv6" } else { "IPv4" };
         return Err(Error::usage(format!("backend {}", backend.label()))
             .cause(format!("the pool had no {family} backend when the policy was loaded"))
             .mend("put it into the policy and load that anew"));
     }
-    let mut others = state.members.iter().flatten().map(|member| &member.backend);
-    let like = others.find(|other| other.pool == pool && other.address.is_ipv6() == v6);
-    let mut new = route::member(pool, backend, found.address, like);
-    let mut notes = Vec::new();
-    if new.backend.source.is_unspecified() && !translates(&record.method) && record.method != "l2" {
-        new.backend.source = ways::source(found.address, place)?.unwrap_or(new.backend.source);
-    }
-    match &found.way {
-        Way::Fixed(_, hop) => new.backend.hop = Some(*hop),
-        Way::Asked(..) => {}
-        Way::None(why) => notes.push(format!("backend {}: {why}", backend.label())),
-    }
-    Ok((new, notes))
+    Ok(())
 }
 
 /// Prepares the interface that leads to a backend.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{Host, Method};
-use xdpilot_core::route::{Hop, State, translates};
+use xdpilot_core::route::{Hop, Member, State, translates};
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::{neighbour, route, veth};
 
@@ -38,6 +38,25 @@ pub struct Ways {
 pub(super) struct Found {
     pub(super) address: IpAddr,
     pub(super) way: Way,
+}
+
+impl Found {
+    /// Adds to a backend what the policy does not say of it: the source, where the kernel chooses that, and the next hop.
+    pub(super) fn complete(&self, member: &mut Member, method: &Method, place: &Place) -> Result<()> {
+        let backend = &mut member.backend;
+        if method.wraps() && backend.source.is_unspecified() {
+            backend.source = source(self.address, place)?.unwrap_or(backend.source);
+        }
+        if matches!(method, Method::FullNat(_)) && backend.source.is_unspecified() {
+            return Err(Error::usage(format!("backend {}", member.name))
+                .cause(format!("no from of the pool has the IP version of {}", self.address))
+                .mend(format!("name such an address in the policy, behind via {method}")));
+        }
+        if let Way::Fixed(_, hop) = &self.way {
+            backend.hop = Some(*hop);
+        }
+        Ok(())
+    }
 }
 
 /// What leads to a backend.
@@ -78,16 +97,7 @@ pub fn resolve(policy: &Compiled, place: &Place) -> Result<Ways> {
         State::new(pools, |name| addresses.iter().find(|(known, _)| known == name).map(|(_, address)| *address));
     for (number, (pool, name, one)) in (1..).zip(found) {
         if let Some(member) = ways.state.members.get_mut(number).and_then(Option::as_mut) {
-            if pool.method.wraps() && member.backend.source.is_unspecified() {
-                member.backend.source = source(one.address, place)?.unwrap_or(member.backend.source);
-            }
-            if matches!(pool.method, Method::FullNat(_)) && member.backend.source.is_unspecified() {
-                return Err(Error::usage(format!("pool {}", pool.name))
-                    .cause(format!("no from has the IP version of {name}, which is {}", one.address)));
-            }
-            if let Way::Fixed(_, hop) = &one.way {
-                member.backend.hop = Some(*hop);
-            }
+            one.complete(member, &pool.method, place).map_err(|error| error.context(format!("pool {}", pool.name)))?;
         }
         ways.take(one.way, &name, place);
     }
@@ -170,7 +180,7 @@ fn sysctl(path: &str) -> String {
 }
 
 /// The source that the kernel would choose for packets to an address.
-pub(super) fn source(to: IpAddr, place: &Place) -> Result<Option<IpAddr>> {
+fn source(to: IpAddr, place: &Place) -> Result<Option<IpAddr>> {
     Ok(place.namespace.run(|| route::to(to))?.and_then(|route| route.source))
 }
 

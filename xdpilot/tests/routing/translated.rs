@@ -1,6 +1,6 @@
 //! `via nat` and `via fullnat`: packets are translated on the way there, and back.
 
-use crate::command::unload;
+use crate::command::{done, unload};
 use crate::curl::{all_answer, download, pages};
 use crate::http::big;
 use crate::network::ip;
@@ -40,6 +40,20 @@ fn root_fullnat_needs_no_way_back_to_the_client() {
     all_answer(&world, SERVICE, "10.0.0.100");
     all_answer(&world, &format!("[{SERVICE6}]"), "fd00::100");
     unload(&world.target());
+}
+
+/// The address is the pool's, not taken from another backend.
+#[test]
+fn root_fullnat_keeps_its_address_when_all_backends_are_replaced() {
+    let world = World::one_armed();
+    ip(&world.router, "addr add 10.0.0.100/24 dev r0");
+    world.load(&World::cats("fullnat from 10.0.0.100", &[world.backend(0)]));
+    let on = world.target();
+    done(&["pool", "remove", "cats", &world.backend(0), "--on", &on]);
+    done(&["pool", "add", "cats", &world.backend(1), "--on", &on]);
+    let answers = pages(&world.client, SERVICE, 3);
+    assert_eq!(answers, [("two saw 10.0.0.100".to_string(), 3)].into());
+    unload(&on);
 }
 
 #[test]

@@ -11,6 +11,14 @@ use crate::problem::Problem;
 const METHODS: [&str; 5] = ["nat", "fullnat", "ipip", "gue", "l2"];
 const EXPECTED: &str = "expected a method: nat, fullnat from ADDRESS, ipip, gue or l2";
 
+/// A method in words, as it is printed.
+///
+/// # Errors
+/// They are none.
+pub fn one_method(words: &str) -> Result<Method, Problem> {
+    method(&mut Cursor::new(words, 0..words.len()))
+}
+
 /// `nat`, `fullnat from ADDRESS,…`, `ipip [from PREFIX,…]`, `gue [port N] [from PREFIX,…]` or `l2`
 pub(super) fn method(cursor: &mut Cursor<'_>) -> Result<Method, Problem> {
     let (word, span) = cursor.peek();

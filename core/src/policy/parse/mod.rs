@@ -8,6 +8,7 @@ mod method;
 mod pool;
 
 pub use backend::one_backend;
+pub use method::one_method;
 
 use std::ops::Range;
 
