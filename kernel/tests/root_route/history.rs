@@ -62,7 +62,7 @@ fn message(random: &mut Random, v6: bool, back: bool) -> Vec<u8> {
     let client = 1 + random.below(6) as u8;
     let service = 1 + random.below(3) as u8;
     let (from, to) = if back { (service + 80, client) } else { (client, service + 80) };
-    ip(random, v6, protocol, [from, to], &segment)
+    ip(random, v6, protocol, [host(v6, from), host(v6, to)], &segment)
 }
 
 fn segment(random: &mut Random, v6: bool, back: bool) -> (u8, Vec<u8>) {
@@ -92,7 +92,12 @@ fn segment(random: &mut Random, v6: bool, back: bool) -> (u8, Vec<u8>) {
     }
 }
 
-fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [u8; 2], payload: &[u8]) -> Vec<u8> {
+/// The address of a host.
+fn host(v6: bool, number: u8) -> Vec<u8> {
+    if v6 { vec![0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number] } else { vec![192, 0, 2, number] }
+}
+
+fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [Vec<u8>; 2], payload: &[u8]) -> Vec<u8> {
     let class = if random.once_in(3) { random.next() as u8 } else { 0 };
     if v6 {
         let fragment = random.once_in(15);
@@ -101,9 +106,7 @@ fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [u8; 2], payload: &[u8
         let mut packet = vec![0x60 | class >> 4, class << 4, 0, 0];
         packet.extend(((more.len() + payload.len()) as u16).to_be_bytes());
         packet.extend([next, 1 + random.next() as u8 % 64]);
-        for host in hosts {
-            packet.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]);
-        }
+        packet.extend(hosts.concat());
         return [packet, more, payload.to_vec()].concat();
     }
     let options = if random.once_in(10) { 4 * random.below(11) } else { 0 };
@@ -113,9 +116,7 @@ fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [u8; 2], payload: &[u8
     packet.extend([0, 7]);
     packet.extend(fragment.to_be_bytes());
     packet.extend([1 + random.next() as u8 % 64, protocol, 0, 0]);
-    for host in hosts {
-        packet.extend([192, 0, 2, host]);
-    }
+    packet.extend(hosts.concat());
     packet.extend(vec![1; options]);
     let sum = packets::checksum(&packet);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
@@ -125,10 +126,34 @@ fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [u8; 2], payload: &[u8
 
 /// An ICMP error about a packet of a service.
 fn error(random: &mut Random, v6: bool) -> Vec<u8> {
-    let mut returned = message(random, v6, true);
-    returned.truncate(random.below(returned.len() + 1).max(28).min(returned.len()));
+    let returned = message(random, v6, true);
+    error_about(random, v6, returned)
+}
+
+/// An ICMP error about an IP packet, mostly to the host that sent it, from the one that it was sent to or from a router.
+fn error_about(random: &mut Random, v6: bool, mut returned: Vec<u8>) -> Vec<u8> {
+    let (from, to) = if v6 { (8..24, 24..40) } else { (12..16, 16..20) };
+    let sender = if random.once_in(16) { host(v6, 81) } else { returned[from].to_vec() };
+    let receiver = if random.once_in(2) { host(v6, 200) } else { returned[to].to_vec() };
+    if random.once_in(4) {
+        // No checksum, or one that becomes none.
+        let at = if v6 { 46 } else { 26 };
+        returned.get_mut(at..at + 2).iter_mut().for_each(|sum| sum.fill(*random.pick(&[0, 0xff])));
+    }
+    let least = *random.pick(&[28, 46, 48, 66, 68]);
+    returned.truncate(random.below(returned.len() + 1).max(least).min(returned.len()));
     let kind = if v6 { *random.pick(&[1, 2, 3, 4, 5]) } else { *random.pick(&[3, 3, 11, 12, 4, 5]) };
-    let message = [&[kind, random.below(5) as u8, 0x11, 0x22, 0, 0, 5, 0][..], &returned].concat();
-    let router = 200;
-    ip(random, v6, if v6 { 58 } else { 1 }, [router, 81], &message)
+    let mut message = [&[kind, random.below(5) as u8, 0x11, 0x22, 0, 0, 5, 0][..], &returned].concat();
+    if random.once_in(8) {
+        message[2..4].fill(*random.pick(&[0, 0xff]));
+    }
+    ip(random, v6, if v6 { 58 } else { 1 }, [receiver, sender], &message)
+}
+
+/// An ICMP error about a packet that was sent; none where it is no IP packet.
+pub(crate) fn error_about_sent(random: &mut Random, sent: &[u8]) -> Option<Vec<u8>> {
+    let ip = layers(sent).ip?;
+    let mut packet = ethernet(random, ip.v6);
+    packet.extend(error_about(random, ip.v6, sent[ip.at..].to_vec()));
+    Some(packet)
 }

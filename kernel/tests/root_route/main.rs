@@ -23,7 +23,7 @@ fn number(name: &str, default: u64) -> u64 {
 fn the_kernel_routes_as_the_evaluator_does() {
     let (packets, first) = (number("XDPILOT_PACKETS", 100_000), number("XDPILOT_SEED", 1));
     let each = number("XDPILOT_EACH", 2000);
-    let (mut done, mut seed, mut fates) = (0, first, [0; 4]);
+    let (mut done, mut seed, mut fates, mut errors) = (0, first, [0; 4], [0; 2]);
     while done < packets {
         let mut random = Random(seed.wrapping_mul(0x1_0000_0001));
         let rules = pools::rules(&mut random);
@@ -32,18 +32,21 @@ fn the_kernel_routes_as_the_evaluator_does() {
             if random.once_in(100) {
                 subject.change(&mut random);
             }
-            let answer = if random.once_in(3) { subject.answer(&mut random) } else { None };
+            let answer = if random.once_in(2) { subject.answer(&mut random) } else { None };
             let packet = answer.unwrap_or_else(|| history::packet(&mut random));
             let passed = if random.once_in(50) { random.below(400_000_000_000) } else { random.below(1_000_000_000) };
             subject.compare(&packet, passed as u64, &mut random);
         }
         subject.compare_state();
         fates.iter_mut().zip(subject.fates).for_each(|(all, these)| *all += these);
+        errors.iter_mut().zip(subject.errors).for_each(|(all, these)| *all += these);
         done += each;
         seed += 1;
     }
     let [dropped, passed, sent, undone] = fates;
     println!("{done} packets, seeds {first} to {}: no difference", seed - 1);
     println!("{dropped} dropped, {passed} passed, {sent} sent, {undone} undone");
+    println!("errors translated: {} to backends, {} to clients", errors[0], errors[1]);
+    assert!(errors.iter().all(|errors| *errors > done / 5000), "errors are tried both ways");
     assert!(fates.iter().all(|fate| *fate > done / 100), "each fate is tried");
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use xdpilot_core::elf;
 use xdpilot_core::emit::{self, BACKENDS, CLOCK, Clock, FLOWS, Options, REPLIES, RINGS, TRAFFIC};
 use xdpilot_core::eval::{Fate, Machine, Outcome, reflect};
+use xdpilot_core::packet::{layers, protocol};
 use xdpilot_core::policy::Verdict;
 use xdpilot_core::route::flows::Line;
 use xdpilot_core::route::layout::BACKEND;
@@ -17,7 +18,7 @@ use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
 use xdpilot_kernel::test_run::{self, TestRun};
 
-use crate::history::leave_checksum;
+use crate::history::{error_about_sent, leave_checksum};
 use crate::random::Random;
 
 /// A policy in both forms, and the time that both are told.
@@ -28,10 +29,12 @@ pub(crate) struct Subject<'a> {
     machine: Machine<'a>,
     now: u64,
     seed: u64,
-    /// Packets that were sent lately.
-    sent: Vec<Vec<u8>>,
+    /// Packets that were sent lately, to backends and to clients.
+    sent: [Vec<Vec<u8>>; 2],
     /// How many packets had each fate: dropped, passed, sent, undone.
     pub(crate) fates: [u64; 4],
+    /// How many errors about translated packets were sent: to backends, to clients.
+    pub(crate) errors: [u64; 2],
 }
 
 impl<'a> Subject<'a> {
@@ -57,8 +60,8 @@ impl<'a> Subject<'a> {
         machine.router().offloads = offloads;
         machine.router().clients = *random.pick(&[None, Some(hop(1500)), Some(hop(1500)), Some(hop(600))]);
         let clock = loaded.map(CLOCK).unwrap();
-        let mut subject =
-            Subject { rules, loaded, clock, machine, now: 1_000_000_000_000, seed, sent: Vec::new(), fates: [0; 4] };
+        let (now, sent) = (1_000_000_000_000, Default::default());
+        let mut subject = Subject { rules, loaded, clock, machine, now, seed, sent, fates: [0; 4], errors: [0; 2] };
         subject.tell();
         subject
     }
@@ -132,14 +135,21 @@ impl<'a> Subject<'a> {
             hex(&bytes),
             self.rules.pools
         );
-        self.note(&outcome, bytes, random);
+        self.note(packet, &outcome, bytes, random);
     }
 
-    /// An answer to a packet that was sent lately.
+    /// An answer to a packet that was sent lately, or an error about one.
     pub(crate) fn answer(&self, random: &mut Random) -> Option<Vec<u8>> {
-        let mut packet = self.sent.get(random.below(self.sent.len().max(1)))?.clone();
-        reflect(&mut packet);
-        if random.once_in(3) {
+        let error = random.once_in(2);
+        let to_client = error && random.once_in(3);
+        let sent = &self.sent[usize::from(to_client)];
+        let mut packet = sent.get(random.below(sent.len().max(1)))?.clone();
+        if error {
+            packet = error_about_sent(random, &packet)?;
+        } else {
+            reflect(&mut packet);
+        }
+        if !error && random.once_in(3) {
             leave_checksum(&mut packet, random.once_in(8));
         }
         if random.once_in(20) {
@@ -149,7 +159,7 @@ impl<'a> Subject<'a> {
         Some(packet)
     }
 
-    fn note(&mut self, outcome: &Outcome, bytes: Vec<u8>, random: &mut Random) {
+    fn note(&mut self, packet: &[u8], outcome: &Outcome, bytes: Vec<u8>, random: &mut Random) {
         let undone = matches!(outcome.verdict, Verdict::Pass);
         let fate = match outcome.routed.map(|routed| routed.fate) {
             _ if undone => 3,
@@ -158,11 +168,15 @@ impl<'a> Subject<'a> {
             Some(Fate::Send(_)) => 2,
         };
         self.fates[fate] += 1;
-        if fate == 2 && self.sent.len() < 64 {
-            self.sent.push(bytes);
-        } else if fate == 2 {
-            let at = random.below(64);
-            self.sent[at] = bytes;
+        if fate < 2 {
+            return;
+        }
+        self.errors[usize::from(undone)] += u64::from(is_translated_error(packet, &bytes));
+        let sent = &mut self.sent[usize::from(undone)];
+        if sent.len() < 64 {
+            sent.push(bytes);
+        } else {
+            sent[random.below(64)] = bytes;
         }
     }
 
@@ -192,6 +206,17 @@ impl<'a> Subject<'a> {
             assert_eq!(kernel.load(Ordering::Relaxed), ours.0, "seed {}: {name}, slot {at}", self.seed);
         }
     }
+}
+
+/// Whether an ICMP message got another destination: echo requests and packets that are too big are answered, not sent on.
+fn is_translated_error(before: &[u8], after: &[u8]) -> bool {
+    let (Some(old), Some(new)) = (layers(before).ip, layers(after).ip) else { return false };
+    let is_icmp = |protocol| matches!(protocol, Some(protocol::ICMP | protocol::ICMP6));
+    let destination = &after[new.dst()];
+    is_icmp(old.protocol)
+        && is_icmp(new.protocol)
+        && before[old.dst()] != *destination
+        && before[old.src()] != *destination
 }
 
 /// The first bytes, for messages.

@@ -56,10 +56,12 @@ impl Emitter<'_> {
         self.partial(v6);
         if shape.translates() {
             self.lives_on(v6, ends.pass);
-            self.tuple(v6);
         }
         self.asm.load(Size::W, 2, 4, 0);
         self.protocol();
+        if shape.translates() {
+            self.tuple(v6, 3, addresses);
+        }
         self.hash_connection(shape, v6, 3, addresses);
         self.asm.goto(known);
 

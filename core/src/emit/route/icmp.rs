@@ -25,28 +25,51 @@ impl Emitter<'_> {
         self.transport(8, ends.pass);
         self.asm.load(Size::B, 1, 4, 0);
         self.asm.jump_imm(If::Eq, 1, if v6 { ECHO_V6 } else { ECHO }, echo);
-        if shape.translates() {
-            // Nothing but requests.
-            self.asm.goto(ends.pass);
-            self.asm.bind(echo);
-            return self.answer(v6, ends.pass);
-        }
-        let errors = if v6 { &ERRORS_V6[..] } else { &ERRORS };
-        errors.iter().for_each(|kind| self.asm.jump_imm(If::Eq, 1, *kind, error));
+        self.is_error(v6, error);
         self.asm.goto(ends.pass);
         self.asm.bind(echo);
         self.answer(v6, ends.pass);
         self.asm.bind(error);
+        if shape.translates() {
+            self.lives_on(v6, ends.pass);
+        }
+        let reversed = self.returned_connection(v6, ends.pass);
+        if shape.translates() {
+            self.is_addressed(v6, ends.pass);
+            self.tuple(v6, 4, reversed);
+        }
+        self.hash_connection(shape, v6, 4, reversed);
+        self.asm.goto(known);
+    }
+
+    /// Goes to `error` with a message of a kind in r1 that brings a packet back.
+    pub(super) fn is_error(&mut self, v6: bool, error: Label) {
+        let errors = if v6 { &ERRORS_V6[..] } else { &ERRORS };
+        errors.iter().for_each(|kind| self.asm.jump_imm(If::Eq, 1, *kind, error));
+    }
+
+    /// The connection that the error at r4 is about: r4 = the header that came back, with the addresses there, r1 = the
+    /// protocol, r2 = the ports. r0 is the finder's result, and r3 stays.
+    pub(super) fn returned_connection(&mut self, v6: bool, pass: Label) -> Addresses {
         self.asm.store_imm(Size::W, 10, frame::IS, if v6 { is::V6 } else { 0 });
-        self.returned(v6, ends.pass);
+        self.returned(v6, pass);
         // What came back went the other way.
         self.asm.mov(5, 2);
         self.asm.alu64_imm(Alu::Rsh, 5, 16);
         self.asm.alu32_imm(Alu::Lsh, 2, 16);
         self.asm.alu64(Alu::Or, 2, 5);
-        let Addresses { source, destination } = addresses(v6);
-        self.hash_connection(shape, v6, 4, Addresses { source: destination, destination: source });
-        self.asm.goto(known);
+        reversed(v6)
+    }
+
+    /// Goes to `pass` with an error that does not go to the host that sent what came back; r3 is the header, r4 the one
+    /// that came back. r0 and r5 are lost.
+    pub(super) fn is_addressed(&mut self, v6: bool, pass: Label) {
+        let at = addresses(v6);
+        for word in (0..if v6 { 16 } else { 4 }).step_by(4) {
+            self.asm.load(Size::W, 0, 3, at.destination + word);
+            self.asm.load(Size::W, 5, 4, at.source + word);
+            self.asm.jump_reg(If::Ne, 0, 5, pass);
+        }
     }
 
     /// r4 = the IP header in an ICMP message at r4, r1 = its protocol, r2 = its ports.
@@ -245,4 +268,10 @@ impl Emitter<'_> {
         self.fold(0);
         self.asm.alu64_imm(Alu::Xor, 0, 0xffff);
     }
+}
+
+/// Where the addresses are in a header that came back, seen from the other side.
+pub(super) fn reversed(v6: bool) -> Addresses {
+    let Addresses { source, destination } = addresses(v6);
+    Addresses { source: destination, destination: source }
 }

@@ -11,6 +11,7 @@
 mod choose;
 mod connection;
 mod encapsulate;
+mod error;
 mod icmp;
 mod offload;
 mod reply;
@@ -93,6 +94,10 @@ mod frame {
     pub(super) const REPLY_SLOT: i16 = TRAFFIC;
     /// Address of a translated connection's record; 8 bytes.
     pub(super) const RECORD: i16 = PLACE;
+    /// The ports of what may be a reply; 4 bytes.
+    pub(super) const SEEN_PORTS: i16 = CLASS;
+    /// The protocol of what may be a reply; 4 bytes.
+    pub(super) const SEEN_PROTOCOL: i16 = REPLY_HASH;
 }
 
 /// What is known of a packet.
@@ -109,6 +114,8 @@ mod is {
     pub(super) const WHOLE: i32 = 16;
     /// Its checksum is perhaps still to be computed.
     pub(super) const PARTIAL: i32 = 32;
+    /// It is an error that the connection's backend itself sent.
+    pub(super) const BY_BACKEND: i32 = 64;
 }
 
 /// What a function is made for.

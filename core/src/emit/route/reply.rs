@@ -1,11 +1,14 @@
-//! Replies of translated connections: the translation is undone, whatever the rules say.
+//! Replies of translated connections, and errors about them: the translation is undone, whatever the rules say.
 
 use super::super::layers::{self, Takes, V4};
 use super::super::{Emitter, function, section, stack};
+use super::connection::{Addresses, addresses};
+use super::error::Way;
+use super::icmp::reversed;
 use super::offload::Then;
 use super::send::{INET, fib};
 use super::{Ends, Shape, frame, is};
-use crate::asm::build::{Alu, If, Label, Size};
+use crate::asm::build::{Alu, If, Label, Reg, Size};
 use crate::emit::Clock;
 use crate::error::Result;
 use crate::object::{FunctionId, Line};
@@ -70,6 +73,7 @@ impl Emitter<'_> {
         self.its_record(none, ends.drop);
         self.is_its_reply(none);
         self.seen(ends.drop);
+        self.asm.load(Size::DW, 9, 10, frame::RECORD);
         self.hop_to_client(ends.drop);
         self.undo(ends);
         self.asm.bind(none);
@@ -78,9 +82,10 @@ impl Emitter<'_> {
         self.finish(ends);
     }
 
-    /// r9 = the hash of a packet with ports, then on to `known`; r0 is the finder's result.
+    /// r9 = the hash of a packet with ports, or of what would answer one that came back, then on to `known`; r0 is the
+    /// finder's result.
     fn reply_hashed(&mut self, v6: bool, known: Label, none: Label) {
-        let (tcp, ported) = (self.asm.label(), self.asm.label());
+        let (tcp, icmp, ported) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.total(v6, none);
         self.asm.store_imm(Size::W, 10, frame::IS, is::OWN | is::WHOLE | if v6 { is::V6 } else { 0 });
         self.asm.load(Size::DW, 0, 10, stack::LAYERS);
@@ -89,6 +94,7 @@ impl Emitter<'_> {
         self.lives_on(v6, none);
         self.protocol();
         self.asm.jump_imm(If::Eq, 1, i32::from(protocol::TCP), tcp);
+        self.asm.jump_imm(If::Eq, 1, i32::from(if v6 { protocol::ICMP6 } else { protocol::ICMP }), icmp);
         self.asm.jump_imm(If::Ne, 1, i32::from(protocol::UDP), none);
         self.transport(8, none);
         self.asm.load(Size::H, 5, 4, 6);
@@ -100,9 +106,28 @@ impl Emitter<'_> {
         self.partial(v6);
         self.asm.load(Size::W, 2, 4, 0);
         self.protocol();
-        let shape = Shape { method: &Method::Nat, hash: HashBy::Tuple, timeout: 0 };
-        self.hash_connection(shape, v6, 3, super::connection::addresses(v6));
+        self.hash_reply(v6, 3, addresses(v6));
         self.asm.goto(known);
+
+        self.asm.bind(icmp);
+        let error = self.asm.label();
+        self.transport(8, none);
+        self.asm.load(Size::B, 1, 4, 0);
+        self.is_error(v6, error);
+        self.asm.goto(none);
+        self.asm.bind(error);
+        let reversed = self.returned_connection(v6, none);
+        self.is_addressed(v6, none);
+        self.hash_reply(v6, 4, reversed);
+        self.asm.goto(known);
+    }
+
+    /// Notes ports in r2 and protocol in r1; r9 = their hash with the addresses at a header.
+    fn hash_reply(&mut self, v6: bool, header: Reg, at: Addresses) {
+        self.asm.store(Size::W, 10, frame::SEEN_PORTS, 2);
+        self.asm.store(Size::W, 10, frame::SEEN_PROTOCOL, 1);
+        let shape = Shape { method: &Method::Nat, hash: HashBy::Tuple, timeout: 0 };
+        self.hash_connection(shape, v6, header, at);
     }
 
     /// The record that a reply's hash in r9 leads to at [`frame::RECORD`], and r9 = the record of its backend.
@@ -128,22 +153,19 @@ impl Emitter<'_> {
     fn is_its_reply(&mut self, none: Label) {
         let (v6, same, full) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.asm.load(Size::DW, 5, 10, frame::RECORD);
-        self.asm.load(Size::DW, 0, 10, stack::LAYERS);
-        self.protocol();
+        self.asm.load(Size::W, 1, 10, frame::SEEN_PROTOCOL);
         self.asm.load(Size::B, 2, 5, translated::PROTOCOL);
         self.asm.jump_reg(If::Ne, 1, 2, none);
         // r5 = what the destination must be, r2 = the client's port of old.
-        self.transport_header(none);
-        self.require_transport(8, none);
         let stated = self.asm.label();
         self.asm.load(Size::H, 1, 9, backend::PORT);
         self.asm.jump_imm(If::Ne, 1, 0, stated);
         self.asm.load(Size::H, 1, 5, translated::PORTS + 2);
         self.asm.bind(stated);
-        self.asm.load(Size::H, 2, 4, 0);
+        self.asm.load(Size::H, 2, 10, frame::SEEN_PORTS);
         self.asm.jump_reg(If::Ne, 1, 2, none);
         self.asm.load(Size::B, 3, 5, translated::V6);
-        self.asm.load(Size::H, 2, 4, 2);
+        self.asm.load(Size::H, 2, 10, frame::SEEN_PORTS + 2);
         self.asm.load(Size::H, 1, 5, translated::PORT);
         self.asm.jump_imm(If::Ne, 1, 0, full);
         self.asm.load(Size::H, 1, 5, translated::PORTS);
@@ -167,22 +189,55 @@ impl Emitter<'_> {
         self.asm.bind(done);
     }
 
-    /// Goes to `none` unless the packet comes from the backend at r9 and goes to the address at r5.
+    /// Goes to `none` unless the packet comes from the backend at r9 and goes to the address at r5, or is about one that
+    /// went the other way.
     fn same_addresses(&mut self, v6: bool, none: Label) {
+        let (own, done) = (self.asm.label(), self.asm.label());
         self.asm.load(Size::DW, 0, 10, stack::LAYERS);
         self.header(v6, none);
-        let at = super::connection::addresses(v6);
+        self.asm.load(Size::W, 1, 10, frame::IS);
+        self.asm.jump_imm(If::Set, 1, is::OWN, own);
+        self.is_by_backend(v6);
+        self.transport_header(none);
+        self.require_transport(if v6 { 48 } else { 28 }, none);
+        self.asm.alu64_imm(Alu::Add, 4, 8);
+        self.are_addresses(v6, 4, reversed(v6), none);
+        self.asm.goto(done);
+        self.asm.bind(own);
+        self.are_addresses(v6, 3, addresses(v6), none);
+        self.asm.bind(done);
+    }
+
+    /// Goes to `none` unless the addresses at a header are that of the backend at r9 and the one at r5.
+    fn are_addresses(&mut self, v6: bool, header: Reg, at: Addresses, none: Label) {
         for (record, from, to) in [(9, backend::ADDRESS, at.source), (5, 0, at.destination)] {
             for word in (0..if v6 { 16 } else { 4 }).step_by(4) {
                 self.asm.load(Size::W, 1, record, from + word);
-                self.asm.load(Size::W, 2, 3, to + word);
+                self.asm.load(Size::W, 2, header, to + word);
                 self.asm.jump_reg(If::Ne, 1, 2, none);
             }
         }
     }
 
-    /// The connection was seen now.
+    /// Notes whether the packet at r3 comes from the backend at r9.
+    fn is_by_backend(&mut self, v6: bool) {
+        let router = self.asm.label();
+        for word in (0..if v6 { 16 } else { 4 }).step_by(4) {
+            self.asm.load(Size::W, 1, 9, backend::ADDRESS + word);
+            self.asm.load(Size::W, 2, 3, addresses(v6).source + word);
+            self.asm.jump_reg(If::Ne, 1, 2, router);
+        }
+        self.asm.store_imm(Size::W, 10, frame::IS, is::BY_BACKEND | if v6 { is::V6 } else { 0 });
+        self.asm.bind(router);
+    }
+
+    /// The connection was seen now, if the packet is its own.
     fn seen(&mut self, drop: Label) {
+        let (own, done) = (self.asm.label(), self.asm.label());
+        self.asm.load(Size::W, 1, 10, frame::IS);
+        self.asm.jump_imm(If::Set, 1, is::OWN, own);
+        self.asm.goto(done);
+        self.asm.bind(own);
         self.tick_in_r1();
         self.asm.load(Size::DW, 3, 10, frame::REPLY_SLOT);
         self.asm.store(Size::H, 3, 0, 1);
@@ -196,7 +251,7 @@ impl Emitter<'_> {
         self.asm.alu64(Alu::Add, 0, 1);
         self.tick_in_r1();
         self.asm.store(Size::H, 0, 0, 1);
-        self.asm.load(Size::DW, 9, 10, frame::RECORD);
+        self.asm.bind(done);
     }
 
     /// The next hop to the client of the record at r9 at [`frame::HOP`]; 0 where the kernel knows none.
@@ -268,11 +323,33 @@ impl Emitter<'_> {
 
     /// Undoes the translation by the record at r9, and sends the packet.
     fn undo(&mut self, ends: Ends) {
-        let (too_big, fits, v6, out) = (self.asm.label(), self.asm.label(), self.asm.label(), self.asm.label());
+        let (too_big, fits, own, out) = (self.asm.label(), self.asm.label(), self.asm.label(), self.asm.label());
         self.asm.load(Size::DW, 1, 10, frame::HOP);
         self.asm.jump_imm(If::Eq, 1, 0, fits);
         self.fits(0, too_big);
         self.asm.bind(fits);
+        self.asm.load(Size::W, 1, 10, frame::IS);
+        self.asm.jump_imm(If::Set, 1, is::OWN, own);
+        self.rewrite_error(Way::Back, ends.drop);
+        self.asm.goto(out);
+        self.asm.bind(own);
+        self.undo_own(ends);
+        self.asm.bind(out);
+        let passed = self.asm.label();
+        self.asm.load(Size::DW, 1, 10, frame::HOP);
+        self.asm.jump_imm(If::Eq, 1, 0, passed);
+        self.complete(Then::Sent);
+        self.forward(ends.drop);
+        self.asm.bind(passed);
+        self.complete(Then::Passed);
+        self.asm.goto(ends.pass);
+        self.asm.bind(too_big);
+        self.too_big(ends);
+    }
+
+    /// Undoes the translation of the connection's own packet.
+    fn undo_own(&mut self, ends: Ends) {
+        let (v6, out) = (self.asm.label(), self.asm.label());
         self.asm.load(Size::W, 2, 9, translated::PORTS);
         // The service's port is the source's now.
         self.asm.mov(1, 2);
@@ -287,15 +364,5 @@ impl Emitter<'_> {
         self.asm.bind(v6);
         self.rewrite(true, Some(translated::SERVICE), Some(translated::CLIENT), ends.drop);
         self.asm.bind(out);
-        let passed = self.asm.label();
-        self.asm.load(Size::DW, 1, 10, frame::HOP);
-        self.asm.jump_imm(If::Eq, 1, 0, passed);
-        self.complete(Then::Sent);
-        self.forward(ends.drop);
-        self.asm.bind(passed);
-        self.complete(Then::Passed);
-        self.asm.goto(ends.pass);
-        self.asm.bind(too_big);
-        self.too_big(ends);
     }
 }

@@ -33,7 +33,7 @@ impl Emitter<'_> {
     }
 
     /// The word at a place becomes r2; r5 += what changes in a checksum. r1 is lost.
-    fn replace(&mut self, at: Reg, offset: i16) {
+    pub(super) fn replace(&mut self, at: Reg, offset: i16) {
         self.asm.load(Size::W, 1, at, offset);
         self.asm.alu32_imm(Alu::Xor, 1, u32::MAX);
         self.asm.alu64(Alu::Add, 5, 1);
@@ -42,7 +42,7 @@ impl Emitter<'_> {
     }
 
     /// Time to live, and the IPv4 header's checksum; r3 is the header, r5 what changes by the addresses, and stays.
-    fn one_hop(&mut self, v6: bool) {
+    pub(super) fn one_hop(&mut self, v6: bool) {
         let stays = self.asm.label();
         self.asm.load(Size::DW, 1, 10, frame::HOP);
         if v6 {
@@ -92,7 +92,7 @@ impl Emitter<'_> {
     }
 
     /// Mends the checksum at r4 + `at` by r5; r2 is the checksum then.
-    fn mend_by_words(&mut self, at: i16) {
+    pub(super) fn mend_by_words(&mut self, at: i16) {
         self.asm.load(Size::H, 2, 4, at);
         self.asm.alu64_imm(Alu::Xor, 2, 0xffff);
         self.asm.alu64(Alu::Add, 2, 5);

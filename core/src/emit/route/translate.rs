@@ -1,8 +1,10 @@
 //! Network address translation, on the way to a backend.
 
 use super::super::Emitter;
+use super::connection::Addresses;
+use super::error::Way;
 use super::{Ends, Shape, frame, is};
-use crate::asm::build::{Alu, If, Label, Size};
+use crate::asm::build::{Alu, If, Label, Reg, Size};
 use crate::route::hash::{FACTOR, SEED};
 use crate::route::layout::{backend, traffic, translated};
 use crate::route::replies::{FIRST_PORT, INDEX_MASK, INDEX_SHIFT, MARK, PORT_STEP, TAG_SHIFT, TRIES};
@@ -18,31 +20,27 @@ impl Emitter<'_> {
         self.asm.jump_imm(If::Le, 1, 1, pass);
     }
 
-    /// What tells the connection apart at [`frame::TUPLE`]; r0 is the finder's result, r3 the IP header, r4 the
-    /// transport's. r1 is lost.
-    pub(super) fn tuple(&mut self, v6: bool) {
+    /// What tells the connection apart at [`frame::TUPLE`]: addresses at a header, ports in r2, protocol in r1. r5 is lost.
+    pub(super) fn tuple(&mut self, v6: bool, header: Reg, at: Addresses) {
         for at in (0..translated::KEY).step_by(8) {
             self.asm.store_imm(Size::DW, 10, frame::TUPLE + at, 0);
         }
-        let at = super::connection::addresses(v6);
         for (from, to) in [(at.source, translated::CLIENT), (at.destination, translated::SERVICE)] {
             if v6 {
                 for half in [0, 8] {
-                    self.asm.load(Size::DW, 1, 3, from + half);
-                    self.asm.store(Size::DW, 10, frame::TUPLE + to + half, 1);
+                    self.asm.load(Size::DW, 5, header, from + half);
+                    self.asm.store(Size::DW, 10, frame::TUPLE + to + half, 5);
                 }
             } else {
-                self.asm.load(Size::W, 1, 3, from);
-                self.asm.store(Size::W, 10, frame::TUPLE + to, 1);
+                self.asm.load(Size::W, 5, header, from);
+                self.asm.store(Size::W, 10, frame::TUPLE + to, 5);
             }
         }
-        self.asm.load(Size::W, 1, 4, 0);
-        self.asm.store(Size::W, 10, frame::TUPLE + translated::PORTS, 1);
-        self.protocol();
+        self.asm.store(Size::W, 10, frame::TUPLE + translated::PORTS, 2);
         self.asm.store(Size::B, 10, frame::TUPLE + translated::PROTOCOL, 1);
         self.asm.store_imm(Size::B, 10, frame::TUPLE + translated::V6, i32::from(v6));
-        self.asm.load(Size::W, 1, 10, frame::POOL);
-        self.asm.store(Size::H, 10, frame::TUPLE + translated::POOL, 1);
+        self.asm.load(Size::W, 5, 10, frame::POOL);
+        self.asm.store(Size::H, 10, frame::TUPLE + translated::POOL, 5);
     }
 
     /// As [`Emitter::choose`], with a record of the connection; the port to the backend at [`frame::PORT`].
@@ -64,6 +62,12 @@ impl Emitter<'_> {
         self.asm.load(Size::W, 5, 10, frame::INDEX);
         self.slot_index(frame::INDEX);
         self.asm.bind(anew);
+        // An error begins no connection.
+        let own = self.asm.label();
+        self.asm.load(Size::W, 1, 10, frame::IS);
+        self.asm.jump_imm(If::Set, 1, is::OWN, own);
+        self.asm.goto(ends.pass);
+        self.asm.bind(own);
         self.establish(shape, ends);
         self.asm.bind(chosen);
     }
@@ -281,7 +285,24 @@ impl Emitter<'_> {
 
     /// Translates the packet for the backend at r9.
     pub(super) fn translate(&mut self, shape: Shape<'_>) {
-        let (kept, v6, done, short) = (self.asm.label(), self.asm.label(), self.asm.label(), self.asm.label());
+        let (own, done, short) = (self.asm.label(), self.asm.label(), self.asm.label());
+        self.asm.load(Size::W, 1, 10, frame::IS);
+        self.asm.jump_imm(If::Set, 1, is::OWN, own);
+        self.rewrite_error(Way::There { full: shape.is_full() }, short);
+        self.asm.goto(done);
+        self.asm.bind(own);
+        self.translate_own(shape, short);
+        self.asm.goto(done);
+        // The verifier cannot know that it was looked at before.
+        self.asm.bind(short);
+        self.asm.mov_imm(0, super::DROP);
+        self.asm.exit();
+        self.asm.bind(done);
+    }
+
+    /// The same, of the connection's own packet.
+    fn translate_own(&mut self, shape: Shape<'_>, short: Label) {
+        let (kept, v6, done) = (self.asm.label(), self.asm.label(), self.asm.label());
         let source = shape.is_full().then_some(backend::SOURCE);
         self.asm.load(Size::DW, 0, 10, super::stack::LAYERS);
         self.transport_header(short);
@@ -306,11 +327,6 @@ impl Emitter<'_> {
         self.asm.goto(done);
         self.asm.bind(v6);
         self.rewrite(true, source, Some(backend::ADDRESS), short);
-        self.asm.goto(done);
-        // The verifier cannot know that it was looked at before.
-        self.asm.bind(short);
-        self.asm.mov_imm(0, super::DROP);
-        self.asm.exit();
         self.asm.bind(done);
     }
 }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod encapsulate;
+mod error;
 mod icmp;
 mod offload;
 mod translate;
@@ -120,7 +121,7 @@ impl<'a> Router<'a> {
         };
         let (pool, length) = (pool as u16, bytes.len() as u64);
         let translates = pool_of.method.translates();
-        if translates && (!connection.ported || !connection.refreshes || translate::ttl(bytes, &ip) <= 1) {
+        if translates && !translate::is_translated(bytes, &ip, &connection) {
             return none(Fate::Pass);
         }
         let (number, new, record) = if translates {

@@ -1,6 +1,7 @@
 //! Network address translation: connections are remembered with all that undoing needs.
 
 use super::connection::Connection;
+use super::error::{self, Error};
 use super::{Fate, Packet, Router, address, connection, icmp, whole};
 use crate::eval::rewrite::{mend_transport, overwrite_in_header, set_ttl};
 use crate::packet::Ip;
@@ -28,14 +29,15 @@ pub(super) struct Record {
 }
 
 /// What a packet's addresses and ports become.
-struct Rewrite {
+pub(super) struct Rewrite {
     source: Vec<u8>,
     destination: Vec<u8>,
     ports: [u8; 4],
 }
 
 impl Router<'_> {
-    /// The record of a packet's connection, and whether it is new; a fate where there is none.
+    /// The record of a packet's connection, and whether it is new; a fate where there is none. An error makes none, and
+    /// does not keep one known.
     pub(super) fn translated(&mut self, pool: u16, of: &Connection, now: u64) -> Result<(Record, bool), Fate> {
         let (hash, tick) = (of.hash(pool), flows::tick(now));
         let line = flows::line(hash, self.lines.len() as u32) as usize;
@@ -46,9 +48,14 @@ impl Router<'_> {
             let serves = slot.age(tick) <= self.timeout(pool) && self.serves(slot.backend(), pool, of);
             if let Some(record) = record.filter(|_| serves) {
                 let record = record.clone();
-                self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
+                if of.refreshes {
+                    self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
+                }
                 return Ok((record, false));
             }
+        }
+        if !of.refreshes {
+            return Err(Fate::Pass);
         }
         let at = known.unwrap_or_else(|| flows::oldest(&self.lines[line], tick));
         let record = self.establish(pool, of, line * flows::SLOTS + at, tick)?;
@@ -128,36 +135,40 @@ impl Router<'_> {
         is_its.then_some((reply, index, record, backend))
     }
 
-    /// Undoes the translation of a reply; none where the packet is none.
+    /// Undoes the translation of a reply, or of an error about a packet to a backend; none where the packet is neither.
     pub(in crate::eval) fn reply(&mut self, bytes: &mut Vec<u8>, now: u64) -> Option<Fate> {
         let (ip, total) = whole(bytes)?;
         let connection::Kind::Connection(of) = connection::of(bytes, &ip, total) else { return None };
-        if self.records.is_empty() || !of.ported || !of.refreshes || ttl(bytes, &ip) <= 1 {
+        if self.records.is_empty() || !is_translated(bytes, &ip, &of) {
             return None;
         }
         let tick = flows::tick(now);
-        let (reply, index, record, _) = self.replied(&of, tick)?;
-        let (line, at) = (reply / flows::SLOTS, reply % flows::SLOTS);
-        let slot = self.replies[line][at].0;
-        self.replies[line][at] = Slot(slot & !0xffff | u64::from(tick));
-        let flow = &mut self.lines[index / flows::SLOTS][index % flows::SLOTS];
-        *flow = Slot(flow.0 & !0xffff | u64::from(tick));
-        let [a, b, c, d] = record.ports;
-        let rewrite = Rewrite { source: record.service, destination: record.client, ports: [c, d, a, b] };
+        let (reply, index, record, backend) = self.replied(&of, tick)?;
+        if of.refreshes {
+            self.seen(reply, index, tick);
+        }
         let partial = self.is_partial(bytes, &ip, total, &of);
         let mut packet = Packet { bytes, ip, total, connection: of, partial };
         let Some(hop) = self.clients else {
-            rewrite.apply(packet.bytes, &packet.ip, false);
+            back(&mut packet, &record, &backend, false);
             packet.leave();
             return Some(Fate::Pass);
         };
         if total > hop.mtu as usize {
             return Some(icmp::too_big(&mut packet, hop.mtu));
         }
-        rewrite.apply(packet.bytes, &packet.ip, true);
+        back(&mut packet, &record, &backend, true);
         packet.complete();
         address(packet.bytes, &hop);
         Some(Fate::Send(hop.ifindex))
+    }
+
+    /// A connection was seen by its reply.
+    fn seen(&mut self, reply: usize, index: usize, tick: u16) {
+        let slot = &mut self.replies[reply / flows::SLOTS][reply % flows::SLOTS];
+        *slot = Slot(slot.0 & !0xffff | u64::from(tick));
+        let flow = &mut self.lines[index / flows::SLOTS][index % flows::SLOTS];
+        *flow = Slot(flow.0 & !0xffff | u64::from(tick));
     }
 }
 
@@ -181,6 +192,12 @@ impl Record {
         connection::of_returned(v6, &rewrite.source, &rewrite.destination, [a, b, c, d], self.protocol)
     }
 
+    /// What a packet to the client has.
+    fn back(&self) -> Rewrite {
+        let [a, b, c, d] = self.ports;
+        Rewrite { source: self.service.clone(), destination: self.client.clone(), ports: [c, d, a, b] }
+    }
+
     /// What a packet to the backend has.
     fn forward(&self, backend: &Backend) -> Rewrite {
         let [a, b, c, d] = self.ports;
@@ -191,19 +208,47 @@ impl Record {
     }
 }
 
-/// Translates a packet on its way to a backend.
+/// Whether a packet may be one of a translated connection, or an error about one: it has ports, and lives on.
+pub(super) fn is_translated(bytes: &[u8], ip: &Ip, of: &Connection) -> bool {
+    of.ported && (of.refreshes || error::is_addressed(bytes, ip, of)) && ttl(bytes, ip) > 1
+}
+
+/// Translates a packet on its way to a backend, or an error about one on its way to the client.
 pub(super) fn forward(packet: &mut Packet<'_>, record: &Record, backend: &Backend, sent: bool) {
-    record.forward(backend).apply(packet.bytes, &packet.ip, sent);
+    let rewrite = record.forward(backend);
+    if packet.connection.refreshes {
+        return rewrite.apply(packet.bytes, &packet.ip, sent);
+    }
+    let error = Error { source: None, destination: rewrite.destination.clone(), returned: rewrite.reversed() };
+    error.apply(packet.bytes, &packet.ip, packet.ip.at + packet.total, sent);
+}
+
+/// Undoes the translation of a packet on its way to the client, or of an error about one on its way to the backend.
+fn back(packet: &mut Packet<'_>, record: &Record, backend: &Backend, sent: bool) {
+    let rewrite = record.back();
+    if packet.connection.refreshes {
+        return rewrite.apply(packet.bytes, &packet.ip, sent);
+    }
+    // A router on the way keeps its own address.
+    let by_backend = packet.bytes[packet.ip.src()] == octets(backend.address);
+    let source = by_backend.then(|| rewrite.source.clone());
+    let error = Error { source, destination: rewrite.destination.clone(), returned: rewrite.reversed() };
+    error.apply(packet.bytes, &packet.ip, packet.ip.at + packet.total, sent);
 }
 
 /// Time to live, or hop limit.
-pub(super) fn ttl(bytes: &[u8], ip: &Ip) -> u8 {
+fn ttl(bytes: &[u8], ip: &Ip) -> u8 {
     if ip.v6 { bytes[ip.at + 7] } else { bytes[ip.at + 8] }
+}
+
+/// One hop less to live.
+pub(super) fn one_hop(bytes: &mut [u8], ip: &Ip) {
+    set_ttl(bytes, ip, ttl(bytes, ip) - 1);
 }
 
 impl Rewrite {
     /// Rewrites a packet that has ports; with one hop less to live where it is `sent`.
-    fn apply(&self, bytes: &mut [u8], ip: &Ip, sent: bool) {
+    pub(super) fn apply(&self, bytes: &mut [u8], ip: &Ip, sent: bool) {
         let Some(ports) = ip.ports else { return };
         for (field, new) in [(ip.src(), &self.source), (ip.dst(), &self.destination)] {
             mend_transport(bytes, ip, field.clone(), new);
@@ -212,7 +257,13 @@ impl Rewrite {
         mend_transport(bytes, ip, ports..ports + 4, &self.ports);
         bytes[ports..ports + 4].copy_from_slice(&self.ports);
         if sent {
-            set_ttl(bytes, ip, ttl(bytes, ip) - 1);
+            one_hop(bytes, ip);
         }
+    }
+
+    /// What a packet on the way back has.
+    fn reversed(self) -> Self {
+        let [a, b, c, d] = self.ports;
+        Rewrite { source: self.destination, destination: self.source, ports: [c, d, a, b] }
     }
 }
