@@ -140,19 +140,22 @@ fn make(args: &Args) -> Result<Made> {
 /// What another loader leaves out: an object cannot carry what is in maps.
 fn empty_maps(policy: &Policy) -> Vec<String> {
     let rules = &policy.rules;
-    let sets: Vec<&str> = rules.sets.iter().map(|set| set.name.as_str()).collect();
-    let mut notes = Vec::new();
-    if !sets.is_empty() {
-        notes.push(format!("other loaders leave the sets empty: {}", sets.join(", ")));
-    }
-    if !rules.targets().is_empty() {
-        notes.push(format!("other loaders do not know where to redirect: {}", rules.targets().join(", ")));
-    }
-    if !rules.pools.is_empty() {
-        let pools: Vec<&str> = rules.pools.iter().map(|pool| pool.name.as_str()).collect();
-        notes.push(format!("other loaders leave the pools without backends: {}", pools.join(", ")));
-    }
-    notes
+    let sets = rules.sets.iter().map(|set| set.name.as_str()).collect();
+    let pools = rules.pools.iter().map(|pool| pool.name.as_str()).collect();
+    let left_out: [(&str, Vec<&str>); 3] = [
+        ("other loaders leave the sets empty", sets),
+        ("other loaders do not know where to redirect", rules.targets()),
+        ("other loaders leave the pools without backends", pools),
+    ];
+    let told = left_out.iter().filter(|(_, names)| !names.is_empty());
+    told.map(|(what, names)| format!("{what}: {}", some(names))).collect()
+}
+
+/// The first names of a list, and how many more there are.
+fn some(names: &[&str]) -> String {
+    const MOST: usize = 8;
+    let first = names[..names.len().min(MOST)].join(", ");
+    if names.len() > MOST { format!("{first} and {} more", names.len() - MOST) } else { first }
 }
 
 /// An object as it would be loaded.

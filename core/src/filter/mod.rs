@@ -34,7 +34,7 @@ mod print;
 mod scan;
 mod words;
 
-pub use lower::{Context, Resolve, lower};
+pub use lower::{Context, Resolve, lower, lower_returned};
 pub(crate) use parse::element;
 pub use parse::parse;
 

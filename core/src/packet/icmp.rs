@@ -1,4 +1,4 @@
-//! Names of ICMP and ICMPv6 types.
+//! ICMP and ICMPv6 types.
 
 const ICMP: [(&str, u8); 8] = [
     ("echo-reply", 0),
@@ -28,6 +28,12 @@ const ICMP6: [(&str, u8); 11] = [
 pub(super) const DISCOVERY: std::ops::RangeInclusive<u8> = 133..=137;
 pub(super) const NEIGHBOR_SOLICITATION: u8 = 135;
 pub(super) const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+
+/// The types that bring a packet back: unreachable, time exceeded, parameter problem (RFC 792), over IPv6 also too big
+/// (RFC 4443).
+pub(crate) fn errors(v6: bool) -> &'static [u8] {
+    if v6 { &[1, 2, 3, 4] } else { &[3, 11, 12] }
+}
 
 fn table(v6: bool) -> &'static [(&'static str, u8)] {
     if v6 { &ICMP6 } else { &ICMP }

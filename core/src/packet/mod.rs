@@ -5,7 +5,7 @@
 mod build;
 mod checksum;
 mod describe;
-mod icmp;
+pub(crate) mod icmp;
 mod layers;
 mod lex;
 #[cfg(test)]

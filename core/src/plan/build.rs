@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
-use super::classify::{Asked, FEWEST, are_entries, asked, classify};
+use super::classify::{Asked, FEWEST, are_entries, asked, classify, tells_apart};
 use super::fact::Facts;
 use super::need::extent;
 use super::simplify::simplify;
@@ -135,8 +135,10 @@ impl<'a> Builder<'a> {
         if !self.options.dispatch {
             return None;
         }
-        // What is behind the Ethernet header classifiers read themselves.
-        let is_read = |number: &Value| self.options.classifiers && extent(number) > ETHERNET && are_entries(asked);
+        // What is behind the Ethernet header classifiers read themselves, unless it tells the alternatives of rules apart.
+        let is_read = |number: &Value| {
+            self.options.classifiers && extent(number) > ETHERNET && are_entries(asked) && !tells_apart(number, asked)
+        };
         let numbers = numbers(items);
         if numbers.iter().all(|number| is_read(number)) {
             return None;
@@ -223,7 +225,7 @@ fn size(cond: &Cond) -> isize {
 /// The numbers that rules ask for first, from the one that most of them do.
 fn numbers<'i>(items: &'i [Item<'_>]) -> Vec<&'i Value> {
     let mut votes: Vec<(&Value, usize)> = Vec::new();
-    for number in items.iter().filter_map(|(_, cond)| first(cond)) {
+    for number in items.iter().flat_map(|(_, cond)| firsts(cond)) {
         match votes.iter().position(|(known, _)| *known == number) {
             Some(at) => votes[at].1 += 1,
             None if votes.len() < MOST_CASES => votes.push((number, 1)),
@@ -246,6 +248,14 @@ fn choose(items: &[Item<'_>], numbers: Vec<&Value>) -> Option<(Value, Vec<u32>)>
         }
         Some((number.clone(), values.into_iter().collect()))
     })
+}
+
+/// The first numbers of a condition's alternatives.
+fn firsts(cond: &Cond) -> Vec<&Value> {
+    match cond {
+        Cond::Or(left, right) => [firsts(left), firsts(right)].concat(),
+        _ => first(cond).into_iter().collect(),
+    }
 }
 
 /// The number at fixed offsets that the condition compares with a constant first.

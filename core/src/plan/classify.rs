@@ -1,6 +1,6 @@
 //! Rules as entries of a classifier: what each of them asks of the same few numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::fact::Facts;
 use super::group::groups;
@@ -54,6 +54,18 @@ pub(super) fn classify(items: &[Item<'_>], asked: &[Asked<'_>]) -> Option<(Class
 pub(super) fn are_entries(asked: &[Asked<'_>]) -> bool {
     let count = asked.iter().flatten().count();
     count >= 2 * FEWEST && count * 10 >= asked.len() * 9
+}
+
+/// Whether all alternatives ask for a value of this number, and those of each item not all for the same.
+pub(super) fn tells_apart(number: &Value, asked: &[Asked<'_>]) -> bool {
+    let value = |alternative: &Alternative<'_>| {
+        let (_, range) = alternative.iter().find(|(value, _)| *value == number)?;
+        (range.low == range.high).then_some(range.low)
+    };
+    asked.iter().all(|asked| {
+        let values: Option<HashSet<u32>> = asked.iter().flatten().map(value).collect();
+        values.is_some_and(|values| values.len() > 1)
+    })
 }
 
 /// The numbers that most alternatives ask for, in the order in which packets hold them.

@@ -19,6 +19,7 @@ mod table;
 pub use build::plan;
 pub use group::MOST_GROUPS;
 pub use need::{extent, need};
+pub(crate) use simplify::given;
 pub use table::{Row, Table};
 
 use std::borrow::Cow;

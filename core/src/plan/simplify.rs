@@ -25,6 +25,11 @@ pub(super) fn simplify<'a>(cond: &'a Cond, facts: &Facts) -> Cow<'a, Cond> {
     }
 }
 
+/// What is left of a rule's condition where a number of the packet is known.
+pub(crate) fn given(cond: &Cond, number: &Value, value: u32) -> Cond {
+    simplify(cond, &Facts::none().with(number, value)).into_owned()
+}
+
 /// Whether no packet with these facts makes the condition fault.
 pub(super) fn is_safe(cond: &Cond, facts: &Facts) -> bool {
     match rest(cond, facts, false) {
@@ -102,14 +107,17 @@ fn and<'a>(whole: &'a Cond, (left, right): (&'a Cond, &'a Cond), facts: &Facts, 
 }
 
 fn or<'a>(whole: &'a Cond, (left, right): (&'a Cond, &'a Cond), facts: &Facts, top: bool) -> Rest<'a> {
+    let right = rest(right, facts, top);
+    if top && matches!(right, Rest::False | Rest::Fault) {
+        return rest(left, facts, true);
+    }
     // A left side that says "no" lets the right one decide; one that faults does not.
     match rest(left, facts, false) {
         Rest::True => Rest::True,
-        Rest::False => rest(right, facts, top),
+        Rest::False => right,
         Rest::Fault => Rest::Fault,
-        Rest::Open(left) => match rest(right, facts, top) {
+        Rest::Open(left) => match right {
             Rest::False => Rest::Open(left),
-            Rest::Fault if top => Rest::Open(left),
             Rest::Fault => joined(whole, left, Cow::Owned(fault())),
             Rest::True if cannot_fault(&left, facts) => Rest::True,
             Rest::True => joined(whole, left, Cow::Owned(Cond::Always(true))),

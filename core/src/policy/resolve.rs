@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::thread;
 
 use super::parse::cursor::near_or;
-use super::{Document, Element, Members, Policy, Pool, Rule, Set, route};
+use super::{Action, Document, Element, Members, Policy, Pool, Rule, Set, Verdict, route};
 use crate::cond::{Cond, Part};
 use crate::error::Error;
 use crate::filter;
@@ -226,9 +226,21 @@ fn lower_part<'d>(
                 Cond::Always(false)
             }),
         };
+        let cond = match (&rule.action, &rule.when) {
+            (Action::Verdict(Verdict::Route(_)), Some(filter)) => with_errors(cond, filter, &context),
+            _ => cond,
+        };
         rules.push(rules::Rule { cond, action: rule.action.clone(), line: rule.line, text: rule.to_string() });
     }
     Lowered { rules, sets: used.into_inner(), pools: Vec::new(), problems }
+}
+
+/// A rule that routes connections takes the ICMP errors about them too: these have no ports by which it would find them.
+fn with_errors(cond: Cond, filter: &filter::Filter, context: &filter::Context<'_>) -> Cond {
+    match filter::lower_returned(filter, context) {
+        Some(returned) => cond.or(returned),
+        None => cond,
+    }
 }
 
 fn no_set(name: &str, names: &[&str], span: Span) -> Problem {

@@ -22,6 +22,7 @@ mod world;
 mod connections;
 mod containers;
 mod direct;
+mod errors;
 mod health;
 mod leftovers;
 mod mistakes;

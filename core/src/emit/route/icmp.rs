@@ -5,14 +5,12 @@ use super::super::{Emitter, stack};
 use super::connection::{Addresses, addresses};
 use super::{Ends, Shape, TX, frame, is};
 use crate::asm::build::{Alu, If, Label, Size};
-use crate::packet::protocol;
+use crate::packet::{icmp, protocol};
 use crate::route::{RETURNED, RETURNED_V6, TTL};
 
-/// Kinds of messages: the request, and errors.
+/// Kinds of messages: requests.
 const ECHO: i32 = 8;
-const ERRORS: [i32; 3] = [3, 11, 12];
 const ECHO_V6: i32 = 128;
-const ERRORS_V6: [i32; 4] = [1, 2, 3, 4];
 /// `bpf_xdp_adjust_tail`, `bpf_csum_diff`.
 const XDP_ADJUST_TAIL: i32 = 65;
 const CSUM_DIFF: i32 = 28;
@@ -34,8 +32,8 @@ impl Emitter<'_> {
             self.lives_on(v6, ends.pass);
         }
         let reversed = self.returned_connection(v6, ends.pass);
+        self.is_addressed(v6, ends.pass);
         if shape.translates() {
-            self.is_addressed(v6, ends.pass);
             self.tuple(v6, 4, reversed);
         }
         self.hash_connection(shape, v6, 4, reversed);
@@ -44,8 +42,7 @@ impl Emitter<'_> {
 
     /// Goes to `error` with a message of a kind in r1 that brings a packet back.
     pub(super) fn is_error(&mut self, v6: bool, error: Label) {
-        let errors = if v6 { &ERRORS_V6[..] } else { &ERRORS };
-        errors.iter().for_each(|kind| self.asm.jump_imm(If::Eq, 1, *kind, error));
+        icmp::errors(v6).iter().for_each(|kind| self.asm.jump_imm(If::Eq, 1, i32::from(*kind), error));
     }
 
     /// The connection that the error at r4 is about: r4 = the header that came back, with the addresses there, r1 = the

@@ -98,8 +98,8 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
             connection.remembered = true;
         }
         (protocol::TCP | protocol::UDP, _) => return Kind::Other,
-        (protocol::ICMP, _) if !ip.v6 => return super::icmp::kind(transport, false),
-        (protocol::ICMP6, _) if ip.v6 => return super::icmp::kind(transport, true),
+        (protocol::ICMP, _) if !ip.v6 => return super::icmp::kind(transport, false, &bytes[ip.dst()]),
+        (protocol::ICMP6, _) if ip.v6 => return super::icmp::kind(transport, true, &bytes[ip.dst()]),
         _ => {}
     }
     Kind::Connection(connection)

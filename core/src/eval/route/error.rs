@@ -1,6 +1,5 @@
 //! ICMP errors about translated packets: the packet that comes back in one is translated as well (RFC 5508, section 4.2).
 
-use super::connection::Connection;
 use super::translate::{Rewrite, one_hop};
 use crate::eval::checksum;
 use crate::eval::rewrite::overwrite_in_header;
@@ -17,11 +16,6 @@ pub(super) struct Error {
     pub(super) destination: Vec<u8>,
     /// What the packet becomes that came back.
     pub(super) returned: Rewrite,
-}
-
-/// Whether an error goes to the host that sent what came back: `of` is that packet's connection, seen from the other side.
-pub(super) fn is_addressed(bytes: &[u8], ip: &Ip, of: &Connection) -> bool {
-    bytes[ip.dst()] == of.destination
 }
 
 impl Error {

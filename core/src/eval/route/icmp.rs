@@ -4,27 +4,24 @@ use super::connection::{self, Kind};
 use super::{Fate, Packet};
 use crate::eval::checksum;
 use crate::eval::rewrite::{reflect, set_ttl};
-use crate::packet::{Ip, protocol};
+use crate::packet::{Ip, icmp, protocol};
 use crate::route::{RETURNED, RETURNED_V6, TTL};
 
-/// Of IPv4's errors: unreachable, time exceeded, parameter problem (RFC 792).
-const ERRORS: [u8; 3] = [3, 11, 12];
-/// Of IPv6's all (RFC 4443): unreachable, too big, time exceeded, parameter problem.
-const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 /// Requests and answers.
 const ECHO: (u8, u8) = (8, 0);
 const ECHO_V6: (u8, u8) = (128, 129);
 const HEADER: usize = 8;
-/// What a message is.
-pub(super) fn kind(message: &[u8], v6: bool) -> Kind {
+
+/// What a message to a host is. An error is one about a connection only where the host sent what came back.
+pub(super) fn kind(message: &[u8], v6: bool, to: &[u8]) -> Kind {
     let Some((&kind, returned)) = message.first().zip(message.get(HEADER..)) else { return Kind::Other };
     let request = if v6 { ECHO_V6.0 } else { ECHO.0 };
     if kind == request {
         return Kind::Echo;
     }
-    let is_error = if v6 { ERRORS_V6.contains(&kind) } else { ERRORS.contains(&kind) };
+    let is_error = icmp::errors(v6).contains(&kind);
     let returned = if v6 { returned_v6(returned) } else { returned_v4(returned) };
-    returned.filter(|_| is_error).map_or(Kind::Other, Kind::Connection)
+    returned.filter(|of| is_error && of.destination == to).map_or(Kind::Other, Kind::Connection)
 }
 
 /// The connection of a packet that came back.

@@ -1,7 +1,7 @@
 //! Network address translation: connections are remembered with all that undoing needs.
 
 use super::connection::Connection;
-use super::error::{self, Error};
+use super::error::Error;
 use super::{Fate, Packet, Router, address, connection, icmp, whole};
 use crate::eval::rewrite::{mend_transport, overwrite_in_header, set_ttl};
 use crate::packet::Ip;
@@ -210,7 +210,7 @@ impl Record {
 
 /// Whether a packet may be one of a translated connection, or an error about one: it has ports, and lives on.
 pub(super) fn is_translated(bytes: &[u8], ip: &Ip, of: &Connection) -> bool {
-    of.ported && (of.refreshes || error::is_addressed(bytes, ip, of)) && ttl(bytes, ip) > 1
+    of.ported && ttl(bytes, ip) > 1
 }
 
 /// Translates a packet on its way to a backend, or an error about one on its way to the client.

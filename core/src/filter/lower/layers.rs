@@ -127,7 +127,7 @@ impl Lowering<'_> {
         behind(&self.layers.payload, self.layers.network.wrapping_add(40))
     }
 
-    fn type_field(&self) -> Value {
+    pub(super) fn type_field(&self) -> Value {
         load(&self.layers.type_field, 0, Width::Two)
     }
 

@@ -11,6 +11,7 @@ mod layers;
 mod own;
 mod port;
 mod protocol;
+mod returned;
 mod simple;
 mod structure;
 mod tunnel;
@@ -25,6 +26,7 @@ use super::ast::{ByteTest, Expr, Primitive};
 use graph::Graph;
 use layers::Layers;
 use port::port_is;
+pub use returned::lower_returned;
 
 /// The addresses of a host's name.
 pub type Resolve<'a> = &'a (dyn Fn(&str) -> Vec<IpAddr> + Sync);
@@ -48,9 +50,7 @@ pub struct Context<'a> {
 pub fn lower(filter: &Filter, context: &Context<'_>) -> Result<Cond, Problem> {
     let Some(root) = &filter.root else { return Ok(Cond::Always(true)) };
     let optimized = !unoptimized(root);
-    let layers = Layers::ethernet();
-    let lowering =
-        Lowering { context, layers, registers: 0, optimized, literal: false, refused: Vec::new(), span: 0..0 };
+    let lowering = Lowering::new(context, Layers::ethernet(), optimized);
     let mut plain = lowering.clone();
     let cond = plain.expr(root)?;
     let mut refused = plain.refused;
@@ -100,6 +100,12 @@ struct Lowering<'a> {
     refused: Vec<(Value, Problem)>,
     /// The primitive at hand.
     span: Span,
+}
+
+impl<'a> Lowering<'a> {
+    fn new(context: &'a Context<'a>, layers: Layers, optimized: bool) -> Self {
+        Lowering { context, layers, registers: 0, optimized, literal: false, refused: Vec::new(), span: 0..0 }
+    }
 }
 
 impl Lowering<'_> {
