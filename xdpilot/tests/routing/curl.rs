@@ -54,3 +54,11 @@ pub(crate) fn download(from: &Net, url: &str, to: &Path) {
     let output = curl(from, &["--fail", "-o", to.to_str().unwrap(), url]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Uploads a file; the page that answers it.
+#[track_caller]
+pub(crate) fn upload(from: &Net, url: &str, file: &Path) -> String {
+    let output = curl(from, &["--fail", "--data-binary", &format!("@{}", file.display()), "-H", "Expect:", url]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -21,7 +21,7 @@ pub(crate) fn big() -> &'static [u8] {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             seed.to_be_bytes()
         };
-        (0..20_000_000 / 8).flat_map(|_| draw()).collect()
+        (0..100_000_000 / 8).flat_map(|_| draw()).collect()
     })
 }
 
@@ -69,6 +69,9 @@ impl Drop for Server {
 fn serve(mut visitor: TcpStream, page: &[u8]) {
     let mut reader = BufReader::new(visitor.try_clone().unwrap());
     while let Some(head) = head(&mut reader) {
+        if let Some(length) = length(&head) {
+            _ = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink());
+        }
         let body = if head.starts_with("GET /big ") { big() } else { page };
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
         let sent = visitor.write_all(&[answer.as_bytes(), body].concat());
@@ -89,6 +92,11 @@ fn head(reader: &mut impl BufRead) -> Option<String> {
     Some(head)
 }
 
+/// How long the body is that follows.
+fn length(head: &str) -> Option<u64> {
+    head.split_once("Content-Length: ")?.1.lines().next()?.parse().ok()
+}
+
 /// A connection on which one request follows the other.
 pub(crate) struct Connection(BufReader<TcpStream>);
 
@@ -105,8 +113,7 @@ impl Connection {
     pub(crate) fn server(&mut self) -> String {
         self.0.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: cats\r\n\r\n").unwrap();
         let head = head(&mut self.0).expect("the connection was cut");
-        let length = head.split_once("Content-Length: ").unwrap().1.trim().parse().unwrap();
-        let mut body = vec![0; length];
+        let mut body = vec![0; length(&head).unwrap() as usize];
         self.0.read_exact(&mut body).unwrap();
         String::from_utf8(body).unwrap().split_once(" saw ").unwrap().0.to_string()
     }

@@ -25,6 +25,7 @@ mod direct;
 mod errors;
 mod health;
 mod leftovers;
+mod load;
 mod mistakes;
 mod translated;
 mod tunnels;

@@ -67,11 +67,3 @@ fn root_a_large_download_arrives_whole() {
     }
     unload(&world.target());
 }
-
-#[test]
-fn root_a_thousand_short_connections_are_all_answered() {
-    let world = World::two_armed();
-    world.load(&World::cats("nat", &world.backends(false)));
-    assert_eq!(pages(&world.client, SERVICE, 1000).len(), 3);
-    unload(&world.target());
-}
