@@ -34,7 +34,7 @@ enum State {
 fn change(states: &[State; 3], number: usize, turn: u32) -> (&'static str, Option<String>, State) {
     let others = (0..3).any(|other| other != number && states[other] == State::Serves);
     match states[number] {
-        State::Serves if others && turn % 2 == 0 => ("drain", None, State::Drains),
+        State::Serves if others && turn.is_multiple_of(2) => ("drain", None, State::Drains),
         State::Serves => ("weight", Some((1 + turn % 9).to_string()), State::Serves),
         State::Drains => ("remove", None, State::Gone),
         State::Gone => ("add", None, State::Serves),
