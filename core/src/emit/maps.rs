@@ -9,7 +9,7 @@ use crate::modernize::map_type;
 use crate::object::{Declaration, Map, MapId, Object, Pinning, Shape};
 use crate::policy::{Action, Element, Key, Limit, MOST_BACKENDS};
 use crate::route::layout::RECORD;
-use crate::route::{self, flows, layout, ring, sessions, translates};
+use crate::route::{self, flows, layout, ring, senders, sessions, translates};
 use crate::rules::Rules;
 use crate::set_table::{Geometry, LINE};
 
@@ -33,6 +33,8 @@ pub const FLOWS: &str = "xdpilot_flows";
 pub const TRANSLATED: &str = "xdpilot_nat";
 /// Where it is found for replies: [`crate::route::replies`].
 pub const REPLIES: &str = "xdpilot_replies";
+/// The addresses that replies come from: [`crate::route::senders`].
+pub const SENDERS: &str = "xdpilot_senders";
 /// Next hops to clients, by CPU: [`crate::route::layout::client`].
 pub const CLIENTS: &str = "xdpilot_clients";
 
@@ -64,6 +66,7 @@ pub(super) struct Maps {
     pub(super) flows: Option<MapId>,
     pub(super) translated: Option<MapId>,
     pub(super) replies: Option<MapId>,
+    pub(super) senders: Option<MapId>,
     pub(super) clients: Option<MapId>,
     /// Each is an array of one map, in which the elements are: exchanging it exchanges them all at once.
     pub(super) sets: BTreeMap<(usize, Part), MapId>,
@@ -204,6 +207,7 @@ fn add_routing(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shap
     if translates(&rules.pools) {
         maps.translated = Some(add(TRANSLATED.into(), mapped(record, lines * flows::SLOTS as u32), None));
         maps.replies = Some(add(REPLIES.into(), mapped(64, lines), None));
+        maps.senders = Some(add(SENDERS.into(), mapped(8, senders::WORDS), None));
         let clients = array(map_type::PERCPU_ARRAY, record, layout::CLIENTS, 0);
         maps.clients = Some(add(CLIENTS.into(), clients, None));
     }

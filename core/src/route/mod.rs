@@ -8,6 +8,7 @@ pub mod hash;
 pub mod layout;
 pub mod replies;
 pub mod ring;
+pub mod senders;
 mod state;
 
 /// Time to live, and hop limit, of headers and answers that begin here.

@@ -5,13 +5,13 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 use xdpilot_core::elf;
-use xdpilot_core::emit::{self, BACKENDS, CLOCK, Clock, FLOWS, Options, REPLIES, RINGS, TRAFFIC};
+use xdpilot_core::emit::{self, BACKENDS, CLOCK, Clock, FLOWS, Options, REPLIES, RINGS, SENDERS, TRAFFIC};
 use xdpilot_core::eval::{Fate, Machine, Outcome, reflect};
 use xdpilot_core::packet::{layers, protocol};
 use xdpilot_core::policy::Verdict;
 use xdpilot_core::route::flows::Line;
 use xdpilot_core::route::layout::BACKEND;
-use xdpilot_core::route::{Backend, Hop, Member, flags, rings, translates};
+use xdpilot_core::route::{Backend, Hop, Member, flags, rings, senders, translates};
 use xdpilot_core::rules::Rules;
 use xdpilot_kernel::load::{Loaded, Request, load};
 use xdpilot_kernel::map::Map;
@@ -86,6 +86,13 @@ impl<'a> Subject<'a> {
             let none = if number == 0 { nobody.record() } else { [0; BACKEND] };
             let record = member.as_ref().map_or(none, Member::record);
             backends.update(&number.to_ne_bytes(), &record).unwrap();
+        }
+        if translates(&self.rules.pools) {
+            let senders = Mapped::new(&self.loaded.map(SENDERS).unwrap()).unwrap();
+            for member in router.state.members.iter().flatten() {
+                let (word, bit) = senders::place(member.backend.address);
+                senders.words()[word].fetch_or(bit, Ordering::Relaxed);
+            }
         }
         let map = self.loaded.map(RINGS).unwrap();
         for (number, ring) in (0u32..).zip(rings(&self.rules.pools)) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use xdpilot_core::emit::{BACKENDS, CLIENTS, FLOWS, REPLIES, RINGS, TRAFFIC, TRANSLATED};
+use xdpilot_core::emit::{BACKENDS, CLIENTS, FLOWS, REPLIES, RINGS, SENDERS, TRAFFIC, TRANSLATED};
 use xdpilot_core::error::Result;
 use xdpilot_core::object::Shape;
 use xdpilot_core::route::{Member, State, flags};
@@ -13,7 +13,7 @@ use super::live::Live;
 use crate::policy::Compiled;
 use crate::record::{self, PoolRecord, Record};
 
-const MAPS: [&str; 7] = [BACKENDS, TRAFFIC, RINGS, FLOWS, TRANSLATED, REPLIES, CLIENTS];
+const MAPS: [&str; 8] = [BACKENDS, TRAFFIC, RINGS, FLOWS, TRANSLATED, REPLIES, SENDERS, CLIENTS];
 
 /// The maps of a loaded policy with which another can go on in its place; none where their pools are not the same ones,
 /// or have no room for it.

@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use xdpilot_core::emit::{BACKENDS, RINGS};
+use xdpilot_core::emit::{BACKENDS, RINGS, SENDERS};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::eval::Router;
 use xdpilot_core::policy::Pool;
-use xdpilot_core::route::{Backend, Member, Ring, State, ring, rings};
+use xdpilot_core::route::{Backend, Member, Ring, State, ring, rings, senders, translates};
 use xdpilot_kernel::load::Loaded;
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
@@ -23,6 +23,10 @@ const WORDS: usize = (2 * ring::SLOTS).div_ceil(8);
 pub fn fill(pools: &[Pool], state: &State, loaded: &Loaded) -> Result<()> {
     if pools.is_empty() {
         return Ok(());
+    }
+    if translates(pools) {
+        let senders = Mapped::new(&loaded.map(SENDERS)?)?;
+        state.members.iter().flatten().for_each(|member| may_reply(&senders, member));
     }
     let backends = loaded.map(BACKENDS)?;
     for (number, member) in (0u32..).zip(&state.members) {
@@ -58,6 +62,14 @@ pub fn as_evaluated(pools: &[Pool], loaded: &Loaded) -> Result<()> {
         Backend { address: none, source: none, source_bits: 0, port: None, pool: 0, flags: 0, hop: router.clients };
     let record = Member { backend, weight: 0, name: String::new() }.record();
     loaded.map(BACKENDS)?.update(&0u32.to_ne_bytes(), &record)
+}
+
+/// Notes that replies may come from a backend. What was noted stays: more look-ups are made then, nothing else.
+pub fn may_reply(senders: &Mapped, member: &Member) {
+    let (word, bit) = senders::place(member.backend.address);
+    if let Some(word) = senders.words().get(word) {
+        word.fetch_or(bit, Ordering::Relaxed);
+    }
 }
 
 /// Puts a ring in the place of the one of this number. Slots that stay the same are not touched, and each word changes

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use xdpilot_core::emit::{BACKENDS, FLOWS, RINGS, TRAFFIC};
+use xdpilot_core::emit::{BACKENDS, FLOWS, RINGS, SENDERS, TRAFFIC};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::route::flows::Slot;
 use xdpilot_core::route::layout::{BACKEND, RECORD};
@@ -37,6 +37,8 @@ pub struct Live {
     pub backends: Map,
     records: Mapped,
     rings: Mapped,
+    /// None where no pool translates.
+    senders: Option<Mapped>,
     traffic: Map,
     flows: Mapped,
 }
@@ -70,9 +72,10 @@ impl Live {
         };
         let backends = take(BACKENDS)?;
         let (records, rings) = (Mapped::new(&backends)?, fill::mapped_rings(&take(RINGS)?)?);
+        let senders = take(SENDERS).ok().map(|map| Mapped::new(&map)).transpose()?;
         let (traffic, flows) = (take(TRAFFIC)?, Mapped::new(&take(FLOWS)?)?);
         let (target, pinned, program) = (loaded.record.target.clone(), loaded.pinned.clone(), loaded.program);
-        Ok(Some(Live { target, pinned, program, pools, backends, records, rings, traffic, flows }))
+        Ok(Some(Live { target, pinned, program, pools, backends, records, rings, senders, traffic, flows }))
     }
 
     /// Opens the pools of the policy at a place.
@@ -111,6 +114,7 @@ impl Live {
 
     /// Writes a backend; the word that says that it is there comes last.
     pub fn write(&self, number: usize, member: &Member) {
+        self.senders.iter().for_each(|senders| fill::may_reply(senders, member));
         let record = member.record();
         let words = self.records.words().get(number * WORDS..).unwrap_or_default();
         let new = record.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes));

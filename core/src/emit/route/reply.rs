@@ -17,6 +17,7 @@ use crate::policy::{HashBy, Method};
 use crate::route::hash::FACTOR;
 use crate::route::layout::{CLIENTS, backend, client, flags, translated};
 use crate::route::replies::MARK;
+use crate::route::senders;
 
 /// What the function gives where a packet is no reply.
 const NONE: i32 = 16;
@@ -86,6 +87,7 @@ impl Emitter<'_> {
     /// finder's result.
     fn reply_hashed(&mut self, v6: bool, known: Label, none: Label) {
         let (tcp, icmp, ported) = (self.asm.label(), self.asm.label(), self.asm.label());
+        self.may_reply(v6, none);
         self.total(v6, none);
         self.asm.store_imm(Size::W, 10, frame::IS, is::OWN | is::WHOLE | if v6 { is::V6 } else { 0 });
         self.asm.load(Size::DW, 0, 10, stack::LAYERS);
@@ -120,6 +122,38 @@ impl Emitter<'_> {
         self.is_addressed(v6, none);
         self.hash_reply(v6, 4, reversed);
         self.asm.goto(known);
+    }
+
+    /// Goes to `none` with a packet whose sender is no backend, unless it may be an error; r0 is the finder's result.
+    fn may_reply(&mut self, v6: bool, none: Label) {
+        let (may, known) = (self.asm.label(), self.asm.label());
+        self.protocol();
+        self.asm.jump_imm(If::Eq, 1, i32::from(if v6 { protocol::ICMP6 } else { protocol::ICMP }), may);
+        self.header(v6, none);
+        let source = addresses(v6).source;
+        if v6 {
+            self.asm.load(Size::DW, 1, 3, source);
+            self.asm.load(Size::DW, 2, 3, source + 8);
+            self.asm.alu64(Alu::Xor, 1, 2);
+        } else {
+            self.asm.load(Size::W, 1, 3, source);
+        }
+        self.asm.mov64_wide(2, FACTOR);
+        self.asm.alu64(Alu::Mul, 1, 2);
+        self.asm.alu64_imm(Alu::Rsh, 1, (u64::BITS - senders::BITS) as i32);
+        self.asm.store(Size::W, 10, frame::NUMBER, 1);
+        self.asm.alu64_imm(Alu::Rsh, 1, 6);
+        self.asm.store(Size::W, 10, frame::KEY, 1);
+        self.value_of(self.maps.senders, frame::KEY, none);
+        self.asm.load(Size::DW, 2, 0, 0);
+        self.asm.load(Size::W, 1, 10, frame::NUMBER);
+        self.asm.alu64_imm(Alu::And, 1, 63);
+        self.asm.alu64(Alu::Rsh, 2, 1);
+        self.asm.jump_imm(If::Set, 2, 1, known);
+        self.asm.goto(none);
+        self.asm.bind(known);
+        self.asm.load(Size::DW, 0, 10, stack::LAYERS);
+        self.asm.bind(may);
     }
 
     /// Notes ports in r2 and protocol in r1; r9 = their hash with the addresses at a header.
