@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod engine;
 pub mod explain;
 pub mod fmt;
+pub mod frames;
 pub mod import;
 pub mod inspect;
 pub mod ip;

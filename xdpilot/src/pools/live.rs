@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
 use xdpilot_core::emit::{BACKENDS, FLOWS, RINGS, SENDERS, TRAFFIC};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::route::flows::Slot;
 use xdpilot_core::route::layout::{BACKEND, RECORD};
-use xdpilot_core::route::{Member, Ring, State, flows};
+use xdpilot_core::route::{Member, Ring, State, flags, flows};
 use xdpilot_kernel::clock;
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
@@ -54,6 +55,38 @@ pub struct Traffic {
     pub connections: u64,
     /// Packets that could not be sent.
     pub unreachable: u64,
+}
+
+/// Whether a backend gets packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// It does.
+    Up,
+    /// Only those of connections that it has.
+    Drains,
+    /// Its checks fail.
+    Down,
+}
+
+impl Condition {
+    /// What its record says.
+    pub fn of(member: &Member) -> Self {
+        match member.backend.flags {
+            bits if bits & flags::UP == 0 => Condition::Down,
+            bits if bits & flags::DRAINS != 0 => Condition::Drains,
+            _ => Condition::Up,
+        }
+    }
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Condition::Up => "up",
+            Condition::Drains => "drains",
+            Condition::Down => "down",
+        }
+    }
 }
 
 impl Live {

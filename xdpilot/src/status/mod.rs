@@ -4,7 +4,6 @@ mod policy;
 mod sample;
 mod screen;
 mod snapshot;
-mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -14,16 +13,16 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::stats::Stats;
 use xdpilot_kernel::terminal;
 
+use crate::frames::{self, seconds};
 use crate::pause::Pause;
 use crate::place::{self, Traffic};
 use crate::table::Style;
 use crate::target::Target;
-use watch::Frames;
 
 pub use sample::{Key, Look, sample};
 pub use screen::draw;
 pub use snapshot::{Component, CounterStatus, Hits, Holder, InterfaceStatus, Owner, PolicyStatus, ProgramStatus};
-pub use snapshot::{RuleStatus, Runs, SetStatus, Snapshot, VerdictCount};
+pub use snapshot::{PoolStatus, RuleStatus, Runs, SetStatus, Snapshot, VerdictCount};
 
 /// Show the programs on the interfaces of the host and of all containers, and what the rules of policies met.
 #[derive(Debug, ClapArgs)]
@@ -52,15 +51,6 @@ pub struct Args {
 /// How long `--stats` looks where nobody watches.
 const LOOK: Duration = Duration::from_secs(1);
 
-fn seconds(text: &str) -> std::result::Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is expected")?;
-    if (0.1..=86_400.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("0.1 to 86400 seconds are possible".to_string())
-    }
-}
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -75,7 +65,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     tell_hidden(&first);
     let pause = Pause::new()?;
     if let Some(every) = args.watch {
-        return watch(args, first, runs, every, &pause, out);
+        let in_place = !args.json && std::io::stdout().is_terminal();
+        let text = |snapshot: &Snapshot| text(args, snapshot, in_place);
+        return frames::watch(first, (every, &pause), (out, in_place), text, |before| look(args, Some(before), runs));
     }
     if !runs {
         return print(args, &first, out);
@@ -96,18 +88,6 @@ fn look(args: &Args, before: Option<&Snapshot>, runs: bool) -> Result<Snapshot> 
     }
     let wanted = (!args.targets.is_empty()).then_some(&keys[..]);
     sample(Look { wanted, before, runs })
-}
-
-fn watch(args: &Args, first: Snapshot, runs: bool, every: Duration, pause: &Pause, out: &mut impl Write) -> Result<()> {
-    let in_place = !args.json && std::io::stdout().is_terminal();
-    let mut frames = Frames::new(out, in_place);
-    let mut snapshot = first;
-    loop {
-        if !frames.show(&text(args, &snapshot, in_place)?)? || pause.interrupted(every)? {
-            return Ok(());
-        }
-        snapshot = look(args, Some(&snapshot), runs)?;
-    }
 }
 
 /// The snapshot as it is printed, on a terminal under the time it was taken.

@@ -1,12 +1,14 @@
 //! What the rules and sets of a loaded policy are at one moment.
 
+use xdpilot_core::emit::BACKENDS;
 use xdpilot_core::error::Result;
 use xdpilot_kernel::program::ProgramInfo;
 
-use super::snapshot::{CounterStatus, Hits, PolicyStatus, RuleStatus, SetStatus};
+use super::snapshot::{CounterStatus, Hits, PolicyStatus, PoolStatus, RuleStatus, SetStatus};
 use crate::policy::counters;
 use crate::policy::elements::Contents;
-use crate::record::{self, Count, PolicyRecord, RuleRecord, SetRecord};
+use crate::pools::live::{self, Condition};
+use crate::record::{self, Count, PolicyRecord, PoolRecord, RuleRecord, SetRecord};
 
 /// Looks at a policy; rates are taken over the interval since it was seen before.
 ///
@@ -33,7 +35,26 @@ pub(super) fn look(
     }
     let rules = rules.into_iter().map(|(rule, hits)| RuleStatus { line: rule.line, text: rule.text.clone(), hits });
     let sets = policy.sets.iter().map(|set| size(program, set)).collect::<Result<_>>()?;
-    Ok(PolicyStatus { rules: rules.collect(), counters, sets })
+    let pools = pools(program, &policy.pools)?;
+    Ok(PolicyStatus { rules: rules.collect(), counters, sets, pools })
+}
+
+fn pools(program: &ProgramInfo, records: &[PoolRecord]) -> Result<Vec<PoolStatus>> {
+    let named = |pool: &PoolRecord| PoolStatus { name: pool.name.clone(), up: 0, drains: 0, down: 0 };
+    let mut pools: Vec<PoolStatus> = records.iter().map(named).collect();
+    if pools.is_empty() {
+        return Ok(pools);
+    }
+    let state = record::map_named(program, BACKENDS)?.map(|map| live::backends(&map)).transpose()?.unwrap_or_default();
+    for member in state.members.iter().flatten() {
+        let Some(pool) = pools.get_mut(usize::from(member.backend.pool)) else { continue };
+        match Condition::of(member) {
+            Condition::Up => pool.up += 1,
+            Condition::Drains => pool.drains += 1,
+            Condition::Down => pool.down += 1,
+        }
+    }
+    Ok(pools)
 }
 
 fn size(program: &ProgramInfo, set: &SetRecord) -> Result<SetStatus> {

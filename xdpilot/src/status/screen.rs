@@ -1,7 +1,7 @@
 //! A snapshot as text for people.
 
 use super::snapshot::{
-    Hits, InterfaceStatus, Owner, PolicyStatus, ProgramStatus, RuleStatus, Runs, Snapshot, VerdictCount,
+    Hits, InterfaceStatus, Owner, PolicyStatus, PoolStatus, ProgramStatus, RuleStatus, Runs, Snapshot, VerdictCount,
 };
 use crate::table::{Row, Style, Table};
 use crate::when;
@@ -79,7 +79,7 @@ fn counts(verdicts: &[VerdictCount]) -> String {
     if seen.is_empty() { "verdicts: no packet yet".to_string() } else { format!("verdicts: {}", seen.join("; ")) }
 }
 
-/// A line for each rule, named counter and set of a policy.
+/// A line for each rule, named counter, set and pool of a policy.
 fn policy(policy: &PolicyStatus) -> Vec<String> {
     let rule = |rule: &RuleStatus| match rule.line {
         0 => format!("{}: {}", rule.text, hits(rule.hits)),
@@ -91,7 +91,11 @@ fn policy(policy: &PolicyStatus) -> Vec<String> {
         1 => format!("set {}: 1 element", set.name),
         more => format!("set {}: {more} elements", set.name),
     });
-    rules.chain(counters).chain(sets).collect()
+    let pools = policy.pools.iter().map(|pool| {
+        let PoolStatus { name, up, drains, down } = pool;
+        format!("pool {name}: {up} up, {drains} drain, {down} down")
+    });
+    rules.chain(counters).chain(sets).chain(pools).collect()
 }
 
 /// `12, 1.2 kB (3/s, 300 B/s)`: packets and bytes, and their rates where they are known.

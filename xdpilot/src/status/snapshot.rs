@@ -133,6 +133,8 @@ pub struct PolicyStatus {
     pub counters: Vec<CounterStatus>,
     /// Its sets.
     pub sets: Vec<SetStatus>,
+    /// Its pools.
+    pub pools: Vec<PoolStatus>,
 }
 
 /// A rule.
@@ -164,6 +166,19 @@ pub struct SetStatus {
     pub name: String,
     /// How many elements are in it.
     pub elements: usize,
+}
+
+/// A pool, and how many of its backends are in which state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: String,
+    /// Backends that get connections.
+    pub up: usize,
+    /// Backends that get no new ones.
+    pub drains: usize,
+    /// Backends whose checks fail.
+    pub down: usize,
 }
 
 /// Packets and bytes that something met.

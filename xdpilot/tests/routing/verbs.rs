@@ -1,8 +1,13 @@
 //! What `xdpilot pool` says, and does.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::command::{done, unload};
+use crate::command::{XDPILOT, done, unload};
 use crate::curl::answering;
 use crate::http::Connection;
 use crate::world::{NAMES, SERVICE, World};
@@ -77,5 +82,42 @@ fn root_backends_are_drained_weighed_removed_and_added() {
     });
     assert_eq!(changed, expected);
     assert_eq!(answering(&world), NAMES);
+    unload(&on);
+}
+
+#[test]
+fn root_rates_are_shown_to_those_who_watch() {
+    let world = World::two_armed();
+    let mut lines = world.backends(false);
+    lines[2].push_str(" drain");
+    world.load(&World::cats("nat", &lines));
+    let on = world.target();
+    let words = ["pool", "show", "cats", "--on", &on, "--watch", "0.2", "--json"];
+    let mut watching = Command::new(XDPILOT).args(words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut documents = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut backends = || {
+        let document: Value = serde_json::from_str(&documents.next().unwrap().unwrap()).unwrap();
+        document["pools"][0]["backends"].as_array().unwrap().clone()
+    };
+    assert!(backends().iter().all(|backend| backend.get("packets_per_second").is_none()));
+    assert_eq!(answering(&world), ["one", "two"]);
+    let rate = |backend: &Value, of: &str| backend[format!("{of}_per_second")].as_f64().unwrap();
+    let busy = loop {
+        let seen = backends();
+        if rate(&seen[0], "connections") > 0.0 {
+            break seen;
+        }
+    };
+    assert!(rate(&busy[0], "packets") >= rate(&busy[0], "connections"), "{busy:?}");
+    assert!(rate(&busy[0], "bytes") > 40.0 * rate(&busy[0], "packets"), "{busy:?}");
+    assert_eq!(rate(&busy[2], "packets"), 0.0, "it drains");
+    kill(Pid::from_raw(watching.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(0));
+
+    let status = done(&["status", "--on", &on]).out;
+    assert!(status.contains("pool cats: 2 up, 1 drain, 0 down"), "{status}");
+    let status: Value = serde_json::from_str(&done(&["status", "--on", &on, "--json"]).out).unwrap();
+    let pools = &status["interfaces"][0]["programs"][0]["policy"]["pools"];
+    assert_eq!(*pools, serde_json::json!([{"name": "cats", "up": 2, "drains": 1, "down": 0}]));
     unload(&on);
 }

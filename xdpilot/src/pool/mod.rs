@@ -1,5 +1,7 @@
 //! `xdpilot pool`: the backends of loaded policies, changed while packets flow.
 
+mod show;
+
 use std::io::Write;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -15,12 +17,11 @@ use crate::pools::join::{self, Joined};
 use crate::pools::live::Live;
 use crate::pools::ways;
 use crate::state;
-use crate::table::{Row, Style, Table};
 
 /// Show and change the backends of loaded policies, without loading them anew.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
-  xdpilot pool show
+  xdpilot pool show --watch
   xdpilot pool add cats 10.0.1.4:8080 weight 2
   xdpilot pool add cats docker:web4:8080 --on eth0
   xdpilot pool weight cats 10.0.1.4:8080 5
@@ -35,8 +36,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show the pools, their backends and what these were sent
-    Show(Show),
+    Show(show::Args),
     /// Add a backend; one that drains takes connections again
     Add(Add),
     /// Give a backend no new connections
@@ -45,14 +45,6 @@ enum Action {
     Remove(One),
     /// Change a backend's share of new connections
     Weight(Weight),
-}
-
-#[derive(Debug, ClapArgs)]
-struct Show {
-    /// The pool's name; all pools where none is given
-    name: Option<String>,
-    #[command(flatten)]
-    places: Places,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -88,33 +80,6 @@ struct Weight {
     places: Places,
 }
 
-/// A pool at one place.
-#[derive(Debug, Serialize)]
-struct Shown {
-    pool: String,
-    target: String,
-    via: String,
-    backends: Vec<ShownBackend>,
-}
-
-/// A backend of it.
-#[derive(Debug, Serialize)]
-struct ShownBackend {
-    name: String,
-    address: String,
-    weight: u16,
-    /// up, down, drains.
-    state: &'static str,
-    /// Connections now.
-    active: u64,
-    /// Connections since it is there.
-    connections: u64,
-    packets: u64,
-    bytes: u64,
-    /// Packets that could not be sent to it.
-    unreachable: u64,
-}
-
 /// What was done to a pool at one place.
 #[derive(Debug, Serialize)]
 struct Changed {
@@ -137,7 +102,7 @@ struct Document<'a, T: Serialize> {
 /// There is no such pool or backend, or it cannot be changed so.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let text = match &args.action {
-        Action::Show(wish) => show(wish),
+        Action::Show(wish) => return show::run(wish, out),
         Action::Add(wish) => add(wish),
         Action::Drain(wish) => each(&wish.name, &wish.places, |live, pool| drain(live, pool, &wish.backend)),
         Action::Remove(wish) => each(&wish.name, &wish.places, |live, pool| remove(live, pool, &wish.backend)),
@@ -237,66 +202,6 @@ fn remove(live: &Live, pool: u16, name: &str) -> Result<(String, Joined)> {
         joined.notes.push(format!("{cut} connections to {name} were cut; drained first, it would have had none"));
     }
     Ok((name.to_string(), joined))
-}
-
-fn show(wish: &Show) -> Result<String> {
-    let found: Vec<(Live, Vec<u16>)> = match &wish.name {
-        Some(name) => named(name, &wish.places)?.into_iter().map(|(live, pool)| (live, vec![pool])).collect(),
-        None => {
-            let with_all = |live: Live| {
-                let all = (0..).take(live.pools.len()).collect();
-                (live, all)
-            };
-            live(&wish.places)?.into_iter().map(with_all).collect()
-        }
-    };
-    let mut shown = Vec::new();
-    for (live, pools) in &found {
-        let active = live.active();
-        for pool in pools {
-            shown.push(shown_pool(live, *pool, &active)?);
-        }
-    }
-    if wish.places.json { json(&shown) } else { Ok(shown.iter().map(lines).collect()) }
-}
-
-/// `active` has the connections of each backend now, by number.
-fn shown_pool(live: &Live, pool: u16, active: &[u64]) -> Result<Shown> {
-    let record = &live.pools[usize::from(pool)];
-    let mut backends = Vec::new();
-    for (number, member) in live.members(pool) {
-        let traffic = live.traffic(number)?;
-        let state = match member.backend.flags {
-            bits if bits & flags::UP == 0 => "down",
-            bits if bits & flags::DRAINS != 0 => "drains",
-            _ => "up",
-        };
-        backends.push(ShownBackend {
-            name: member.name,
-            address: member.backend.address.to_string(),
-            weight: member.weight,
-            state,
-            active: active[number],
-            connections: traffic.connections,
-            packets: traffic.packets,
-            bytes: traffic.bytes,
-            unreachable: traffic.unreachable,
-        });
-    }
-    Ok(Shown { pool: record.name.clone(), target: live.target.clone(), via: record.method.clone(), backends })
-}
-
-fn lines(pool: &Shown) -> String {
-    let mut table =
-        Table::new(&["BACKEND", "WEIGHT", "STATE", "ACTIVE", "CONNECTIONS", "PACKETS", "BYTES", "UNREACHABLE"]);
-    for backend in &pool.backends {
-        let ShownBackend { name, weight, state, active, connections, packets, bytes, unreachable, .. } = backend;
-        let numbers = [*active, *connections, *packets, *bytes, *unreachable].map(|number| number.to_string());
-        let mut cells = vec![name.clone(), weight.to_string(), (*state).to_string()];
-        cells.extend(numbers);
-        table.push(Row { cells, details: Vec::new() });
-    }
-    format!("{} via {} on {}\n{}", pool.pool, pool.via, pool.target, table.draw(Style::default()))
 }
 
 fn json<T: Serialize>(pools: &[T]) -> Result<String> {
