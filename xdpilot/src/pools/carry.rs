@@ -57,18 +57,20 @@ pub fn merge(live: &Live, wanted: &State) -> Result<State> {
         members.filter_map(|(number, member)| member.map(|member| (key(&member), (number, member))))
     };
     let before: HashMap<_, _> = members(live.state()).collect();
-    for member in wanted.members.iter().flatten() {
-        match before.get(&key(member)) {
-            None => drop(live.insert(member)?),
-            Some((number, before)) => {
-                let mut member = member.clone();
-                member.backend.flags &= before.backend.flags | !flags::UP;
-                live.write(*number, &member);
-            }
+    let (stay, come): (Vec<&Member>, Vec<&Member>) =
+        wanted.members.iter().flatten().partition(|member| before.contains_key(&key(member)));
+    for member in &stay {
+        if let Some((number, before)) = before.get(&key(member)) {
+            let mut member = (*member).clone();
+            member.backend.flags &= before.backend.flags | !flags::UP;
+            live.write(*number, &member);
         }
     }
+    if !come.is_empty() {
+        live.insert(come)?;
+    }
     let mut state = live.state();
-    let stay: HashSet<_> = wanted.members.iter().flatten().map(key).collect();
+    let stay: HashSet<_> = stay.into_iter().map(key).collect();
     let gone: Vec<usize> =
         before.into_iter().filter(|(key, _)| !stay.contains(key)).map(|(_, (number, _))| number).collect();
     let taken = gone.iter().map(|number| state.members[*number].take()).collect();

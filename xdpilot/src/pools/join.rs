@@ -52,7 +52,7 @@ pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
     let mut member = route::member(pool, &method, backend, found.address);
     found.complete(&mut member, &method, &place)?;
     prepare(live, &found.way, &place)?;
-    live.insert(&member)?;
+    live.insert([&member])?;
     live.turn(pool, &live.state());
     let notes = match &found.way {
         Way::None(why) => vec![format!("backend {}: {why}", member.name)],

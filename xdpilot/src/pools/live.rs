@@ -162,21 +162,40 @@ impl Live {
         }
     }
 
-    /// Puts a new backend under a free number, which is returned.
+    /// Puts new backends under free numbers: first those that no connection has, since it would be theirs.
     ///
     /// # Errors
-    /// There is no room for it.
-    pub fn insert(&self, member: &Member) -> Result<usize> {
+    /// There is no room for one.
+    pub fn insert<'m>(&self, new: impl IntoIterator<Item = &'m Member>) -> Result<()> {
         let members = self.state().members;
-        let free = members.iter().skip(1).position(Option::is_none).map(|at| at + 1);
-        let number = free.ok_or_else(|| {
-            Error::failed(format!("add backend {}", member.name))
-                .cause(format!("the policy has room for {} backends since it was loaded", members.len() - 1))
-                .mend("load it anew: xdpilot load … --replace")
-        })?;
-        self.traffic.set_per_cpu(u32::try_from(number).unwrap_or(u32::MAX), &[0; RECORD / 8])?;
-        self.write(number, member);
-        Ok(number)
+        let known = self.known();
+        let mut free: Vec<usize> = (1..members.len()).filter(|number| members[*number].is_none()).collect();
+        free.sort_by_key(|number| known[*number]);
+        let mut free = free.into_iter();
+        for member in new {
+            let number = free.next().ok_or_else(|| {
+                Error::failed(format!("add backend {}", member.name))
+                    .cause(format!("the policy has room for {} backends since it was loaded", members.len() - 1))
+                    .mend("load it anew: xdpilot load … --replace")
+            })?;
+            self.traffic.set_per_cpu(u32::try_from(number).unwrap_or(u32::MAX), &[0; RECORD / 8])?;
+            self.write(number, member);
+        }
+        Ok(())
+    }
+
+    /// Whether a connection that is not forgotten yet has each number, of a backend that is gone too.
+    fn known(&self) -> Vec<bool> {
+        let now = flows::tick(clock::monotonic());
+        let timeout = self.pools.iter().map(|pool| pool.timeout.min(0xffff)).max().unwrap_or(0);
+        let mut known = vec![false; self.records.words().len() / WORDS];
+        for word in self.flows.words() {
+            let slot = Slot(word.load(Ordering::Relaxed));
+            if let Some(known) = known.get_mut(usize::from(slot.backend())) {
+                *known |= slot.age(now) <= timeout;
+            }
+        }
+        known
     }
 
     /// Takes a backend away. Its ring must have been turned without it.

@@ -57,6 +57,30 @@ fn root_backends_are_shown_with_what_they_were_sent() {
     unload(&on);
 }
 
+/// Connections of one that is gone are known by its number: nobody else gets that meanwhile.
+#[test]
+fn root_a_backend_that_joins_has_no_connections_of_another() {
+    let world = World::two_armed();
+    let [one, two, three] = [0, 1, 2].map(|number| world.backend(number));
+    world.load(&World::cats("nat", std::slice::from_ref(&one)));
+    let on = world.target();
+    let active = || {
+        let pool = json(&["show", "cats", "--on", &on]);
+        let backends = pool["backends"].as_array().unwrap().clone();
+        let count =
+            |backend: &Value| (backend["name"].as_str().unwrap().to_string(), backend["active"].as_u64().unwrap());
+        backends.iter().map(count).collect::<Vec<_>>()
+    };
+    let mut connection = Connection::open(&world.client, format!("{SERVICE}:80").parse().unwrap());
+    assert_eq!(connection.server(), "one");
+    assert_eq!(active(), [(one.clone(), 1)]);
+    done(&["pool", "add", "cats", &two, "--on", &on]);
+    done(&["pool", "remove", "cats", &one, "--on", &on]);
+    done(&["pool", "add", "cats", &three, "--on", &on]);
+    assert_eq!(active(), [(two, 0), (three, 0)]);
+    unload(&on);
+}
+
 #[test]
 fn root_backends_are_drained_weighed_removed_and_added() {
     let world = World::two_armed();
