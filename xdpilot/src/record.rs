@@ -67,6 +67,9 @@ pub struct PoolRecord {
     pub rings: [Option<u16>; 2],
     /// Seconds after which connections are forgotten.
     pub timeout: u32,
+    /// Whether connection ids of QUIC are read, so that each backend needs one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quic: bool,
 }
 
 /// A rule.

@@ -113,8 +113,8 @@ __attribute__((section(\"xdp\"), used)) int drop_udp(struct xdp_md *ctx) {
     assert!(same["obstacle"].as_str().unwrap().contains("shorter than an Ethernet header"), "{same}");
 }
 
-/// What packets to a service become, to the last byte, as RFCs 792, 1191, 2003, 2473, 4213, 4443 and 8201 have it, and
-/// Katran's documentation: in the evaluator and in the kernel. The bytes were not made by xdpilot.
+/// What packets to a service become, to the last byte, as RFCs 792, 1191, 2003, 2473, 4213, 4443, 8201, 8999, 9000 and
+/// 9369 have it, and Katran's documentation: in the evaluator and in the kernel. The bytes were not made by xdpilot.
 #[test]
 fn routed_packets_become_what_the_standards_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/route-cases");

@@ -9,7 +9,7 @@ use crate::modernize::map_type;
 use crate::object::{Declaration, Map, MapId, Object, Pinning, Shape};
 use crate::policy::{Action, Element, Key, Limit, MOST_BACKENDS};
 use crate::route::layout::RECORD;
-use crate::route::{self, flows, layout, ring, senders, sessions, translates};
+use crate::route::{self, flows, layout, reads_ids, ring, senders, sessions, translates};
 use crate::rules::Rules;
 use crate::set_table::{Geometry, LINE};
 
@@ -29,6 +29,8 @@ pub const TRAFFIC: &str = "xdpilot_traffic";
 pub const RINGS: &str = "xdpilot_rings";
 /// Connections: [`crate::route::flows`].
 pub const FLOWS: &str = "xdpilot_flows";
+/// Backends by their ids in QUIC's connection ids: [`crate::route::quic::key`].
+pub const IDS: &str = "xdpilot_quic";
 /// What is remembered of translated connections: [`crate::route::layout::translated`].
 pub const TRANSLATED: &str = "xdpilot_nat";
 /// Where it is found for replies: [`crate::route::replies`].
@@ -64,6 +66,7 @@ pub(super) struct Maps {
     pub(super) traffic: Option<MapId>,
     pub(super) rings: Option<MapId>,
     pub(super) flows: Option<MapId>,
+    pub(super) ids: Option<MapId>,
     pub(super) translated: Option<MapId>,
     pub(super) replies: Option<MapId>,
     pub(super) senders: Option<MapId>,
@@ -204,6 +207,10 @@ fn add_routing(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shap
     maps.rings = Some(add(RINGS.into(), mapped(ring, route::rings(&rules.pools).len().max(1) as u32), None));
     let lines = flows::lines(sessions(&rules.pools));
     maps.flows = Some(add(FLOWS.into(), mapped(64, lines), None));
+    if reads_ids(&rules.pools) {
+        let ids = Shape { kind: map_type::HASH, key_size: 8, value_size: 4, max_entries: backends, ..Shape::default() };
+        maps.ids = Some(add(IDS.into(), ids, None));
+    }
     if translates(&rules.pools) {
         maps.translated = Some(add(TRANSLATED.into(), mapped(record, lines * flows::SLOTS as u32), None));
         maps.replies = Some(add(REPLIES.into(), mapped(64, lines), None));

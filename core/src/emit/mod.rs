@@ -32,7 +32,7 @@ mod table;
 mod value;
 
 pub use maps::{
-    BACKENDS, CLIENTS, CLOCK, FLOWS, REPLIES, RINGS, RULES, SAMPLES, SENDERS, TARGETS, TRAFFIC, TRANSLATED,
+    BACKENDS, CLIENTS, CLOCK, FLOWS, IDS, REPLIES, RINGS, RULES, SAMPLES, SENDERS, TARGETS, TRAFFIC, TRANSLATED,
     limit_map_name, sample_map_name, set_map_name, set_tables,
 };
 pub use route::RETURN;

@@ -1,7 +1,7 @@
 //! Which pools a policy routes to.
 
 use super::parse::cursor::near_or;
-use super::{Action, Assignment, Document, HashBy, Host, MOST_BACKENDS, Method, Policy, Pool, Verdict};
+use super::{Action, Assignment, Document, Host, MOST_BACKENDS, Method, Policy, Pool, Verdict};
 use crate::problem::{Problem, Span};
 
 /// The pools that a policy's rules and its default route to, in order of first use.
@@ -41,10 +41,6 @@ fn routes(policy: &Policy) -> impl Iterator<Item = (&String, Span)> {
 
 /// What no program can do for a pool.
 fn unserved(pool: &Pool) -> Option<Problem> {
-    if pool.hash == HashBy::Quic {
-        let problem = Problem::new(pool.span.clone(), "connection ids of QUIC cannot be read yet");
-        return Some(problem.hint("hash 5tuple keeps a connection as long as its client keeps its address"));
-    }
     let Method::FullNat(sources) = &pool.method else { return None };
     let has = |v6: bool| sources.iter().any(|source| source.address.is_ipv6() == v6);
     let stranger = pool.backends.iter().find(|backend| match &backend.host {

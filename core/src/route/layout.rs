@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-/// Bytes of a backend's record. The program reads its first half, a cache line.
+/// Bytes of a backend's record. The program reads its first half, a cache line; for a connection id of QUIC the second
+/// too.
 pub const BACKEND: usize = 128;
 /// Bytes of a backend's traffic on one CPU, and of other records.
 pub const RECORD: usize = 64;
@@ -25,6 +26,8 @@ pub mod backend {
     pub const HOP: i16 = 44;
     /// Its weight; 2 bytes.
     pub const WEIGHT: i16 = 64;
+    /// Its number in the connection ids of QUIC, if [`super::flags::NAMED`]; 4 bytes.
+    pub const ID: i16 = 68;
     /// Its name, filled up with zeros; the rest.
     pub const NAME: i16 = 72;
 }
@@ -109,6 +112,8 @@ pub mod flags {
     pub const FIXED: u32 = 8;
     /// There is such a backend.
     pub const USED: u32 = 16;
+    /// It has a number in the connection ids of QUIC.
+    pub const NAMED: u32 = 32;
 }
 
 /// A next hop.
@@ -144,6 +149,8 @@ pub struct Backend {
     pub port: Option<u16>,
     /// Its pool's index.
     pub pool: u16,
+    /// Its number in the connection ids of QUIC, which no other backend of the pool has.
+    pub id: Option<u32>,
     /// [`flags::UP`], [`flags::DRAINS`]: the others follow from the rest.
     pub flags: u32,
     /// The next hop, where it is fixed; else the kernel is asked.
@@ -164,7 +171,7 @@ pub struct Member {
 impl Member {
     /// Its record. A name that is too long is cut.
     pub fn record(&self) -> [u8; BACKEND] {
-        let Backend { address, source, source_bits, port, pool, flags, hop } = self.backend;
+        let Backend { address, source, source_bits, port, pool, id, flags, hop } = self.backend;
         let mut out = [0; BACKEND];
         let mut put = |at: i16, bytes: &[u8]| out[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
         put(backend::ADDRESS, &octets(address));
@@ -174,7 +181,9 @@ impl Member {
         put(backend::PORT, &port.unwrap_or(0).to_be_bytes());
         let family = if address.is_ipv6() { flags::V6 } else { 0 };
         let fixed = if hop.is_some() { flags::FIXED } else { 0 };
-        put(backend::FLAGS, &(flags | family | fixed | flags::USED).to_ne_bytes());
+        let named = if id.is_some() { flags::NAMED } else { 0 };
+        put(backend::FLAGS, &(flags | family | fixed | named | flags::USED).to_ne_bytes());
+        put(backend::ID, &id.unwrap_or_default().to_ne_bytes());
         if let Some(hop) = hop {
             put(backend::HOP, &hop.record());
         }
@@ -201,6 +210,7 @@ impl Member {
             source_bits: long(backend::SOURCE_BITS).swap_bytes(),
             port: Some(u16::from_be_bytes(short(backend::PORT))).filter(|port| *port != 0),
             pool: u16::from_ne_bytes(short(backend::POOL)),
+            id: (flags & flags::NAMED != 0).then(|| long(backend::ID)),
             flags: flags & (flags::UP | flags::DRAINS),
             hop: (flags & flags::FIXED != 0).then(|| Hop::of_record(&record[backend::HOP as usize..])),
         };
@@ -240,10 +250,11 @@ mod tests {
 
     #[test]
     fn records_say_all() {
-        for (address, hop, port) in [("10.0.0.1", None, Some(8080)), ("fd00::1", Some(Hop::default()), None)] {
+        let hop = Some(Hop::default());
+        for (address, hop, port, id) in [("10.0.0.1", None, Some(8080), Some(0)), ("fd00::1", hop, None, None)] {
             let address: IpAddr = address.parse().unwrap();
             let (source_bits, pool) = (0xffff, 7);
-            let backend = Backend { address, source: address, source_bits, port, pool, flags: flags::UP, hop };
+            let backend = Backend { address, source: address, source_bits, port, pool, id, flags: flags::UP, hop };
             let member = Member { backend, weight: 300, name: "docker:web".into() };
             assert_eq!(Member::of_record(&member.record()), Some(member.clone()));
             let long = Member { name: "ü".repeat(60), ..member };

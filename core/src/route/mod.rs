@@ -6,6 +6,7 @@
 pub mod flows;
 pub mod hash;
 pub mod layout;
+pub mod quic;
 pub mod replies;
 pub mod ring;
 pub mod senders;
@@ -22,4 +23,4 @@ pub const RETURNED_V6: usize = 256;
 pub const GUE_PORTS: [u16; 2] = [6080, 9886];
 
 pub use layout::{Backend, Hop, Member, flags};
-pub use state::{Ring, State, member, ring_of, rings, sessions, translates};
+pub use state::{Ring, State, member, reads_ids, ring_of, rings, sessions, translates};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::layout::{Backend, Member, flags};
 use super::ring::{self, Share};
-use crate::policy::{self, Host, Method, Pool, SESSIONS, Source};
+use crate::policy::{self, HashBy, Host, Method, Pool, SESSIONS, Source};
 
 /// What the program's maps hold: backends by number, from 1, none where a number is free.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,14 @@ impl State {
             }
         }
         State { members }
+    }
+
+    /// What the connection ids of QUIC lead to: keys and values of their map ([`super::quic::key`]).
+    pub fn ids(&self) -> impl Iterator<Item = ([u8; 8], [u8; 4])> {
+        (0u32..).zip(&self.members).filter_map(|(number, member)| {
+            let Backend { pool, id, .. } = member.as_ref()?.backend;
+            Some((super::quic::key(pool, id?), number.to_ne_bytes()))
+        })
     }
 
     /// A ring: the number of a backend by slot, 0 where there is none.
@@ -57,6 +65,7 @@ pub fn member(pool: u16, method: &Method, backend: &policy::Backend, address: Ip
         source_bits: u32::MAX.checked_shr(32 - u32::from(bits.min(32))).unwrap_or(0),
         port: backend.port,
         pool,
+        id: backend.id,
         flags: flags::UP | drains,
         hop: None,
     };
@@ -109,6 +118,11 @@ pub fn rings(pools: &[Pool]) -> Vec<Ring> {
 pub fn ring_of(rings: &[Ring], pool: u16, v6: bool) -> Option<u16> {
     let fits = |ring: &Ring| ring.pool == pool && ring.v6.is_none_or(|of| of == v6);
     rings.iter().position(fits).and_then(|at| u16::try_from(at).ok())
+}
+
+/// Whether a pool reads connection ids of QUIC.
+pub fn reads_ids(pools: &[Pool]) -> bool {
+    pools.iter().any(|pool| pool.hash == HashBy::Quic)
 }
 
 /// Whether a pool translates addresses.

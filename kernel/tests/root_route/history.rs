@@ -4,6 +4,7 @@ use xdpilot_core::eval::checksum;
 use xdpilot_core::packet::{layers, protocol};
 
 use crate::packets;
+use crate::pools::IDS;
 use crate::random::Random;
 
 /// A packet of a history.
@@ -80,8 +81,9 @@ fn segment(random: &mut Random, v6: bool, back: bool) -> (u8, Vec<u8>) {
             (6, [head, vec![7; payload]].concat())
         }
         11..=16 => {
-            let length = ((8 + payload) as u16).to_be_bytes();
-            (17, [&ports[..], &length, &[0x56, 0x78], &vec![7; payload]].concat())
+            let payload = if random.once_in(3) { vec![7; payload] } else { quic(random, payload) };
+            let length = ((8 + payload.len()) as u16).to_be_bytes();
+            (17, [&ports[..], &length, &[0x56, 0x78], &payload].concat())
         }
         17 | 18 => {
             let (protocol, kind) = if v6 { (58, 128) } else { (1, 8) };
@@ -90,6 +92,32 @@ fn segment(random: &mut Random, v6: bool, back: bool) -> (u8, Vec<u8>) {
         }
         _ => (*random.pick(&[50, 47, 132, 2]), vec![1; 12 + payload]),
     }
+}
+
+/// A packet of QUIC, so much of it: most have the number of a server in their connection id, some of those are cut off.
+fn quic(random: &mut Random, more: usize) -> Vec<u8> {
+    let known = if random.once_in(3) { IDS.len() } else { 3 };
+    let (form, server) = (random.below(4) as u8, *random.pick(&IDS[..known]));
+    let rest = random.next() as u8;
+    let id = match form {
+        1 => ((1 << 22 | (server & 0xffff) << 6) | u32::from(rest & 0x3f)).to_be_bytes()[1..].to_vec(),
+        2 => [&[0x80 | rest & 0x3f], &server.to_be_bytes()[1..]].concat(),
+        _ => [&[form << 6 | rest & 0x3f], &server.to_be_bytes()[..]].concat(),
+    };
+    let id = [id, random.next().to_be_bytes().to_vec()].concat();
+    let mut packet = if random.once_in(2) {
+        [&[random.next() as u8 & 0x7f], &id[..]].concat()
+    } else {
+        let version: u32 = *random.pick(&[1, 1, 1, 0x6b33_43cf, 0x6b33_43cf, 0, 2, 0x0100_0000]);
+        let kind = *random.pick(&[0xc0, 0xd0, 0xe0, 0xe0, 0xf0, 0xf0]) | rest & 0xf;
+        let length = *random.pick(&[8, 8, 8, 20, 7, 21, 0, 0xff]);
+        [&[kind], &version.to_be_bytes()[..], &[length], &id].concat()
+    };
+    packet.extend(vec![7; more]);
+    if random.once_in(8) {
+        packet.truncate(random.below(18));
+    }
+    packet
 }
 
 /// The address of a host.

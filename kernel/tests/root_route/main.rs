@@ -23,7 +23,7 @@ fn number(name: &str, default: u64) -> u64 {
 fn the_kernel_routes_as_the_evaluator_does() {
     let (packets, first) = (number("XDPILOT_PACKETS", 100_000), number("XDPILOT_SEED", 1));
     let each = number("XDPILOT_EACH", 2000);
-    let (mut done, mut seed, mut fates, mut errors) = (0, first, [0; 4], [0; 2]);
+    let (mut done, mut seed, mut fates, mut named, mut errors) = (0, first, [0; 4], 0, [0; 2]);
     while done < packets {
         let mut random = Random(seed.wrapping_mul(0x1_0000_0001));
         let rules = pools::rules(&mut random);
@@ -39,6 +39,7 @@ fn the_kernel_routes_as_the_evaluator_does() {
         }
         subject.compare_state();
         fates.iter_mut().zip(subject.fates).for_each(|(all, these)| *all += these);
+        named += subject.named;
         errors.iter_mut().zip(subject.errors).for_each(|(all, these)| *all += these);
         done += each;
         seed += 1;
@@ -46,7 +47,9 @@ fn the_kernel_routes_as_the_evaluator_does() {
     let [dropped, passed, sent, undone] = fates;
     println!("{done} packets, seeds {first} to {}: no difference", seed - 1);
     println!("{dropped} dropped, {passed} passed, {sent} sent, {undone} undone");
+    println!("{named} sent where a connection id says");
     println!("errors translated: {} to backends, {} to clients", errors[0], errors[1]);
     assert!(errors.iter().all(|errors| *errors > done / 5000), "errors are tried both ways");
+    assert!(named > done / 400, "connection ids are tried");
     assert!(fates.iter().all(|fate| *fate > done / 100), "each fate is tried");
 }

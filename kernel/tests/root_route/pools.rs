@@ -8,6 +8,9 @@ use xdpilot_core::rules::{Rule, Rules};
 
 use crate::random::Random;
 
+/// Numbers of servers in connection ids of QUIC: those of 5 backends of a pool, and some that others get later, or nobody.
+pub(crate) const IDS: [u32; 9] = [1, 0xffff, 0x12_3456, 0, 0xdead_beef, 0xff_ffff, 2, u32::MAX, 0x1234];
+
 /// A policy that routes to one to three pools, by the packet's length.
 pub(crate) fn rules(random: &mut Random) -> Rules {
     let pools: Vec<Pool> = (0..1 + random.below(3)).map(|index| pool(random, index)).collect();
@@ -40,7 +43,7 @@ fn pool(random: &mut Random, index: usize) -> Pool {
     Pool {
         name: format!("pool{index}"),
         method,
-        hash: *random.pick(&[HashBy::Tuple, HashBy::Tuple, HashBy::Src]),
+        hash: *random.pick(&[HashBy::Tuple, HashBy::Src, HashBy::Quic, HashBy::Quic]),
         sessions: *random.pick(&[1, 100, 1000]),
         timeout: *random.pick(&[1, 60, 300, 65_535]),
         backends,
@@ -75,7 +78,7 @@ fn backend(random: &mut Random, family: usize, number: usize, translates: bool) 
         host: Host::Address(address),
         port: translates.then(|| *random.pick(&[None, Some(8080), Some(80)])).flatten(),
         weight: *random.pick(&[1, 1, 2, 100, 0]),
-        id: None,
+        id: Some(IDS[number]),
         drain: random.once_in(10),
         span: 0..0,
     }

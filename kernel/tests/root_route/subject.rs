@@ -1,6 +1,7 @@
 //! One policy, in the kernel and in the evaluator.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +12,7 @@ use xdpilot_core::packet::{layers, protocol};
 use xdpilot_core::policy::Verdict;
 use xdpilot_core::route::flows::Line;
 use xdpilot_core::route::layout::BACKEND;
-use xdpilot_core::route::{Backend, Hop, Member, flags, rings, senders, translates};
+use xdpilot_core::route::{Backend, Hop, Member, flags, reads_ids, rings, senders, translates};
 use xdpilot_core::rules::Rules;
 use xdpilot_kernel::load::{Loaded, Request, load};
 use xdpilot_kernel::map::Map;
@@ -19,6 +20,7 @@ use xdpilot_kernel::mapped::Mapped;
 use xdpilot_kernel::test_run::{self, TestRun};
 
 use crate::history::{error_about_sent, leave_checksum};
+use crate::pools::IDS;
 use crate::random::Random;
 
 /// A policy in both forms, and the time that both are told.
@@ -29,10 +31,14 @@ pub(crate) struct Subject<'a> {
     machine: Machine<'a>,
     now: u64,
     seed: u64,
+    /// Backends that went, by their numbers.
+    gone: BTreeMap<usize, Member>,
     /// Packets that were sent lately, to backends and to clients.
     sent: [Vec<Vec<u8>>; 2],
     /// How many packets had each fate: dropped, passed, sent, undone.
     pub(crate) fates: [u64; 4],
+    /// How many packets of QUIC went to the backend that their connection id names.
+    pub(crate) named: u64,
     /// How many errors about translated packets were sent: to backends, to clients.
     pub(crate) errors: [u64; 2],
 }
@@ -61,13 +67,15 @@ impl<'a> Subject<'a> {
         machine.router().clients = *random.pick(&[None, Some(hop(1500)), Some(hop(1500)), Some(hop(600))]);
         let clock = loaded.map(CLOCK).unwrap();
         let (now, sent) = (1_000_000_000_000, Default::default());
-        let mut subject = Subject { rules, loaded, clock, machine, now, seed, sent, fates: [0; 4], errors: [0; 2] };
-        subject.tell();
+        let (gone, fates, named, errors) = (BTreeMap::new(), [0; 4], 0, [0; 2]);
+        let mut subject = Subject { rules, loaded, clock, machine, now, seed, gone, sent, fates, named, errors };
+        subject.tell(true);
         subject
     }
 
-    /// Tells the kernel the backends and rings.
-    fn tell(&mut self) {
+    /// Tells the kernel the backends, their ids and the rings. Ids that no backend has any more lead to their numbers as
+    /// before, unless the kernel is to `forget` them.
+    fn tell(&mut self, forget: bool) {
         let router = self.machine.router();
         router.turn();
         let backends = self.loaded.map(BACKENDS).unwrap();
@@ -78,6 +86,7 @@ impl<'a> Subject<'a> {
             source_bits: 0,
             port: None,
             pool: 0,
+            id: None,
             flags: 0,
             hop: router.clients,
         };
@@ -94,6 +103,12 @@ impl<'a> Subject<'a> {
                 senders.words()[word].fetch_or(bit, Ordering::Relaxed);
             }
         }
+        if reads_ids(&self.rules.pools) {
+            let ids = self.loaded.map(emit::IDS).unwrap();
+            let keys = ids.keys().unwrap();
+            ids.delete_all(keys.iter().filter(|_| forget).map(Vec::as_slice)).unwrap();
+            router.state.ids().for_each(|(key, number)| ids.update(&key, &number).unwrap());
+        }
         let map = self.loaded.map(RINGS).unwrap();
         for (number, ring) in (0u32..).zip(rings(&self.rules.pools)) {
             let mut bytes: Vec<u8> = router.state.ring(&ring).into_iter().flat_map(u16::to_ne_bytes).collect();
@@ -102,18 +117,32 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// One backend is well or not, drains or not, or has another weight.
+    /// One backend is well or not, drains or not, has another weight or id, or goes; or another one comes under its number.
     pub(crate) fn change(&mut self, random: &mut Random) {
         let members = &mut self.machine.router().state.members;
-        let at = random.below(members.len());
-        if let Some(member) = &mut members[at] {
-            match random.below(3) {
-                0 => member.backend.flags ^= flags::UP,
-                1 => member.backend.flags ^= flags::DRAINS,
-                _ => member.weight = random.below(4) as u16,
+        let at = 1 + random.below(members.len() - 1);
+        let was = members[at].take();
+        let Some(mut member) = was.clone().or_else(|| self.gone.remove(&at)) else { return };
+        let Member { backend, weight, .. } = &mut member;
+        let id = Some(*random.pick(&IDS));
+        let is_free =
+            members.iter().flatten().all(|other| (other.backend.pool, other.backend.id) != (backend.pool, id));
+        match (was.is_some(), random.below(5)) {
+            (true, 0) => backend.flags ^= flags::UP,
+            (true, 1) => backend.flags ^= flags::DRAINS,
+            (true, 2) => *weight = random.below(4) as u16,
+            (true, 3) => backend.id = id.filter(|_| is_free),
+            (true, _) => {
+                self.gone.insert(at, member);
+                return self.tell(random.once_in(2));
+            }
+            (false, _) => {
+                backend.address = another(backend.address, random);
+                (backend.id, backend.flags) = (id.filter(|_| is_free), flags::UP);
             }
         }
-        self.tell();
+        members[at] = Some(member);
+        self.tell(random.once_in(2));
     }
 
     /// Runs one packet in both; `passed` nanoseconds have gone by.
@@ -175,6 +204,11 @@ impl<'a> Subject<'a> {
             Some(Fate::Send(_)) => 2,
         };
         self.fates[fate] += 1;
+        let backend = outcome.routed.and_then(|routed| routed.backend).map(usize::from);
+        let member = backend.and_then(|number| self.machine.router().state.members[number].as_ref());
+        if let Some((member, server)) = member.zip(server(packet)) {
+            self.named += u64::from(member.backend.id == Some(server));
+        }
         if fate < 2 {
             return;
         }
@@ -212,6 +246,25 @@ impl<'a> Subject<'a> {
         for (at, (kernel, ours)) in mapped.words().iter().zip(ours).enumerate() {
             assert_eq!(kernel.load(Ordering::Relaxed), ours.0, "seed {}: {name}, slot {at}", self.seed);
         }
+    }
+}
+
+/// An address of the same IP version.
+fn another(address: IpAddr, random: &mut Random) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::new(10, 10, random.below(256) as u8, random.below(256) as u8).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 10, 0, 0, 0, 0, 0, random.below(65_536) as u16).into(),
+    }
+}
+
+/// The number of a server in the connection id behind a short header.
+fn server(packet: &[u8]) -> Option<u32> {
+    let transport = layers(packet).ip.filter(|ip| ip.protocol == Some(protocol::UDP))?.transport?;
+    match packet.get(transport + 8..transport + 17)? {
+        [0..0x80, first @ 0x40..0x80, a, b, ..] => Some(u32::from_be_bytes([0, *first & 0x3f, *a, *b]) >> 6),
+        [0..0x80, 0x80..0xc0, a, b, c, ..] => Some(u32::from_be_bytes([0, *a, *b, *c])),
+        [0..0x80, 0xc0..=0xff, a, b, c, d, ..] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => None,
     }
 }
 

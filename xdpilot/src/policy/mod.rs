@@ -16,7 +16,7 @@ use std::sync::Arc;
 use xdpilot_core::emit::{self, Options, set_map_name};
 use xdpilot_core::error::Result;
 use xdpilot_core::object::Object;
-use xdpilot_core::policy::{Action, PolicyPlace, Pool, Verdict};
+use xdpilot_core::policy::{Action, HashBy, PolicyPlace, Pool, Verdict};
 use xdpilot_core::route::{ring_of, rings};
 use xdpilot_core::rules::{Rule, Rules};
 
@@ -120,6 +120,7 @@ impl Compiled {
             method: pool.method.to_string(),
             rings: [false, true].map(|v6| ring_of(&all, index, v6)),
             timeout: pool.timeout,
+            quic: pool.hash == HashBy::Quic,
         };
         pools.iter().zip(0..).map(record).collect()
     }

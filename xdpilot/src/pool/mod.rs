@@ -194,6 +194,7 @@ fn remove(live: &Live, pool: u16, name: &str) -> Result<(String, Joined)> {
     let mut state = live.state();
     let gone = State { members: vec![state.members.get_mut(number).and_then(Option::take)] };
     live.turn(pool, &state);
+    live.name(&state)?;
     live.clear(number);
     let place = Place::of_link(&live.pinned, &live.target)?;
     place.namespace.run(|| ways::forget_neighbours(&gone, &state))?;

@@ -47,6 +47,9 @@ struct Pool {
 struct Backend {
     name: String,
     address: String,
+    /// Its number in connection ids of QUIC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u32>,
     weight: u16,
     state: Condition,
     /// Connections now.
@@ -116,6 +119,7 @@ fn look_at(live: &Live, pool: u16, active: &[u64]) -> Result<Pool> {
             state: Condition::of(&member),
             name: member.name,
             address: member.backend.address.to_string(),
+            id: member.backend.id,
             weight: member.weight,
             active: active[number],
             connections: traffic.connections,
@@ -161,15 +165,22 @@ fn text(args: &Args, seen: &Seen, timed: bool) -> Result<String> {
 
 fn lines(pool: &Pool, rates: bool) -> String {
     let mut heads = vec!["BACKEND", "WEIGHT", "STATE", "ACTIVE", "CONNECTIONS", "PACKETS", "BYTES", "UNREACHABLE"];
+    let has_ids = pool.backends.iter().any(|backend| backend.id.is_some());
+    if has_ids {
+        heads.insert(1, "ID");
+    }
     if rates {
         heads.extend(["CONNECTIONS/S", "PACKETS/S", "BYTES/S"]);
     }
     let mut table = Table::new(&heads);
     for backend in &pool.backends {
-        let Backend { name, weight, state, active, connections, packets, bytes, unreachable, .. } = backend;
+        let Backend { name, id, weight, state, active, connections, packets, bytes, unreachable, .. } = backend;
         let numbers = [*active, *connections, *packets, *bytes, *unreachable].map(|number| number.to_string());
         let mut cells = vec![name.clone(), weight.to_string(), state.word().to_string()];
         cells.extend(numbers);
+        if has_ids {
+            cells.insert(1, id.map_or_else(|| "-".to_string(), |id| id.to_string()));
+        }
         if rates {
             let of =
                 |rate: fn(&Rates) -> f64| backend.rates.as_ref().map_or("-".into(), |all| format!("{:.0}", rate(all)));

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use xdpilot_core::emit::{BACKENDS, CLIENTS, FLOWS, REPLIES, RINGS, SENDERS, TRAFFIC, TRANSLATED};
+use xdpilot_core::emit::{BACKENDS, CLIENTS, FLOWS, IDS, REPLIES, RINGS, SENDERS, TRAFFIC, TRANSLATED};
 use xdpilot_core::error::Result;
 use xdpilot_core::object::Shape;
 use xdpilot_core::route::{Member, State, flags};
@@ -13,7 +13,7 @@ use super::live::Live;
 use crate::policy::Compiled;
 use crate::record::{self, PoolRecord, Record};
 
-const MAPS: [&str; 8] = [BACKENDS, TRAFFIC, RINGS, FLOWS, TRANSLATED, REPLIES, SENDERS, CLIENTS];
+const MAPS: [&str; 9] = [BACKENDS, TRAFFIC, RINGS, FLOWS, IDS, TRANSLATED, REPLIES, SENDERS, CLIENTS];
 
 /// The maps of a loaded policy with which another can go on in its place; none where their pools are not the same ones,
 /// or have no room for it.
@@ -33,6 +33,8 @@ pub fn shared(old: &ProgramInfo, policy: &Compiled) -> Result<Vec<Map>> {
     for map in policy.object.maps.iter().filter(|map| MAPS.contains(&map.name.as_str())) {
         match record::map_named(old, &map.name)? {
             Some(there) if has_shape(&there, &map.shape) => shared.push(there),
+            // No pool read ids until now: they lead somewhere once the backends are merged.
+            None if map.name == IDS => {}
             _ => return Ok(Vec::new()),
         }
     }
@@ -74,6 +76,7 @@ pub fn merge(live: &Live, wanted: &State) -> Result<State> {
     let gone: Vec<usize> =
         before.into_iter().filter(|(key, _)| !stay.contains(key)).map(|(_, (number, _))| number).collect();
     let taken = gone.iter().map(|number| state.members[*number].take()).collect();
+    live.name(&state)?;
     for pool in 0..live.pools.len() {
         live.turn(u16::try_from(pool).unwrap_or(u16::MAX), &state);
     }

@@ -1,14 +1,15 @@
 //! The first contents of the maps of a policy's pools.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use xdpilot_core::emit::{BACKENDS, RINGS, SENDERS};
+use xdpilot_core::emit::{BACKENDS, IDS, RINGS, SENDERS};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::eval::Router;
 use xdpilot_core::policy::Pool;
-use xdpilot_core::route::{Backend, Member, Ring, State, ring, rings, senders, translates};
+use xdpilot_core::route::{Backend, Member, Ring, State, reads_ids, ring, rings, senders, translates};
 use xdpilot_kernel::load::Loaded;
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
@@ -34,6 +35,9 @@ pub fn fill(pools: &[Pool], state: &State, loaded: &Loaded) -> Result<()> {
             backends.update(&number.to_ne_bytes(), &record)?;
         }
     }
+    if reads_ids(pools) {
+        ids(&loaded.map(IDS)?, state)?;
+    }
     let mapped = Mapped::new(&loaded.map(RINGS)?)?;
     let all: Vec<(usize, Ring)> = rings(pools).into_iter().enumerate().collect();
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -58,8 +62,16 @@ pub fn as_evaluated(pools: &[Pool], loaded: &Loaded) -> Result<()> {
     fill(pools, &router.state, loaded)?;
     // Number 0 is no backend; in tests it has the next hop to clients.
     let none = Ipv4Addr::UNSPECIFIED.into();
-    let backend =
-        Backend { address: none, source: none, source_bits: 0, port: None, pool: 0, flags: 0, hop: router.clients };
+    let backend = Backend {
+        address: none,
+        source: none,
+        source_bits: 0,
+        port: None,
+        pool: 0,
+        id: None,
+        flags: 0,
+        hop: router.clients,
+    };
     let record = Member { backend, weight: 0, name: String::new() }.record();
     loaded.map(BACKENDS)?.update(&0u32.to_ne_bytes(), &record)
 }
@@ -70,6 +82,23 @@ pub fn may_reply(senders: &Mapped, member: &Member) {
     if let Some(word) = senders.words().get(word) {
         word.fetch_or(bit, Ordering::Relaxed);
     }
+}
+
+/// Makes the connection ids of QUIC lead to the backends that have them. Those that lead there already do so all the time.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn ids(map: &Map, state: &State) -> Result<()> {
+    let wanted: BTreeMap<[u8; 8], [u8; 4]> = state.ids().collect();
+    let keys = map.keys()?;
+    // First those that go, since there is room for one id of each backend.
+    map.delete_all(keys.iter().filter(|key| !wanted.contains_key(&key[..])).map(Vec::as_slice))?;
+    for (key, number) in &wanted {
+        if map.lookup(key)?.as_deref() != Some(number) {
+            map.update(key, number)?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts a ring in the place of the one of this number. Slots that stay the same are not touched, and each word changes

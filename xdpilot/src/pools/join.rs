@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{self, Backend, Method};
-use xdpilot_core::route::{self, flags};
+use xdpilot_core::route::{self, Member, flags};
 
 use super::live::Live;
 use super::returns;
@@ -35,17 +35,21 @@ impl Joined {
 /// # Errors
 /// There is no room for it, it cannot be reached, or it does not fit the pool.
 pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
+    has_own_id(live, pool, backend)?;
     if let Some((number, mut member)) = live.find(pool, &backend.label()) {
         member.backend.flags &= !flags::DRAINS;
+        member.backend.id = backend.id.or(member.backend.id);
         member.weight = backend.weight;
         live.write(number, &member);
-        live.turn(pool, &live.state());
+        let state = live.state();
+        live.name(&state)?;
+        live.turn(pool, &state);
         return Ok(Joined::of(format!("takes connections, with weight {}", member.weight)));
     }
     let record = &live.pools[usize::from(pool)];
     let method = policy::one_method(&record.method)
         .map_err(|problem| Error::usage(format!("its method {}", record.method)).cause(problem.what))?;
-    fits(&method, backend)?;
+    fits(record, &method, backend)?;
     let place = Place::of_link(&live.pinned, &live.target)?;
     let found = ways::find(&backend.host, &place)?;
     has_ring(record, backend, found.address.is_ipv6())?;
@@ -53,7 +57,9 @@ pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
     found.complete(&mut member, &method, &place)?;
     prepare(live, &found.way, &place)?;
     live.insert([&member])?;
-    live.turn(pool, &live.state());
+    let state = live.state();
+    live.name(&state)?;
+    live.turn(pool, &state);
     let notes = match &found.way {
         Way::None(why) => vec![format!("backend {}: {why}", member.name)],
         Way::Asked(..) | Way::Fixed(..) => Vec::new(),
@@ -62,13 +68,31 @@ pub fn add(live: &Live, pool: u16, backend: &Backend) -> Result<Joined> {
 }
 
 /// Whether the pool can have such a backend.
-fn fits(method: &Method, backend: &Backend) -> Result<()> {
+fn fits(record: &PoolRecord, method: &Method, backend: &Backend) -> Result<()> {
+    if record.quic && backend.id.is_none() {
+        return Err(Error::usage(format!("backend {}", backend.label()))
+            .cause("hash quic needs an id for each backend")
+            .mend(format!("xdpilot pool add {} {backend} id N", record.name)));
+    }
     if backend.port.is_some() && !method.translates() {
         return Err(Error::usage(format!("backend {}", backend.label()))
             .cause(format!("via {method} leaves the packet's port as it is"))
             .mend("leave the port away"));
     }
     Ok(())
+}
+
+/// Whether no other backend of the pool has its id.
+fn has_own_id(live: &Live, pool: u16, backend: &Backend) -> Result<()> {
+    let label = backend.label();
+    let has_it = |other: &Member| other.name != label && other.backend.id == backend.id;
+    let other = live.members(pool).into_iter().map(|(_, member)| member).find(has_it);
+    match (backend.id, other) {
+        (Some(id), Some(other)) => Err(Error::usage(format!("backend {label}"))
+            .cause(format!("id {id} is taken: {} has it", other.name))
+            .mend("take another id, or remove that backend before")),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the pool has backends for clients of this family.

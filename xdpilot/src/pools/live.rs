@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
-use xdpilot_core::emit::{BACKENDS, FLOWS, RINGS, SENDERS, TRAFFIC};
+use xdpilot_core::emit::{BACKENDS, FLOWS, IDS, RINGS, SENDERS, TRAFFIC};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::route::flows::Slot;
 use xdpilot_core::route::layout::{BACKEND, RECORD};
@@ -40,6 +40,8 @@ pub struct Live {
     rings: Mapped,
     /// None where no pool translates.
     senders: Option<Mapped>,
+    /// Where a pool reads connection ids of QUIC.
+    ids: Option<Map>,
     traffic: Map,
     flows: Mapped,
 }
@@ -107,8 +109,9 @@ impl Live {
         let (records, rings) = (Mapped::new(&backends)?, fill::mapped_rings(&take(RINGS)?)?);
         let senders = take(SENDERS).ok().map(|map| Mapped::new(&map)).transpose()?;
         let (traffic, flows) = (take(TRAFFIC)?, Mapped::new(&take(FLOWS)?)?);
+        let ids = loaded.take_map(IDS);
         let (target, pinned, program) = (loaded.record.target.clone(), loaded.pinned.clone(), loaded.program);
-        Ok(Some(Live { target, pinned, program, pools, backends, records, rings, senders, traffic, flows }))
+        Ok(Some(Live { target, pinned, program, pools, backends, records, rings, senders, ids, traffic, flows }))
     }
 
     /// Opens the pools of the policy at a place.
@@ -217,6 +220,14 @@ impl Live {
         for (number, v6) in all {
             fill::turn(&self.rings, usize::from(number), &state.ring(&Ring { pool, v6 }));
         }
+    }
+
+    /// Makes the connection ids of QUIC lead to the backends that have them.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn name(&self, state: &State) -> Result<()> {
+        self.ids.as_ref().map_or(Ok(()), |ids| fill::ids(ids, state))
     }
 
     /// What a backend was sent.

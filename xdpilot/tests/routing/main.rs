@@ -27,6 +27,7 @@ mod health;
 mod leftovers;
 mod load;
 mod mistakes;
+mod quic;
 mod translated;
 mod tunnels;
 mod verbs;

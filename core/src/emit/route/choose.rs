@@ -20,7 +20,7 @@ impl Emitter<'_> {
         let (unknown, anew, chosen) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.time();
         self.find_slot(unknown, ends.drop);
-        self.known_backend(shape.timeout, anew, ends.drop);
+        self.known_backend(shape, anew, ends.drop);
         self.touch();
         self.traffic_of(ends.drop);
         self.asm.goto(chosen);
@@ -28,7 +28,7 @@ impl Emitter<'_> {
         self.asm.bind(unknown);
         self.asm.store_imm(Size::DW, 10, frame::SLOT, 0);
         self.asm.bind(anew);
-        self.ring_backend(ends.drop);
+        self.new_backend(shape, ends.drop);
         self.traffic_of(ends.drop);
         self.remember();
         self.asm.bind(chosen);
@@ -80,12 +80,15 @@ impl Emitter<'_> {
 
     /// r9 = the record of the backend whose number is in r4, if it still serves the connection whose slot is at r3; else
     /// to `anew`.
-    pub(super) fn known_backend(&mut self, timeout: u32, anew: Label, drop: Label) {
+    pub(super) fn known_backend(&mut self, shape: Shape<'_>, anew: Label, drop: Label) {
         self.tick_in_r1();
         self.asm.load(Size::H, 2, 3, 0);
         self.asm.alu64(Alu::Sub, 1, 2);
         self.asm.alu64_imm(Alu::And, 1, 0xffff);
-        self.asm.jump_imm(If::Gt, 1, timeout as i32, anew);
+        self.asm.jump_imm(If::Gt, 1, shape.timeout as i32, anew);
+        if shape.reads_ids() {
+            self.is_named(anew);
+        }
         self.asm.store(Size::W, 10, frame::NUMBER, 4);
         self.value_of(self.maps.backends, frame::NUMBER, drop);
         let serves = self.asm.label();
@@ -133,8 +136,18 @@ impl Emitter<'_> {
         self.asm.store(Size::DW, 10, frame::TRAFFIC, 0);
     }
 
+    /// r9 = the record of the backend of a new connection.
+    pub(super) fn new_backend(&mut self, shape: Shape<'_>, drop: Label) {
+        let known = self.asm.label();
+        if shape.reads_ids() {
+            self.named_backend(known, drop);
+        }
+        self.ring_backend(drop);
+        self.asm.bind(known);
+    }
+
     /// r9 = the record of the backend that stands at the connection's place in the ring.
-    pub(super) fn ring_backend(&mut self, drop: Label) {
+    fn ring_backend(&mut self, drop: Label) {
         let (v4, known) = (self.asm.label(), self.asm.label());
         self.asm.load(Size::W, 1, 10, frame::RINGS);
         self.asm.load(Size::W, 2, 10, frame::IS);

@@ -49,6 +49,9 @@ impl Emitter<'_> {
         self.asm.goto(ported);
 
         self.asm.bind(udp);
+        if shape.reads_ids() {
+            self.server();
+        }
         self.transport(8, ends.pass);
         self.asm.load(Size::H, 5, 4, 6);
         self.asm.store_imm(Size::W, 10, frame::IS, flags | is::REMEMBERED);

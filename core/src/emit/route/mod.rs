@@ -14,6 +14,7 @@ mod encapsulate;
 mod error;
 mod icmp;
 mod offload;
+mod quic;
 mod reply;
 mod rewrite;
 mod send;
@@ -45,6 +46,8 @@ mod frame {
     pub(super) const POOL: i16 = -4;
     /// The number of the ring that IPv4 packets look at, and that of IPv6's in the upper half; 4 bytes.
     pub(super) const RINGS: i16 = -12;
+    /// The server's number in the connection id of QUIC; 4 bytes.
+    pub(super) const SERVER: i16 = -16;
     /// The connection's hash; 8 bytes.
     pub(super) const HASH: i16 = -24;
     /// The hash that tells the place in the ring; 8 bytes.
@@ -69,6 +72,9 @@ mod frame {
     pub(super) const NUMBER: i16 = -96;
     /// Traffic class, and don't fragment in the second byte; 4 bytes.
     pub(super) const CLASS: i16 = -100;
+    /// The number of the backend that the packet names by [`SERVER`], 0 for none; before that is known whether there is a
+    /// number. 4 bytes.
+    pub(super) const NAMED: i16 = -104;
     /// Length of the packet at arrival; 8 bytes.
     pub(super) const LENGTH: i16 = -112;
     /// `struct bpf_fib_lookup`; 64 bytes.
@@ -76,6 +82,8 @@ mod frame {
 
     // What is needed only until the next hop is known shares its place with others.
 
+    /// The key of the map of QUIC's ids; 8 bytes, until the connection's slot is looked for.
+    pub(super) const ID_KEY: i16 = SLOT;
     /// What tells a translated connection apart: the beginning of its record.
     pub(super) const TUPLE: i16 = FIB;
     /// The hash of its replies; 8 bytes.
@@ -134,6 +142,11 @@ impl<'p> Shape<'p> {
     /// Whether addresses are translated.
     fn translates(&self) -> bool {
         self.method.translates()
+    }
+
+    /// Whether connection ids of QUIC are read.
+    fn reads_ids(&self) -> bool {
+        self.hash == HashBy::Quic
     }
 
     /// Whether the client's is translated too.
@@ -220,12 +233,18 @@ impl Emitter<'_> {
         let (v4, known) = (self.asm.label(), self.asm.label());
         self.asm.store(Size::W, 10, frame::POOL, 2);
         self.asm.store(Size::W, 10, frame::RINGS, 3);
+        if shape.reads_ids() {
+            self.no_server();
+        }
         self.arrive(ends.pass);
         self.asm.jump_imm(If::Set, 0, V4 as i32, v4);
         self.connection(shape, true, known, ends);
         self.asm.bind(v4);
         self.connection(shape, false, known, ends);
         self.asm.bind(known);
+        if shape.reads_ids() {
+            self.named(shape);
+        }
         if shape.translates() {
             self.choose_translated(shape, ends);
         } else {

@@ -49,7 +49,7 @@ impl Emitter<'_> {
         self.time();
         self.find_slot(unknown, ends.drop);
         self.slot_index(frame::INDEX);
-        self.known_backend(shape.timeout, anew, ends.drop);
+        self.known_backend(shape, anew, ends.drop);
         self.known_record(anew, ends.drop);
         self.touch();
         self.traffic_of(ends.drop);
@@ -89,7 +89,7 @@ impl Emitter<'_> {
         let (attempt, clash, taken) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.asm.store_imm(Size::DW, 10, frame::ATTEMPT, 0);
         self.asm.bind(attempt);
-        self.ring_backend(ends.drop);
+        self.new_backend(shape, ends.drop);
         self.asm.store(Size::DW, 10, frame::BACKEND, 9);
         self.client_port(shape);
         self.reply_hash(shape);
@@ -101,6 +101,9 @@ impl Emitter<'_> {
         self.asm.store(Size::DW, 10, frame::ATTEMPT, 1);
         self.asm.jump_imm(If::Ge, 1, TRIES as i32, ends.drop);
         if !shape.is_full() {
+            if shape.reads_ids() {
+                self.names_nobody();
+            }
             self.asm.load(Size::DW, 9, 10, frame::PLACE);
             self.asm.mov64_wide(5, FACTOR);
             self.step();

@@ -38,6 +38,10 @@ pub(super) struct Connection {
     pub(super) ported: bool,
     /// Errors about the packet may be sent: it is no part of one (RFC 1122, section 3.2.2), and no error itself.
     pub(super) whole: bool,
+    /// The server's number, where the packet is QUIC and its connection id has one.
+    pub(super) server: Option<u32>,
+    /// The backend that it names by that; none where the pool does not ask for it.
+    pub(super) named: Option<u16>,
 }
 
 impl Connection {
@@ -80,6 +84,8 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
         refreshes: true,
         ported: false,
         whole: false,
+        server: None,
+        named: None,
     };
     if is_fragment(bytes, ip) {
         // Only its first one has ports: all go by the addresses.
@@ -96,6 +102,7 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
         (protocol::UDP, [a, b, c, d, ..]) if transport.len() >= 8 => {
             (connection.ports, connection.ported) = ([*a, *b, *c, *d], true);
             connection.remembered = true;
+            connection.server = super::quic::server(&transport[8..]);
         }
         (protocol::TCP | protocol::UDP, _) => return Kind::Other,
         (protocol::ICMP, _) if !ip.v6 => return super::icmp::kind(transport, false, &bytes[ip.dst()]),
@@ -119,6 +126,8 @@ pub(super) fn of_returned(v6: bool, source: &[u8], destination: &[u8], ports: [u
         refreshes: false,
         ported: true,
         whole: false,
+        server: None,
+        named: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod encapsulate;
 mod error;
 mod icmp;
 mod offload;
+mod quic;
 mod translate;
 
 use connection::{Connection, Kind};
@@ -114,7 +115,7 @@ impl<'a> Router<'a> {
         let none = |fate| Routed { backend: None, fate };
         let Some(pool_of) = self.pools.get(pool) else { return none(Fate::Drop) };
         let Some((ip, total)) = whole(bytes) else { return none(Fate::Pass) };
-        let connection = match connection::of(bytes, &ip, total) {
+        let mut connection = match connection::of(bytes, &ip, total) {
             Kind::Connection(connection) => connection,
             Kind::Echo => return none(icmp::answer(bytes, &ip)),
             Kind::Other => return none(Fate::Pass),
@@ -123,6 +124,9 @@ impl<'a> Router<'a> {
         let translates = pool_of.method.translates();
         if translates && !translate::is_translated(bytes, &ip, &connection) {
             return none(Fate::Pass);
+        }
+        if pool_of.hash == HashBy::Quic {
+            connection.named = self.named(pool, &connection);
         }
         let (number, new, record) = if translates {
             match self.translated(pool, &connection, now) {
@@ -160,10 +164,22 @@ impl<'a> Router<'a> {
 
     /// Whether a backend still serves a pool's connection.
     fn serves(&self, number: u16, pool: u16, of: &Connection) -> bool {
+        let is_named = of.named.is_none_or(|named| named == number);
         self.backend(number).is_some_and(|backend| {
             let leaves = of.begins && backend.flags & flags::DRAINS != 0;
-            backend.pool == pool && backend.flags & flags::UP != 0 && !leaves
+            backend.pool == pool && backend.flags & flags::UP != 0 && !leaves && is_named
         })
+    }
+
+    /// The backend of a pool that a packet's connection id of QUIC names, where that can have the packet.
+    fn named(&self, pool: u16, of: &Connection) -> Option<u16> {
+        let (server, wraps) = (of.server?, self.pools[usize::from(pool)].method.wraps());
+        let is_it = |backend: &Backend| {
+            let fits = wraps || backend.address.is_ipv6() == of.v6;
+            backend.pool == pool && backend.id == Some(server) && backend.flags & flags::UP != 0 && fits
+        };
+        let found = self.state.members.iter().position(|member| member.as_ref().is_some_and(|one| is_it(&one.backend)));
+        found.and_then(|number| u16::try_from(number).ok())
     }
 
     fn backend(&self, number: u16) -> Option<Backend> {
@@ -188,17 +204,19 @@ impl<'a> Router<'a> {
             HashBy::Src => connection.hash_of_source(pool),
             HashBy::Tuple | HashBy::Quic => hash,
         };
-        let ring = ring_of(&self.rings, pool, connection.v6)?;
-        let number = self.slots[usize::from(ring)][hash::slot(place)];
-        if number == 0 {
-            return None;
-        }
+        let number = connection.named.or_else(|| self.by_ring(pool, connection, place))?;
         if connection.remembered || known.is_some() && connection.refreshes {
             let at = known.unwrap_or_else(|| flows::oldest(&self.lines[line], tick));
             self.lines[line][at] = Slot::new(hash, number, tick);
             return Some((number, true));
         }
         Some((number, false))
+    }
+
+    /// The backend at a connection's place in its ring.
+    fn by_ring(&self, pool: u16, of: &Connection, place: u64) -> Option<u16> {
+        let ring = ring_of(&self.rings, pool, of.v6)?;
+        Some(self.slots[usize::from(ring)][hash::slot(place)]).filter(|number| *number != 0)
     }
 }
 

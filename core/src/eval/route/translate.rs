@@ -65,14 +65,14 @@ impl Router<'_> {
 
     /// Chooses a backend, and a port, so that replies can be told from all others'. The record is at `index`.
     fn establish(&mut self, pool: u16, of: &Connection, index: usize, tick: u16) -> Result<Record, Fate> {
-        let ring = super::ring_of(&self.rings, pool, of.v6).ok_or(Fate::Drop)?;
         let Some(pool_of) = self.pools.get(usize::from(pool)) else { return Err(Fate::Drop) };
         let full = matches!(pool_of.method, Method::FullNat(_));
         let hash = of.hash(pool);
         let mut place = if pool_of.hash == HashBy::Src { of.hash_of_source(pool) } else { hash };
+        let mut named = of.named;
         for attempt in 0..TRIES {
-            let number = self.slots[usize::from(ring)][hash::slot(place)];
-            let Some(backend) = self.backend(number).filter(|_| number != 0) else { return Err(Fate::Drop) };
+            let number = named.or_else(|| self.by_ring(pool, of, place)).ok_or(Fate::Drop)?;
+            let backend = self.backend(number).ok_or(Fate::Drop)?;
             let port = full.then(|| replies::port(hash, attempt));
             let record = Record {
                 client: of.source.clone(),
@@ -91,6 +91,7 @@ impl Router<'_> {
                 return Ok(record);
             }
             if !full {
+                named = None;
                 place = hash::step(place, u64::from(attempt) + 1);
             }
         }
