@@ -32,12 +32,23 @@ pool near via l2 {
   10.8.0.2
   hash src
 }
+pool moved via nat {
+  10.8.0.2:4433 id 1
+  hash quic
+}
+pool tunnelled via gue {
+  10.8.0.2 id 1
+  fd00:8::2 id 4000000000
+  hash quic
+}
 decap when ip proto 4
 route web when dst host 10.7.0.1 and tcp dst port 80
 route full when dst host 10.7.0.2 and tcp dst port 80
 route wrapped when dst host 10.7.0.3
 route gue when dst host 10.7.0.4
 route near when dst host 10.7.0.5
+route moved when dst host 10.7.0.6 and udp
+route tunnelled when dst host 10.7.0.7
 POLICY
 refused 'net.ipv6.conf.xv0.forwarding=1' xdpilot load /tmp/route.xdp --on xv0
 for family in 4 6; do echo 1 >/proc/sys/net/ipv$family/conf/all/forwarding; done
