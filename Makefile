@@ -54,9 +54,10 @@ bench-policy: static packages-test
 	$(AS_ROOT) tools/measure-change $(XDPILOT) 40 $(CLASSBENCH)
 	$(AS_ROOT) tools/measure-sets $(XDPILOT)
 
-# Packets a second, beside the same rules in nftables and iptables.
+# Packets a second, beside the same rules in nftables and iptables, and new connections beside nftables.
 bench-stack: static packages-test
 	$(AS_ROOT) tools/measure-stack $(XDPILOT)
+	$(AS_ROOT) tools/measure-route $(XDPILOT)
 
 packages-build:
 	@tools/install-packages build
