@@ -73,3 +73,22 @@ fn root_backends_that_are_gone_are_not_kept_known() {
     unload(&on);
     assert_eq!(kept_known(&world), 0, "{}", ip(&world.router, "neigh show"));
 }
+
+/// An Ethernet address that somebody stated is used, and stays stated.
+#[test]
+fn root_neighbours_that_were_stated_stay() {
+    let world = World::two_armed();
+    let (server, [address, _]) = &world.servers[0];
+    let mac = server.interface("e0").mac.unwrap().map(|byte| format!("{byte:02x}")).join(":");
+    ip(&world.router, &format!("neigh replace {address} lladdr {mac} dev t1 nud permanent"));
+    let stated = || ip(&world.router, "neigh show dev t1").contains(&format!("{address} lladdr {mac} PERMANENT"));
+    assert!(stated());
+    world.load(&World::cats("nat", &world.backends(false)));
+    assert_eq!((stated(), kept_known(&world)), (true, 2));
+    assert_eq!(answering(&world), NAMES);
+    done(&["pool", "remove", "cats", &world.backend(0), "--on", &world.target()]);
+    assert!(stated());
+    done(&["pool", "add", "cats", &world.backend(0), "--on", &world.target()]);
+    unload(&world.target());
+    assert_eq!((stated(), kept_known(&world)), (true, 0));
+}

@@ -214,8 +214,8 @@ fn root_ids_come_and_go_with_their_backends() {
     assert!(shown.contains("BACKEND") && shown.contains("ID"), "{shown}");
     let shown: Value = serde_json::from_str(&pool(&["show", "cats", "--json"]).out).unwrap();
     let backends = shown["pools"][0]["backends"].as_array().unwrap();
-    let ids: Vec<_> = backends.iter().map(|one| (one["name"].as_str().unwrap(), one["id"].as_u64())).collect();
-    assert_eq!(ids, [(two.as_str(), Some(8)), (three.as_str(), Some(3))]);
+    let ids: BTreeSet<_> = backends.iter().map(|one| (one["name"].as_str().unwrap(), one["id"].as_u64())).collect();
+    assert_eq!(ids, [(two.as_str(), Some(8)), (three.as_str(), Some(3))].into());
     unload(&on);
 }
 
