@@ -31,8 +31,8 @@ pub const SESSIONS: u32 = 65_536;
 pub const TIMEOUT: u32 = 300;
 /// The port of GUE where nothing is said (IANA).
 pub const GUE_PORT: u16 = 6080;
-/// The most backends of all pools of a policy together.
-pub const MOST_BACKENDS: usize = 65_535;
+/// The most backends of all pools of a policy together: a slot has 15 bits for their numbers ([`crate::route::flows`]).
+pub const MOST_BACKENDS: usize = 32_767;
 
 /// How packets reach a backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

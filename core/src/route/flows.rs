@@ -11,7 +11,11 @@ pub const SLOTS: usize = 8;
 /// Nanoseconds of a tick, as a power of two: about a second.
 pub const TICK: u32 = 30;
 
-/// `fingerprint << 32 | backend << 16 | tick`; the backend is 0 in one that is empty.
+/// Where the client has said that it ends the connection, or one side has broken it off: it still stays, and is active no
+/// more.
+pub const ENDED: u64 = 1 << 31;
+
+/// `fingerprint << 32 | backend << 16 | tick`, and [`ENDED`]; the backend is 0 in one that is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot(pub u64);
 
@@ -26,7 +30,18 @@ impl Slot {
 
     /// The backend; 0 for none.
     pub fn backend(self) -> u16 {
-        (self.0 >> 16) as u16
+        (self.0 >> 16) as u16 & 0x7fff
+    }
+
+    /// Whether [`ENDED`] is set.
+    pub fn ended(self) -> bool {
+        self.0 & ENDED != 0
+    }
+
+    /// The same connection, seen at this tick by a packet that begins it anew, ends it, or does neither.
+    pub fn seen(self, tick: u16, begins: bool, ends: bool) -> Self {
+        let ended = if !begins && (ends || self.ended()) { ENDED } else { 0 };
+        Slot(self.0 & !(ENDED | 0xffff) | ended | u64::from(tick))
     }
 
     /// Ticks since the last packet: beyond all others where there was none.
@@ -84,6 +99,15 @@ mod tests {
         line[5] = Slot::default();
         assert_eq!(oldest(&line, 100), 5);
         assert_eq!((find(&line, 4 << 32), find(&line, 5 << 32)), (Some(4), None));
+    }
+
+    #[test]
+    fn an_ended_connection_stays_ended_until_it_begins_anew() {
+        let slot = Slot::new(7 << 32, 0x7fff, 10);
+        let ended = slot.seen(11, false, true);
+        assert_eq!((slot.ended(), ended.ended(), ended.backend(), ended.age(12)), (false, true, 0x7fff, 1));
+        assert!(ended.seen(13, false, false).ended());
+        assert_eq!(ended.seen(14, true, true), Slot::new(7 << 32, 0x7fff, 14));
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Live {
         Ok(Traffic { packets: at(0), bytes: at(1), connections: at(2), unreachable: at(3) })
     }
 
-    /// How many connections each backend has now, by its number.
+    /// How many connections each backend has now, by its number. Those that have ended are none.
     pub fn active(&self) -> Vec<u64> {
         let state = self.state();
         let now = flows::tick(clock::monotonic());
@@ -253,7 +253,8 @@ impl Live {
         for word in self.flows.words() {
             let slot = Slot(word.load(Ordering::Relaxed));
             let number = usize::from(slot.backend());
-            if timeouts.get(number).copied().flatten().is_some_and(|timeout| slot.age(now) <= timeout) {
+            let stays = timeouts.get(number).copied().flatten().is_some_and(|timeout| slot.age(now) <= timeout);
+            if stays && !slot.ended() {
                 active[number] += 1;
             }
         }

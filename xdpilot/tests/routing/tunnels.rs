@@ -11,14 +11,17 @@ use crate::world::{CLIENT, CLIENT6, NAMES, SERVICE, SERVICE6, World};
 /// Servers on other interfaces than the client that have the service's addresses and port.
 fn serving() -> (World, Vec<Server>) {
     let world = World::two_armed();
-    let serve = |(name, (server, _)): (&str, &(_, _))| {
-        switch(server, "ipv6/conf/lo/disable_ipv6", "0");
-        ip(server, &format!("addr add {SERVICE}/32 dev lo"));
-        ip(server, &format!("addr add {SERVICE6}/128 dev lo nodad"));
-        Server::start(server, 80, name)
-    };
-    let servers = NAMES.into_iter().zip(&world.servers).map(serve).collect();
+    let servers = (0..NAMES.len()).map(|number| serve_service(&world, number)).collect();
     (world, servers)
+}
+
+/// A server gets the service's addresses, and serves there.
+pub(crate) fn serve_service(world: &World, number: usize) -> Server {
+    let (server, _) = &world.servers[number];
+    switch(server, "ipv6/conf/lo/disable_ipv6", "0");
+    ip(server, &format!("addr add {SERVICE}/32 dev lo"));
+    ip(server, &format!("addr add {SERVICE6}/128 dev lo nodad"));
+    Server::start(server, 80, NAMES[number])
 }
 
 /// The policy routes both families to all servers, in IPv4 or IPv6.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -9,7 +10,10 @@ use serde_json::Value;
 
 use crate::command::{XDPILOT, done, unload};
 use crate::curl::answering;
-use crate::http::Connection;
+use crate::http::{Connection, Server};
+use crate::net::PATIENCE;
+use crate::tunnel::Tunnel;
+use crate::tunnels::serve_service;
 use crate::world::{NAMES, SERVICE, World};
 
 /// What `pool` says as JSON of its only pool.
@@ -81,6 +85,16 @@ fn root_a_backend_that_joins_has_no_connections_of_another() {
     unload(&on);
 }
 
+/// A connection that stays open to this server.
+fn connection_to(world: &World, server: &str) -> Connection {
+    loop {
+        let mut connection = Connection::open(&world.client, format!("{SERVICE}:80").parse().unwrap());
+        if connection.server() == server {
+            return connection;
+        }
+    }
+}
+
 #[test]
 fn root_backends_are_drained_weighed_removed_and_added() {
     let world = World::two_armed();
@@ -97,6 +111,7 @@ fn root_backends_are_drained_weighed_removed_and_added() {
     does(&["drain", "cats", &one], "drains: 0 connections are left", &["two", "three"]);
     does(&["weight", "cats", &two, "0"], "has weight 0, and had 1", &["three"]);
     does(&["add", "cats", &one], "takes connections, with weight 1", &["one", "three"]);
+    let _kept = connection_to(&world, "three");
     let notes = does(&["remove", "cats", &three], "removed", &["one"]);
     assert!(notes.contains(&format!("connections to {three} were cut")), "{notes}");
     does(&["add", "cats", &three, "weight", "3"], "added, with weight 3", &["one", "three"]);
@@ -144,4 +159,42 @@ fn root_rates_are_shown_to_those_who_watch() {
     let pools = &status["interfaces"][0]["programs"][0]["policy"]["pools"];
     assert_eq!(*pools, serde_json::json!([{"name": "cats", "up": 2, "drains": 1, "down": 0}]));
     unload(&on);
+}
+
+#[test]
+fn root_connections_that_ended_are_active_no_more() {
+    for via in ["nat", "ipip"] {
+        let world = World::two_armed();
+        let _tunnels: Vec<Tunnel> = world.servers.iter().map(|(server, _)| Tunnel::start(server)).collect();
+        let _servers: Vec<Server> = (0..3).map(|number| serve_service(&world, number)).collect();
+        let backends = match via {
+            "nat" => world.backends(false),
+            _ => world.servers.iter().map(|(_, own)| own[0].clone()).collect(),
+        };
+        world.load(&World::cats(via, &backends));
+        let on = world.target();
+        let open = || Connection::open(&world.client, format!("{SERVICE}:80").parse().unwrap());
+        let mut connections: Vec<Connection> = (0..6).map(|_| open()).collect();
+        connections.iter_mut().for_each(|connection| drop(connection.server()));
+        let active = || {
+            let pool = json(&["show", "cats", "--on", &on]);
+            let backends = pool["backends"].as_array().unwrap().clone();
+            backends.iter().map(|backend| backend["active"].as_u64().unwrap()).sum::<u64>()
+        };
+        assert_eq!(active(), 6, "{via}");
+        connections.truncate(2);
+        let deadline = Instant::now() + PATIENCE;
+        while active() > 2 {
+            assert!(Instant::now() < deadline, "{via}: connections that ended count as active");
+        }
+        connections.iter_mut().for_each(|connection| drop(connection.server()));
+        assert_eq!(active(), 2, "{via}");
+        connections.clear();
+        while active() > 0 {
+            assert!(Instant::now() < deadline, "{via}: connections that ended count as active");
+        }
+        let removed = done(&["pool", "remove", "cats", &backends[0], "--on", &on]);
+        assert!(!removed.err.contains("were cut"), "{removed:?}");
+        unload(&on);
+    }
 }

@@ -12,6 +12,9 @@ use crate::route::{flows, ring, sessions};
 const KTIME_GET_COARSE_NS: i32 = 160;
 /// Bytes of a slot.
 const WORD: i32 = 8;
+/// The bits of a backend's number, and [`flows::ENDED`] beside them.
+const NUMBER: i32 = 0x7fff;
+const ENDED: i32 = (flows::ENDED >> 16) as i32;
 
 impl Emitter<'_> {
     /// r9 = the record of the connection's backend, its number at [`frame::NUMBER`] and its traffic at
@@ -75,6 +78,7 @@ impl Emitter<'_> {
         }
         self.asm.goto(unknown);
         self.asm.bind(found);
+        self.asm.alu64_imm(Alu::And, 4, NUMBER);
         self.asm.store(Size::DW, 10, frame::SLOT, 3);
     }
 
@@ -116,18 +120,42 @@ impl Emitter<'_> {
 
     /// The connection of this slot was seen now. A store only where that is news: the line stays clean.
     pub(super) fn touch(&mut self) {
-        let done = self.asm.label();
-        let own = self.asm.label();
+        let (own, turns, done) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.asm.load(Size::W, 1, 10, frame::IS);
         self.asm.jump_imm(If::Set, 1, is::OWN, own);
         self.asm.goto(done);
         self.asm.bind(own);
         self.asm.load(Size::DW, 3, 10, frame::SLOT);
+        self.asm.jump_imm(If::Set, 1, is::BEGINS | is::ENDS, turns);
         self.tick_in_r1();
         self.asm.load(Size::H, 2, 3, 0);
         self.asm.jump_reg(If::Eq, 1, 2, done);
         self.asm.store(Size::H, 3, 0, 1);
+        self.asm.goto(done);
+        self.asm.bind(turns);
+        self.turn();
         self.asm.bind(done);
+    }
+
+    /// The connection whose slot is at r3 begins anew, or ends, as [`frame::IS`] says. Another CPU's word stays.
+    pub(super) fn turn(&mut self) {
+        let begins = self.asm.label();
+        self.asm.load(Size::DW, 0, 3, 0);
+        self.asm.mov(4, 0);
+        self.asm.alu64_imm(Alu::Rsh, 4, 16);
+        self.asm.alu64_imm(Alu::And, 4, NUMBER);
+        self.asm.load(Size::W, 1, 10, frame::IS);
+        self.asm.jump_imm(If::Set, 1, is::BEGINS, begins);
+        self.asm.alu64_imm(Alu::Or, 4, ENDED);
+        self.asm.bind(begins);
+        self.asm.alu64_imm(Alu::Lsh, 4, 16);
+        self.asm.mov(2, 0);
+        self.asm.alu64_imm(Alu::Rsh, 2, 32);
+        self.asm.alu64_imm(Alu::Lsh, 2, 32);
+        self.asm.alu64(Alu::Or, 2, 4);
+        self.tick_in_r1();
+        self.asm.alu64(Alu::Or, 2, 1);
+        self.asm.compare_exchange(3, 0, 2);
     }
 
     /// The backend's traffic at [`frame::TRAFFIC`].

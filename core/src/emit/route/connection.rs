@@ -18,6 +18,8 @@ pub(super) struct Addresses {
 /// TCP's flags.
 const SYN: i32 = 0x02;
 const SYN_ACK: i32 = 0x12;
+const FIN: i32 = 0x01;
+pub(super) const RST: i32 = 0x04;
 
 impl Emitter<'_> {
     /// r9 and [`frame::HASH`] = the hash of the packet's connection, then on to `known`. r0 is the finder's result.
@@ -39,13 +41,21 @@ impl Emitter<'_> {
         let ported = self.asm.label();
         self.asm.bind(tcp);
         self.transport(20, ends.pass);
+        let (begins, ending) = (self.asm.label(), self.asm.label());
         self.asm.load(Size::B, 1, 4, 13);
-        self.asm.alu64_imm(Alu::And, 1, SYN_ACK);
         self.asm.load(Size::H, 5, 4, 16);
         let flags = is::OWN | is::WHOLE | if v6 { is::V6 } else { 0 };
         self.asm.store_imm(Size::W, 10, frame::IS, flags);
-        self.asm.jump_imm(If::Ne, 1, SYN, ported);
+        self.asm.mov(2, 1);
+        self.asm.alu64_imm(Alu::And, 2, SYN_ACK);
+        self.asm.jump_imm(If::Eq, 2, SYN, begins);
+        self.asm.jump_imm(If::Set, 1, FIN | RST, ending);
+        self.asm.goto(ported);
+        self.asm.bind(begins);
         self.asm.store_imm(Size::W, 10, frame::IS, flags | is::BEGINS | is::REMEMBERED);
+        self.asm.goto(ported);
+        self.asm.bind(ending);
+        self.asm.store_imm(Size::W, 10, frame::IS, flags | is::ENDS);
         self.asm.goto(ported);
 
         self.asm.bind(udp);

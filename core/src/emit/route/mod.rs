@@ -124,6 +124,8 @@ mod is {
     pub(super) const PARTIAL: i32 = 32;
     /// It is an error that the connection's backend itself sent.
     pub(super) const BY_BACKEND: i32 = 64;
+    /// It ends the connection.
+    pub(super) const ENDS: i32 = 128;
 }
 
 /// What a function is made for.

@@ -2,7 +2,7 @@
 
 use super::super::layers::{self, Takes, V4};
 use super::super::{Emitter, function, section, stack};
-use super::connection::{Addresses, addresses};
+use super::connection::{Addresses, RST, addresses};
 use super::error::Way;
 use super::icmp::reversed;
 use super::offload::Then;
@@ -104,6 +104,11 @@ impl Emitter<'_> {
         self.asm.bind(tcp);
         self.transport(20, none);
         self.asm.load(Size::H, 5, 4, 16);
+        self.asm.load(Size::B, 1, 4, 13);
+        self.asm.alu64_imm(Alu::And, 1, RST);
+        self.asm.jump_imm(If::Eq, 1, 0, ported);
+        let flags = is::OWN | is::WHOLE | is::ENDS | if v6 { is::V6 } else { 0 };
+        self.asm.store_imm(Size::W, 10, frame::IS, flags);
         self.asm.bind(ported);
         self.partial(v6);
         self.asm.load(Size::W, 2, 4, 0);
@@ -285,6 +290,11 @@ impl Emitter<'_> {
         self.asm.alu64(Alu::Add, 0, 1);
         self.tick_in_r1();
         self.asm.store(Size::H, 0, 0, 1);
+        self.asm.load(Size::W, 1, 10, frame::IS);
+        self.asm.alu64_imm(Alu::And, 1, is::ENDS);
+        self.asm.jump_imm(If::Eq, 1, 0, done);
+        self.asm.mov(3, 0);
+        self.turn();
         self.asm.bind(done);
     }
 

@@ -6,6 +6,9 @@ use crate::route::hash;
 /// TCP's flags: a connection begins where the first is set and the second is not.
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
+/// These end it.
+const FIN: u8 = 0x01;
+const RST: u8 = 0x04;
 
 /// What a packet is to a router.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub(super) struct Connection {
     pub(super) protocol: u8,
     /// The packet asks for a new one.
     pub(super) begins: bool,
+    /// The packet ends it.
+    pub(super) ends: bool,
+    /// The packet breaks it off.
+    pub(super) resets: bool,
     /// It is remembered from this packet on.
     pub(super) remembered: bool,
     /// The packet is the connection's own, not an error about it.
@@ -80,6 +87,8 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
         ports: [0; 4],
         protocol,
         begins: false,
+        ends: false,
+        resets: false,
         remembered: false,
         refreshes: true,
         ported: false,
@@ -97,6 +106,8 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
         (protocol::TCP, [a, b, c, d, ..]) if transport.len() >= 20 => {
             (connection.ports, connection.ported) = ([*a, *b, *c, *d], true);
             connection.begins = transport[13] & (SYN | ACK) == SYN;
+            connection.ends = transport[13] & (FIN | RST) != 0;
+            connection.resets = transport[13] & RST != 0;
             connection.remembered = connection.begins;
         }
         (protocol::UDP, [a, b, c, d, ..]) if transport.len() >= 8 => {
@@ -122,6 +133,8 @@ pub(super) fn of_returned(v6: bool, source: &[u8], destination: &[u8], ports: [u
         ports: [c, d, a, b],
         protocol,
         begins: false,
+        ends: false,
+        resets: false,
         remembered: false,
         refreshes: false,
         ported: true,

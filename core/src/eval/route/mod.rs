@@ -195,7 +195,7 @@ impl<'a> Router<'a> {
             let slot = self.lines[line][at];
             if slot.age(tick) <= self.timeout(pool) && self.serves(slot.backend(), pool, connection) {
                 if connection.refreshes {
-                    self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
+                    self.lines[line][at] = slot.seen(tick, connection.begins, connection.ends);
                 }
                 return Some((slot.backend(), false));
             }

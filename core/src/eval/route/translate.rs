@@ -49,7 +49,7 @@ impl Router<'_> {
             if let Some(record) = record.filter(|_| serves) {
                 let record = record.clone();
                 if of.refreshes {
-                    self.lines[line][at] = Slot::new(hash, slot.backend(), tick);
+                    self.lines[line][at] = slot.seen(tick, of.begins, of.ends);
                 }
                 return Ok((record, false));
             }
@@ -146,7 +146,7 @@ impl Router<'_> {
         let tick = flows::tick(now);
         let (reply, index, record, backend) = self.replied(&of, tick)?;
         if of.refreshes {
-            self.seen(reply, index, tick);
+            self.seen(reply, index, tick, of.resets);
         }
         let partial = self.is_partial(bytes, &ip, total, &of);
         let mut packet = Packet { bytes, ip, total, connection: of, partial };
@@ -164,12 +164,12 @@ impl Router<'_> {
         Some(Fate::Send(hop.ifindex))
     }
 
-    /// A connection was seen by its reply.
-    fn seen(&mut self, reply: usize, index: usize, tick: u16) {
+    /// A connection was seen by its reply, which breaks it off or not.
+    fn seen(&mut self, reply: usize, index: usize, tick: u16, resets: bool) {
         let slot = &mut self.replies[reply / flows::SLOTS][reply % flows::SLOTS];
         *slot = Slot(slot.0 & !0xffff | u64::from(tick));
         let flow = &mut self.lines[index / flows::SLOTS][index % flows::SLOTS];
-        *flow = Slot(flow.0 & !0xffff | u64::from(tick));
+        *flow = flow.seen(tick, false, resets);
     }
 }
 

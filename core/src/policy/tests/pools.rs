@@ -282,7 +282,7 @@ fn pools_are_resolved() {
         let backends: String = (0..count).map(|n| format!("10.0.{}.{}\n", n / 250, n % 250 + 1)).collect();
         format!("pool {name} via nat {{\n{backends}}}\n")
     };
-    let full = many("a", 60_000) + &many("b", 5_535);
+    let full = many("a", 30_000) + &many("b", 2_767);
     assert!(resolve(&parsed(&(full.clone() + "route a\nroute b")), &request(None), &mut no_files).is_ok());
     for (text, inbound, expected) in [
         (pools(&["cats"]) + "route   cast when tcp", true, "no pool cast [cast] did you mean cats?"),
@@ -307,7 +307,7 @@ fn pools_are_resolved() {
         (
             full + &pools(&["c"]) + "route a when tcp\nroute b when udp\nroute c",
             true,
-            "policy policy has more than 65535 backends with this pool [c] take several policies",
+            "policy policy has more than 32767 backends with this pool [c] take several policies",
         ),
     ] {
         let problems = resolve(&parsed(&text), &Request { inbound, ..request(None) }, &mut no_files).unwrap_err();
