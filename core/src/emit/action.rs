@@ -139,9 +139,11 @@ impl Emitter<'_> {
     }
 
     fn sample(&mut self, rule: usize, one_in: u32, snap: Option<u32>) {
-        let (Some(events), Some(count)) = (self.maps.samples, self.maps.sample_counts.get(&rule)) else { return };
+        let (Some(events), Some(counts)) = (self.maps.samples, self.maps.sampled) else { return };
+        let Some(number) = self.maps.sample_numbers.get(&rule) else { return };
         let (skip, whole) = (self.asm.label(), self.asm.label());
-        self.lookup(*count, stack::ZERO);
+        self.asm.store_imm(Size::W, 10, stack::RULE, *number as i32);
+        self.lookup(counts, stack::RULE);
         self.asm.jump_imm(If::Eq, 0, 0, skip);
         self.asm.load(Size::DW, 1, 0, 0);
         self.asm.mov(2, 1);

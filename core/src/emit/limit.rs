@@ -16,13 +16,15 @@ const TRIES: usize = 4;
 impl Emitter<'_> {
     /// Goes to `excess` with a packet beyond the limit.
     pub(super) fn limit(&mut self, rule: usize, limit: &Limit, excess: Label) {
-        let Some(map) = self.maps.limits.get(&rule).copied() else { return };
+        let plain = self.maps.plain_limits.filter(|_| limit.per.is_empty());
+        let Some(map) = plain.or(self.maps.limits.get(&rule).copied()) else { return };
         let (found, within) = (self.asm.label(), self.asm.label());
         self.cost(limit);
         self.now(within);
-        let key = if limit.per.is_empty() { stack::ZERO } else { stack::KEY };
-        if !limit.per.is_empty() {
-            self.limit_key(limit);
+        let key = if limit.per.is_empty() { stack::RULE } else { stack::KEY };
+        match self.maps.plain_limit_numbers.get(&rule) {
+            Some(number) => self.asm.store_imm(Size::W, 10, key, *number as i32),
+            None => self.limit_key(limit),
         }
         let burst = limit::burst(limit);
         self.lookup(map, key);

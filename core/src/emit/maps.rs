@@ -19,6 +19,10 @@ pub const RULES: &str = "xdpilot_rules";
 pub const TARGETS: &str = "xdpilot_targets";
 /// Sampled packets: a head of four `u32` (rule, length of the packet, bytes captured, zero), then the captured bytes.
 pub const SAMPLES: &str = "xdpilot_samples";
+/// Packets that rules with `sample` match, by CPU: key = the number of such rules before.
+pub const SAMPLED: &str = "xdpilot_sampled";
+/// Limits without keys: key = the number of such rules before, value = the time up to which packets are accounted for.
+pub const LIMITS: &str = "xdpilot_limits";
 /// The time in nanoseconds, where the program is made for tests.
 pub const CLOCK: &str = "xdpilot_clock";
 /// Backends by number: [`crate::route::layout::backend`].
@@ -78,27 +82,26 @@ pub(super) struct Maps {
     pub(super) held: BTreeMap<(usize, Part), i16>,
     /// Those of them that are tables.
     pub(super) tables: BTreeMap<(usize, Part), Geometry>,
-    /// By rule.
+    /// By rule: limits per key have a map each; none where it is one of the next.
     pub(super) limits: BTreeMap<usize, MapId>,
-    /// By rule.
-    pub(super) sample_counts: BTreeMap<usize, MapId>,
+    /// Of all limits without keys, and their numbers in it by rule.
+    pub(super) plain_limits: Option<MapId>,
+    pub(super) plain_limit_numbers: BTreeMap<usize, u32>,
+    /// Counts packets for samples, whose numbers in it are by rule.
+    pub(super) sampled: Option<MapId>,
+    pub(super) sample_numbers: BTreeMap<usize, u32>,
 }
 
 impl Maps {
     /// Whether there are arrays of one element, whose key is zero.
     pub(super) fn have_one_element(&self) -> bool {
-        !self.sets.is_empty() || !self.limits.is_empty() || !self.sample_counts.is_empty()
+        !self.sets.is_empty() || self.clock.is_some()
     }
 }
 
-/// The name of the map of a rule's limit.
+/// The name of the map of a rule's limit per key.
 pub fn limit_map_name(rule: usize) -> String {
     format!("limit_{rule}")
-}
-
-/// The name of the map that counts packets for a rule's samples.
-pub fn sample_map_name(rule: usize) -> String {
-    format!("sample_{rule}")
 }
 
 /// The name of the map that holds the elements of one kind of set `set`.
@@ -167,26 +170,37 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
         add_routing(&mut maps, rules, &mut add);
     }
     maps.held = super::set::held(rules, &maps.tables);
+    add_actions(&mut maps, rules, &mut add);
+    maps
+}
+
+/// Adds the maps of limits and samples. A program has at most 64 maps, so that one is for all where that can be.
+fn add_actions(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shape, Option<Shape>) -> MapId) {
+    let shape =
+        |kind, key_size, value_size, max_entries| Shape { kind, key_size, value_size, max_entries, ..Shape::default() };
     for (index, rule) in rules.rules.iter().enumerate() {
         match &rule.action {
+            Action::Limit(limit) if limit.per.is_empty() => {
+                maps.plain_limit_numbers.insert(index, maps.plain_limit_numbers.len() as u32);
+            }
             Action::Limit(limit) => {
-                let shape = match limit.per.is_empty() {
-                    true => shape(map_type::ARRAY, 4, 8, 1),
-                    false => shape(LRU_HASH, key_size(limit), 8, KEYS),
-                };
-                maps.limits.insert(index, add(limit_map_name(index), shape, None));
+                let id = add(limit_map_name(index), shape(LRU_HASH, key_size(limit), 8, KEYS), None);
+                maps.limits.insert(index, id);
             }
             Action::Sample { .. } => {
-                maps.sample_counts
-                    .insert(index, add(sample_map_name(index), shape(map_type::PERCPU_ARRAY, 4, 8, 1), None));
-                if maps.samples.is_none() {
-                    maps.samples = Some(add(SAMPLES.into(), shape(map_type::PERF_EVENT_ARRAY, 4, 4, 0), None));
-                }
+                maps.sample_numbers.insert(index, maps.sample_numbers.len() as u32);
             }
             Action::Verdict(_) | Action::Count(_) | Action::Set(_) => {}
         }
     }
-    maps
+    let (limits, samples) = (maps.plain_limit_numbers.len() as u32, maps.sample_numbers.len() as u32);
+    if limits > 0 {
+        maps.plain_limits = Some(add(LIMITS.into(), shape(map_type::ARRAY, 4, 8, limits), None));
+    }
+    if samples > 0 {
+        maps.sampled = Some(add(SAMPLED.into(), shape(map_type::PERCPU_ARRAY, 4, 8, samples), None));
+        maps.samples = Some(add(SAMPLES.into(), shape(map_type::PERF_EVENT_ARRAY, 4, 4, 0), None));
+    }
 }
 
 /// Adds the maps of pools.

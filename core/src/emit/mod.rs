@@ -32,8 +32,8 @@ mod table;
 mod value;
 
 pub use maps::{
-    BACKENDS, CLIENTS, CLOCK, FLOWS, IDS, REPLIES, RINGS, RULES, SAMPLES, SENDERS, TARGETS, TRAFFIC, TRANSLATED,
-    limit_map_name, sample_map_name, set_map_name, set_tables,
+    BACKENDS, CLIENTS, CLOCK, FLOWS, IDS, LIMITS, REPLIES, RINGS, RULES, SAMPLED, SAMPLES, SENDERS, TARGETS, TRAFFIC,
+    TRANSLATED, limit_map_name, set_map_name, set_tables,
 };
 pub use route::RETURN;
 

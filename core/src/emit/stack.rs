@@ -1,6 +1,6 @@
 //! The stack's layout: offsets from r10.
 
-/// Number of a rule, as the key of its counters; 4 bytes.
+/// Number of a rule, as the key of its counters, or of its limit or sample; 4 bytes.
 pub(super) const RULE: i16 = -4;
 /// Zero, as the key of one-element arrays; 4 bytes.
 pub(super) const ZERO: i16 = -8;
