@@ -24,6 +24,7 @@ mod layers;
 mod limit;
 mod maps;
 mod node;
+mod part;
 mod rewrite;
 mod route;
 mod set;
@@ -82,6 +83,8 @@ pub struct Options {
     pub offloads: bool,
     /// Sets of so many addresses of a family are tables; smaller ones are the kernel's tries.
     pub tables_from: usize,
+    /// So many rules in a row that are tried one by one are functions.
+    pub parts_from: usize,
     /// Strategies of the planner.
     pub plan: plan::Options,
 }
@@ -90,7 +93,8 @@ impl Default for Options {
     fn default() -> Self {
         let (direction, clock) = (Direction::Ingress, Clock::Kernel);
         let (tables_from, plan) = (maps::TABLES_FROM, plan::Options::default());
-        Options { direction, frags: true, counters: true, clock, offloads: true, tables_from, plan }
+        let parts_from = part::PARTS_FROM;
+        Options { direction, frags: true, counters: true, clock, offloads: true, tables_from, parts_from, plan }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Emitter;
 use super::cond::{Branch, fits, masked_load, swapped};
 use super::value::Goal;
-use crate::asm::build::{Alu, If, Label};
+use crate::asm::build::{Alu, Asm, If, Label};
 use crate::cond::{Cond, Value};
 use crate::error::Result;
 use crate::plan::{Dispatch, List, Node, NodeId, Plan, Step, extent};
@@ -33,6 +33,23 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// So many nodes, all of them still to be written.
+    pub(super) fn new(asm: &mut Asm, nodes: usize) -> Self {
+        Places {
+            nodes: (0..nodes).map(|_| asm.label()).collect(),
+            known: vec![u32::MAX; nodes],
+            verdicts: Vec::new(),
+            default: asm.label(),
+            excess: asm.label(),
+            failed: asm.label(),
+        }
+    }
+
+    /// The verdicts that are given.
+    pub(super) fn into_verdicts(self) -> Vec<(Verdict, Label)> {
+        self.verdicts
+    }
+
     fn lead(&mut self, node: NodeId, known: u32) -> Label {
         self.known[node.0] = self.known[node.0].min(known);
         self.nodes[node.0]
@@ -42,14 +59,7 @@ impl Places {
 impl Emitter<'_> {
     /// The whole program.
     pub(super) fn program(&mut self, plan: &Plan) -> Result<()> {
-        let mut places = Places {
-            nodes: plan.nodes.iter().map(|_| self.asm.label()).collect(),
-            known: vec![u32::MAX; plan.nodes.len()],
-            verdicts: Vec::new(),
-            default: self.asm.label(),
-            excess: self.asm.label(),
-            failed: self.asm.label(),
-        };
+        let mut places = Places::new(&mut self.asm, plan.nodes.len());
         self.head();
         let start = places.lead(plan.start, 0);
         self.asm.goto(start);
@@ -112,8 +122,17 @@ impl Emitter<'_> {
 
     fn list(&mut self, list: &List, at: usize, places: &mut Places) -> Result<()> {
         let mut known = places.known[at];
-        for step in &list.steps {
+        let mut rest = list.steps.as_slice();
+        while let [step, behind @ ..] = rest {
             known = self.forget(list.steps.len(), known);
+            let alone: Vec<_> = rest.iter().map_while(one_by_one).collect();
+            let in_parts = self.in_parts(alone.iter().map(|(rule, _)| *rule));
+            if in_parts > 0 {
+                self.parts(&alone[..in_parts], None, places)?;
+                rest = &rest[in_parts..];
+                continue;
+            }
+            rest = behind;
             let next = self.asm.label();
             known = match step {
                 Step::Rule { rule, cond } => self.rule(*rule, cond, known, next, places),
@@ -207,6 +226,14 @@ impl Emitter<'_> {
             Value::Load(load) => self.bytes(load, goal),
             _ => self.number(value, goal),
         }
+    }
+}
+
+/// A rule that is tried by itself.
+fn one_by_one(step: &Step) -> Option<(usize, &Cond)> {
+    match step {
+        Step::Rule { rule, cond } => Some((*rule, cond)),
+        Step::Table(_) | Step::Classifier(_) => None,
     }
 }
 

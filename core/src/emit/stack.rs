@@ -26,3 +26,5 @@ pub(super) const HELD: i16 = FOUND - 8 * HELD_MOST as i16;
 pub(super) const HELD_MOST: usize = 12;
 /// Registers that a deep expression puts aside; 8 bytes each, downwards to the stack's end.
 pub(super) const SPILL: i16 = HELD - 8;
+/// The same, where no maps are held.
+pub(super) const SPILL_NEAR: i16 = FOUND - 8;

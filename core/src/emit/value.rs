@@ -75,6 +75,12 @@ impl Emitter<'_> {
         }
     }
 
+    /// Where the stack has room for a number that is put aside: as near as can be, since functions share the stack's size.
+    fn spill(&self, aside: i16) -> i16 {
+        let first = if self.maps.held.is_empty() { stack::SPILL_NEAR } else { stack::SPILL };
+        first - 8 * aside
+    }
+
     fn compute_constant(&mut self, operator: Operator, constant: u32, goal: Goal) {
         let into = goal.register;
         match (operator, constant) {
@@ -91,7 +97,7 @@ impl Emitter<'_> {
             self.compute(operator, goal.register, other, goal.fault);
             return;
         }
-        let slot = stack::SPILL - 8 * goal.aside;
+        let slot = self.spill(goal.aside);
         self.asm.store(Size::DW, 10, slot, LAST);
         self.number(right, Goal { aside: goal.aside + 1, ..goal });
         self.asm.mov(0, LAST);
@@ -184,12 +190,14 @@ impl Emitter<'_> {
         let live = FIRST..into;
         // r2 may be live: it is saved before the offset is put there.
         for (at, register) in live.clone().enumerate() {
-            self.asm.store(Size::DW, 10, stack::SPILL - 8 * (goal.aside + at as i16), register);
+            let slot = self.spill(goal.aside + at as i16);
+            self.asm.store(Size::DW, 10, slot, register);
         }
         offset(self);
         self.copy(stack::BYTES, width as i32, goal.fault);
         for (at, register) in live.enumerate() {
-            self.asm.load(Size::DW, register, 10, stack::SPILL - 8 * (goal.aside + at as i16));
+            let slot = self.spill(goal.aside + at as i16);
+            self.asm.load(Size::DW, register, 10, slot);
         }
         self.asm.load(size(width), into, 10, stack::BYTES);
     }
@@ -198,11 +206,13 @@ impl Emitter<'_> {
     fn keeping(&mut self, goal: Goal, code: impl FnOnce(&mut Self)) {
         let live = FIRST..goal.register;
         for (at, register) in live.clone().enumerate() {
-            self.asm.store(Size::DW, 10, stack::SPILL - 8 * (goal.aside + at as i16), register);
+            let slot = self.spill(goal.aside + at as i16);
+            self.asm.store(Size::DW, 10, slot, register);
         }
         code(self);
         for (at, register) in live.enumerate() {
-            self.asm.load(Size::DW, register, 10, stack::SPILL - 8 * (goal.aside + at as i16));
+            let slot = self.spill(goal.aside + at as i16);
+            self.asm.load(Size::DW, register, 10, slot);
         }
         self.asm.mov(goal.register, 0);
     }

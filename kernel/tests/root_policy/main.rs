@@ -20,13 +20,14 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// All strategies, and each of them off.
-fn options(random: &mut Random) -> Options {
+fn options(random: &mut Random, seed: u64) -> Options {
     let one_off = random.below(6);
     let [dispatch, tables, classifiers] = [0, 1, 2].map(|strategy| one_off != strategy && one_off != 3);
     let frags = random.below(2) == 0;
     let tables_from = if random.below(2) == 0 { 0 } else { Options::default().tables_from };
     let plan = plan::Options { dispatch, tables, classifiers };
-    Options { clock: Clock::Given, frags, tables_from, plan, ..Options::default() }
+    let parts_from = [1, 3, Options::default().parts_from][seed as usize % 3];
+    Options { clock: Clock::Given, frags, tables_from, parts_from, plan, ..Options::default() }
 }
 
 /// What a test run takes in one buffer, with pages of 4 KiB: less headroom, and the shared info at the end.
@@ -44,7 +45,7 @@ fn the_kernel_does_what_the_evaluator_says() {
     let (mut done, mut seed) = (0, first);
     while done < pairs {
         let mut random = Random(seed.wrapping_mul(0x1_0000_0001));
-        let options = options(&mut random);
+        let options = options(&mut random, seed);
         // Without classifiers many rules are too much for the verifier.
         let crowd = if options.plan.classifiers { crowded } else { 24 };
         let rules = policies::policy(&mut random, most, crowd);

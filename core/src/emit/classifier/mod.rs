@@ -62,7 +62,7 @@ impl Emitter<'_> {
         let left_out = if layout.all { Some(nothing) } else { None };
         self.read(classifier, known, left_out);
         self.call(classifier, functions);
-        let known = self.others(classifier, known, (nothing, found, next), places);
+        let known = self.others(classifier, known, (nothing, found, next), places)?;
         self.asm.bind(found);
         self.asm.mov(9, 0);
         self.asm.alu32(Alu::Mov, 9, 9);
@@ -155,14 +155,14 @@ impl Emitter<'_> {
         known: u32,
         (nothing, found, next): (Label, Label, Label),
         places: &mut Places,
-    ) -> u32 {
+    ) -> Result<u32> {
         if classifier.others.is_empty() {
             let on = self.asm.label();
             self.asm.jump32_imm(If::Ne, 0, NONE, on);
             self.asm.bind(nothing);
             self.asm.goto(next);
             self.asm.bind(on);
-            return known;
+            return Ok(known);
         }
         let store = self.asm.label();
         self.asm.goto(store);
@@ -171,8 +171,11 @@ impl Emitter<'_> {
         self.asm.bind(store);
         self.asm.store(Size::DW, 10, stack::FOUND, 0);
         let mut known = known;
-        for (rule, cond) in &classifier.others {
-            known = self.forget(classifier.others.len(), known);
+        let others: Vec<_> = classifier.others.iter().map(|(rule, cond)| (*rule, cond)).collect();
+        let (in_parts, others) = others.split_at(self.in_parts(others.iter().map(|(rule, _)| *rule)));
+        self.parts(in_parts, Some(found), places)?;
+        for (rule, cond) in others {
+            known = self.forget(others.len(), known);
             let on = self.asm.label();
             self.asm.load(Size::DW, 0, 10, stack::FOUND);
             self.asm.jump32_imm(If::Lt, 0, *rule as u32, found);
@@ -181,7 +184,7 @@ impl Emitter<'_> {
         }
         self.asm.load(Size::DW, 0, 10, stack::FOUND);
         self.asm.jump32_imm(If::Eq, 0, NONE, next);
-        known
+        Ok(known)
     }
 
     /// Puts the tables into the data.
