@@ -181,6 +181,7 @@ const TEXTS: &[(&str, Stage, &str)] = &[
     ("E120", Load, "read from map forbidden, value_size=4 off=0 size=4"),
     ("E45", Load, "BPF program is too large. Processed 1000001 insn"),
     ("E121", Load, "The sequence of 8193 jumps is too complex."),
+    ("E147", Load, "The total number of maps per program has reached the limit of 64"),
     ("E122", Load, "infinite loop detected at insn 0"),
     ("E46", Load, "back-edge from insn 113 to 100"),
     ("E47", Load, "combined stack size of 2 calls is 544. Too large"),

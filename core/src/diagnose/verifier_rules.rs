@@ -19,6 +19,12 @@ pub(super) const ROWS: &[Row] = &[
         "use bpf_loop() or bpf_for() (Linux 5.17, 6.4) instead of the loop",
     ),
     Row::said(
+        "E147",
+        &["the total number of maps per program has reached the limit"],
+        "a program uses at most 64 maps; in a policy each limit per something has one, and so has each kind of elements of a set",
+        "fewer limits with keys and fewer sets, or fewer maps; sets that are always named together can be one set",
+    ),
+    Row::said(
         "E122",
         &["infinite loop detected"],
         "a loop may run for ever: nothing that the verifier follows changes from one turn to the next",

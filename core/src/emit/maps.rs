@@ -169,7 +169,6 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
     if !rules.pools.is_empty() {
         add_routing(&mut maps, rules, &mut add);
     }
-    maps.held = super::set::held(rules, &maps.tables);
     add_actions(&mut maps, rules, &mut add);
     maps
 }

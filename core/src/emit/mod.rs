@@ -83,8 +83,8 @@ pub struct Options {
     pub offloads: bool,
     /// Sets of so many addresses of a family are tables; smaller ones are the kernel's tries.
     pub tables_from: usize,
-    /// So many rules in a row that are tried one by one are functions.
-    pub parts_from: usize,
+    /// A program of more instructions than this is written with care for the kernel's verifier: with functions of so many.
+    pub part: usize,
     /// Strategies of the planner.
     pub plan: plan::Options,
 }
@@ -93,8 +93,7 @@ impl Default for Options {
     fn default() -> Self {
         let (direction, clock) = (Direction::Ingress, Clock::Kernel);
         let (tables_from, plan) = (maps::TABLES_FROM, plan::Options::default());
-        let parts_from = part::PARTS_FROM;
-        Options { direction, frags: true, counters: true, clock, offloads: true, tables_from, parts_from, plan }
+        Options { direction, frags: true, counters: true, clock, offloads: true, tables_from, part: part::PART, plan }
     }
 }
 
@@ -111,8 +110,21 @@ pub fn compile(rules: &Rules, options: &Options) -> Result<Object> {
 /// # Errors
 /// The policy needs more code than a program can hold.
 pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
+    let (object, maps) = write(rules, plan, options, false)?;
+    if !part::is_long(object.functions[0].code.len(), maps.held.len(), options) {
+        return Ok(object);
+    }
+    Ok(write(rules, plan, options, true)?.0)
+}
+
+/// Generates the object, and says what its maps are. With `careful` the verifier has fewer ways to follow, which costs
+/// packets some nanoseconds ([`part`]).
+fn write(rules: &Rules, plan: &Plan, options: &Options, careful: bool) -> Result<(Object, maps::Maps)> {
     let mut object = Object { license: Some("Dual MIT/GPL".into()), ..Object::default() };
-    let maps = maps::add(&mut object, rules, options);
+    let mut maps = maps::add(&mut object, rules, options);
+    if !careful {
+        maps.held = set::held(rules, &maps.tables);
+    }
     let mut functions = layers::Functions::default();
     object.functions.push(function(&identifier(&rules.name), section(options)));
     functions.add(&mut object, rules, options)?;
@@ -125,6 +137,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
         functions: &functions,
         object: &mut object,
         tables: Vec::new(),
+        careful,
         growth: frame::growth(rules, options),
         routes: Vec::new(),
         replies: None,
@@ -138,7 +151,7 @@ pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
     let btf = object.btf.get_or_insert_default();
     describe(&mut object.functions[0], btf, rules, &code.lines, options.direction);
     (object.functions[0].code, object.functions[0].references) = (code.code, code.references);
-    Ok(object)
+    Ok((object, maps))
 }
 
 /// Where the program goes.
@@ -195,6 +208,8 @@ struct Emitter<'a> {
     object: &'a mut Object,
     /// Read-only data.
     tables: Vec<u8>,
+    /// Whether it is written so that the verifier has few ways to follow.
+    careful: bool,
     /// Whether the packet's length at arrival must be kept.
     growth: bool,
     /// What routes to a pool, by its index.

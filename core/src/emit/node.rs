@@ -122,26 +122,22 @@ impl Emitter<'_> {
 
     fn list(&mut self, list: &List, at: usize, places: &mut Places) -> Result<()> {
         let mut known = places.known[at];
-        let mut rest = list.steps.as_slice();
-        while let [step, behind @ ..] = rest {
-            known = self.forget(list.steps.len(), known);
-            let alone: Vec<_> = rest.iter().map_while(one_by_one).collect();
-            let in_parts = self.in_parts(alone.iter().map(|(rule, _)| *rule));
-            if in_parts > 0 {
-                self.parts(&alone[..in_parts], None, places)?;
-                rest = &rest[in_parts..];
-                continue;
-            }
-            rest = behind;
-            let next = self.asm.label();
-            known = match step {
-                Step::Rule { rule, cond } => self.rule(*rule, cond, known, next, places),
-                Step::Table(table) => self.table(table, known, next, places),
-                Step::Classifier(classifier) => self.classifier(classifier, known, next, places)?,
-            };
-            self.asm.bind(next);
-            if known == u32::MAX {
-                return Ok(());
+        let in_a_row = |step: &Step, next: &Step| one_by_one(step).is_some() && one_by_one(next).is_some();
+        for steps in list.steps.chunk_by(in_a_row) {
+            let alone: Vec<_> = steps.iter().filter_map(one_by_one).collect();
+            let in_parts = self.parts(&alone, None, places)?;
+            for step in &steps[in_parts..] {
+                known = self.forget(list.steps.len(), known);
+                let next = self.asm.label();
+                known = match step {
+                    Step::Rule { rule, cond } => self.rule(*rule, cond, known, next, places),
+                    Step::Table(table) => self.table(table, known, next, places),
+                    Step::Classifier(classifier) => self.classifier(classifier, known, next, places)?,
+                };
+                self.asm.bind(next);
+                if known == u32::MAX {
+                    return Ok(());
+                }
             }
         }
         let end = list.end.map_or(places.default, |node| {
@@ -152,10 +148,11 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Before a rule of a list of so many: in a long one it is forgotten how many bytes the packet has. There are many
-    /// numbers that may be known there, and the verifier would follow each. Returns how many bytes are known.
+    /// Before a rule of a list of so many: in a long one, and in a long program, it is forgotten how many bytes the packet
+    /// has. There are many numbers that may be known there, and the verifier would follow each. Returns how many bytes
+    /// are known.
     pub(super) fn forget(&mut self, rules: usize, known: u32) -> u32 {
-        if rules <= LONG || known == u32::MAX {
+        if (rules <= LONG && !self.careful) || known == u32::MAX {
             return known;
         }
         self.locate_packet();
@@ -178,6 +175,10 @@ impl Emitter<'_> {
         }
         self.count(rule);
         self.act(rule, places);
+        if matches!(action, Action::Set(_)) {
+            // Of what was rewritten nothing is known.
+            return 0;
+        }
         known.no.min(known.fault).min(known.yes)
     }
 

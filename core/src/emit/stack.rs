@@ -16,10 +16,10 @@ pub(super) const SAVED: i16 = -40;
 pub(super) const KEY: i16 = -136;
 /// A value to be stored in a map; 8 bytes.
 pub(super) const VALUE: i16 = -144;
-/// The state of a header chain; 32 bytes.
-pub(super) const CHAIN: i16 = -176;
+/// The state of a header chain; 32 bytes. No key is needed meanwhile.
+pub(super) const CHAIN: i16 = KEY;
 /// What a classifier found; 8 bytes.
-pub(super) const FOUND: i16 = -184;
+pub(super) const FOUND: i16 = -152;
 /// The maps of sets that are asked for more than once; [`HELD_MOST`] times 8 bytes.
 pub(super) const HELD: i16 = FOUND - 8 * HELD_MOST as i16;
 /// So many maps of sets are held at most.

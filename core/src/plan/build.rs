@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use super::classify::{Asked, FEWEST, are_entries, asked, classify, tells_apart};
 use super::fact::Facts;
@@ -14,12 +14,16 @@ use super::table::table;
 use super::{Dispatch, Item, List, Node, NodeId, Options, Plan, Step};
 use crate::cond::{Cond, Relation, Value};
 use crate::policy::Action;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 
 /// The most branches of a dispatch, beside that for all other values.
 const MOST_CASES: usize = 16;
 /// Until there are so many comparisons, dispatches may make rules longer: the verifier cannot follow many more.
 const MOST: isize = 4000;
+/// So many rules that rewrite the packet are many: the verifier cannot follow the branches of hundreds.
+const MANY_REWRITES: usize = 64;
+/// A segment of so many rules gains little by a dispatch.
+const SHORT: usize = 8;
 /// Length of the Ethernet header.
 const ETHERNET: u32 = 14;
 
@@ -47,23 +51,43 @@ pub fn plan(rules: &Rules, options: Options) -> Plan {
     let mut builder = Builder { rules, options, nodes: Vec::new(), known: HashMap::new(), budget: 0, end: None };
     let all: Items<'_> = rules.rules.iter().map(|rule| Cow::Borrowed(&rule.cond)).enumerate().collect();
     builder.budget = (MOST - builder.weight(&all)).max(0);
-    // A rule that rewrites the packet ends a segment: behind it, nothing is known any more.
-    let mut segments = Vec::new();
-    let mut start = 0;
-    for (index, rule) in rules.rules.iter().enumerate() {
-        if matches!(rule.action, Action::Set(_)) {
-            segments.push(start..index + 1);
-            start = index + 1;
-        }
-    }
-    segments.push(start..rules.rules.len());
-    for segment in segments.into_iter().rev() {
+    for segment in segments(rules).into_iter().rev() {
         builder.known.clear();
-        builder.end = Some(builder.list(&all[segment], &Facts::none()));
+        let items = &all[segment.rules];
+        let node = if segment.flat { builder.flat(items) } else { builder.list(items, &Facts::none()) };
+        builder.end = Some(node);
     }
     let start = builder.end.unwrap_or(NodeId(0));
     let dead = dead(&builder.nodes, start, rules.rules.len());
     Plan { nodes: builder.nodes, start, dead }
+}
+
+/// Rules that are planned by themselves.
+struct Segment {
+    rules: Range<usize>,
+    /// Whether they are just tried one by one.
+    flat: bool,
+}
+
+/// A rule that rewrites the packet ends a segment: behind it, nothing is known any more. Where there are many such rules,
+/// segments of few rules that follow each other are one.
+fn segments(rules: &Rules) -> Vec<Segment> {
+    let all = rules.rules.as_slice();
+    let rewrites = |rule: &Rule| matches!(rule.action, Action::Set(_));
+    let many = all.iter().filter(|rule| rewrites(rule)).count() > MANY_REWRITES;
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut start = 0;
+    // Behind a rule that rewrites there is a segment, if only one without rules; and so where there is no rule at all.
+    let empty = all.last().is_none_or(rewrites).then_some([].as_slice());
+    for part in all.split_inclusive(rewrites).chain(empty) {
+        let (end, short) = (start + part.len(), many && part.len() <= SHORT);
+        match segments.last_mut().filter(|last| last.flat && short) {
+            Some(last) => last.rules.end = end,
+            None => segments.push(Segment { rules: start..end, flat: short }),
+        }
+        start = end;
+    }
+    segments
 }
 
 struct Builder<'a> {
@@ -83,6 +107,15 @@ impl<'a> Builder<'a> {
     fn list(&mut self, items: &[Item<'a>], facts: &Facts) -> NodeId {
         let items = self.left(items, facts);
         self.node(items, facts)
+    }
+
+    /// The node that tries these rules one by one, whatever they do to the packet.
+    fn flat(&mut self, items: &[Item<'a>]) -> NodeId {
+        let items = self.left(items, &Facts::none());
+        let steps = items.into_iter().map(|(rule, cond)| Step::Rule { rule, cond: cond.into_owned() }).collect();
+        let node = Node::Rules(self.ended(steps));
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
     }
 
     /// The node that tries what is left of rules.
@@ -203,6 +236,11 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        self.ended(steps)
+    }
+
+    /// The list of these steps, which leads on unless the last one always decides.
+    fn ended(&self, steps: Vec<Step>) -> List {
         let ends = matches!(steps.last(), Some(Step::Rule { rule, cond: Cond::Always(true) }) if self.decides(*rule));
         List { steps, end: self.end.filter(|_| !ends) }
     }
@@ -329,4 +367,31 @@ fn dead(nodes: &[Node], start: NodeId, count: usize) -> Vec<usize> {
         }
     }
     (0..count).filter(|rule| !alive[*rule]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Assignment, Verdict};
+
+    /// Rules that set the hops that are left and match all packets.
+    fn rewriting(count: usize) -> Rules {
+        let rule =
+            Rule { text: String::new(), cond: Cond::Always(true), action: Action::Set(Assignment::Ttl(1)), line: 1 };
+        Rules {
+            name: "test".into(),
+            file: "test.xdp".into(),
+            rules: vec![rule; count],
+            default: Verdict::Pass,
+            default_line: 0,
+            sets: Vec::new(),
+            pools: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rules_that_rewrite_are_planned_by_themselves_or_many_of_them_together() {
+        let lists = |count| plan(&rewriting(count), Options::default()).nodes.len();
+        assert_eq!([0, 1, 64, 65].map(lists), [1, 2, 65, 1]);
+    }
 }

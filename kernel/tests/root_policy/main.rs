@@ -26,8 +26,8 @@ fn options(random: &mut Random, seed: u64) -> Options {
     let frags = random.below(2) == 0;
     let tables_from = if random.below(2) == 0 { 0 } else { Options::default().tables_from };
     let plan = plan::Options { dispatch, tables, classifiers };
-    let parts_from = [1, 3, Options::default().parts_from][seed as usize % 3];
-    Options { clock: Clock::Given, frags, tables_from, parts_from, plan, ..Options::default() }
+    let part = [1, 200, Options::default().part][seed as usize % 3];
+    Options { clock: Clock::Given, frags, tables_from, part, plan, ..Options::default() }
 }
 
 /// What a test run takes in one buffer, with pages of 4 KiB: less headroom, and the shared info at the end.
@@ -46,9 +46,7 @@ fn the_kernel_does_what_the_evaluator_says() {
     while done < pairs {
         let mut random = Random(seed.wrapping_mul(0x1_0000_0001));
         let options = options(&mut random, seed);
-        // Without classifiers many rules are too much for the verifier.
-        let crowd = if options.plan.classifiers { crowded } else { 24 };
-        let rules = policies::policy(&mut random, most, crowd);
+        let rules = policies::policy(&mut random, most, crowded);
         let mut subject = Subject::new(&rules, &options, seed);
         for _ in 0..packets {
             let mut packet = packets::packet(&mut random);

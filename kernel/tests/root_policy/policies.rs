@@ -93,7 +93,7 @@ fn family(random: &mut Random) -> Vec<Rule> {
 
 /// Rules that ask for other bits of the same numbers, and a few of any kind among them.
 fn crowd(random: &mut Random, most: usize) -> Vec<Rule> {
-    // The verifier cannot follow hundreds of rules that are tried one by one.
+    // Few enough for a classifier.
     let others = *random.pick(&[most.max(200) / 10, most.max(200) / 5, 10_000]);
     let v6 = random.once_in(4);
     (0..24 + random.below(most))

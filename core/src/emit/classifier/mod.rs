@@ -172,9 +172,8 @@ impl Emitter<'_> {
         self.asm.store(Size::DW, 10, stack::FOUND, 0);
         let mut known = known;
         let others: Vec<_> = classifier.others.iter().map(|(rule, cond)| (*rule, cond)).collect();
-        let (in_parts, others) = others.split_at(self.in_parts(others.iter().map(|(rule, _)| *rule)));
-        self.parts(in_parts, Some(found), places)?;
-        for (rule, cond) in others {
+        let in_parts = self.parts(&others, Some(found), places)?;
+        for (rule, cond) in &others[in_parts..] {
             known = self.forget(others.len(), known);
             let on = self.asm.label();
             self.asm.load(Size::DW, 0, 10, stack::FOUND);
