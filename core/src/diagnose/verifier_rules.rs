@@ -8,15 +8,15 @@ pub(super) const ROWS: &[Row] = &[
         "E45",
         &["bpf program is too large. processed",
             "program is too large"],
-        "the verifier gave up after a million instructions: loops and branches multiply its paths",
-        "use bpf_loop() or bpf_for() (Linux 5.17, 6.4), split it by tail calls, put inner parts into __noinline global functions",
+        "the verifier gave up after a million instructions: loops and branches multiply its paths; in a policy, rules that are tried one by one do",
+        "in C: bpf_loop() or bpf_for() (Linux 5.17, 6.4), tail calls, inner parts as __noinline global functions; in a policy: a set in the place of many rules, fewer samples, limits and payloads",
     )
     .or_number(&[Load], &[7]),
     Row::said(
         "E121",
         &["the sequence of*jumps is too complex"],
-        "the verifier has too many branches open at once, mostly from an unrolled or nested loop",
-        "use bpf_loop() or bpf_for() (Linux 5.17, 6.4) instead of the loop",
+        "the verifier has too many branches open at once, mostly from an unrolled or nested loop; in a policy, from many rules that are tried one by one",
+        "in C: bpf_loop() or bpf_for() (Linux 5.17, 6.4) instead of the loop; in a policy: a set in the place of many rules",
     ),
     Row::said(
         "E147",
