@@ -205,6 +205,17 @@ fn of_pid(pid: u32, target: String, traffic: Traffic) -> Result<Inside> {
     Ok(Inside { namespace: Namespace::of_pid(pid)?, enter, target, traffic })
 }
 
+/// The error of something that was tried in a namespace: what mends it is run there.
+pub fn mended_in(enter: Option<String>, error: Error) -> Error {
+    match (enter, error.mend_text()) {
+        (Some(enter), Some(mend)) => {
+            let mend = format!("{enter} {mend}");
+            error.mend(mend)
+        }
+        _ => error,
+    }
+}
+
 /// The named interface of a namespace, or all that are not the loopback.
 fn inside(inside: Inside, wanted: Option<&IfName>) -> Result<Vec<Place>> {
     let Inside { namespace, target, .. } = &inside;
@@ -214,7 +225,10 @@ fn inside(inside: Inside, wanted: Option<&IfName>) -> Result<Vec<Place>> {
             .mend("name an interface of the host instead"));
     }
     let interfaces = match wanted {
-        Some(name) => vec![namespace.run(|| Interface::by_name(name.as_str()))?],
+        Some(name) => {
+            let found = namespace.run(|| Interface::by_name(name.as_str()));
+            vec![found.map_err(|error| mended_in(Some(inside.enter.clone()), error))?]
+        }
         None => namespace.run(Interface::list)?.into_iter().filter(|interface| interface.name != "lo").collect(),
     };
     if interfaces.is_empty() {

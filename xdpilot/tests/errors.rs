@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
         &[],
         "xdpilot load DIR/pass.o --on T/v9",
         &["no interface is called v9", "v0"],
-        "ip -brief link",
+        "ip netns exec NS ip -brief link",
         false,
     ),
     case(

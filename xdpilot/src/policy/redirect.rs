@@ -56,7 +56,9 @@ fn exit(words: &str, place: &Place, direction: Direction) -> Result<Exit> {
     let (namespace, interface) = match words.parse()? {
         Target::All => return Err(Error::usage("all").cause("one interface is expected")),
         Target::Interface(name) => {
-            (place.namespace.try_clone()?, place.namespace.run(|| Interface::by_name(name.as_str()))?)
+            let found = place.namespace.run(|| Interface::by_name(name.as_str()));
+            let interface = found.map_err(|error| place::mended_in(place.enter(), error))?;
+            (place.namespace.try_clone()?, interface)
         }
         target => inside(&target, place)?,
     };
