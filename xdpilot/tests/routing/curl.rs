@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::http::big;
 use crate::net::Net;
+use crate::support::folder::Folder;
 use crate::world::{NAMES, SERVICE, World};
 
 /// Runs curl in a namespace.
@@ -48,11 +50,14 @@ pub(crate) fn all_answer(world: &World, host: &str, seen: &str) {
     assert_eq!(pages, expected);
 }
 
-/// Downloads a file.
+/// Downloads what is big, which must be what the servers have.
 #[track_caller]
-pub(crate) fn download(from: &Net, url: &str, to: &Path) {
-    let output = curl(from, &["--fail", "-o", to.to_str().unwrap(), url]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+pub(crate) fn download(from: &Net, host: &str) {
+    let folder = Folder::new();
+    let file = folder.path("big");
+    let output = curl(from, &["--fail", "-o", file.to_str().unwrap(), &format!("http://{host}/big")]);
+    assert!(output.status.success(), "{host}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::read(file).unwrap() == big(), "{host}: other bytes");
 }
 
 /// Uploads a file; the page that answers it.

@@ -5,10 +5,8 @@ use std::net::UdpSocket;
 
 use crate::command::unload;
 use crate::curl::download;
-use crate::http::big;
 use crate::net::{Net, PATIENCE};
 use crate::network::{ip, switch, wire};
-use crate::support::folder::Folder;
 use crate::world::{SERVICE, SERVICE6, World};
 
 /// What a link carries that is narrower than all others; IPv6 asks for it at least.
@@ -42,13 +40,11 @@ fn learnt(world: &World, client: &str) -> bool {
 
 #[test]
 fn root_servers_learn_how_narrow_the_way_to_a_client_is() {
-    let (world, folder) = (World::two_armed(), Folder::new());
+    let world = World::two_armed();
     let behind = behind_a_narrow_link(&world);
     world.load(&World::cats("nat", &[world.backends(false), world.backends(true)].concat()));
     for (host, client) in [(SERVICE, BEHIND), (&format!("[{SERVICE6}]"), BEHIND6)] {
-        let file = folder.path("big");
-        download(&behind, &format!("http://{host}/big"), &file);
-        assert!(std::fs::read(file).unwrap() == big(), "{host}: other bytes");
+        download(&behind, host);
         assert!(learnt(&world, client), "no server knows the path MTU to {client}");
     }
     unload(&world.target());
@@ -65,12 +61,9 @@ fn root_narrow_links_carry_all() {
         ip(server, &format!("link set e0 mtu {NARROW}"));
         ip(&world.router, &format!("link set t{} mtu {NARROW}", number + 1));
     }
-    let folder = Folder::new();
     world.load(&World::cats("nat", &[world.backends(false), world.backends(true)].concat()));
     for host in [SERVICE, &format!("[{SERVICE6}]")] {
-        let file = folder.path("big");
-        download(&world.client, &format!("http://{host}/big"), &file);
-        assert!(std::fs::read(file).unwrap() == big(), "{host}: other bytes");
+        download(&world.client, host);
     }
     unload(&world.target());
 }
