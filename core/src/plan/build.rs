@@ -263,11 +263,16 @@ fn size(cond: &Cond) -> isize {
 /// The numbers that rules ask for first, from the one that most of them do.
 fn numbers<'i>(items: &'i [Item<'_>]) -> Vec<&'i Value> {
     let mut votes: Vec<(&Value, usize)> = Vec::new();
-    for number in items.iter().flat_map(|(_, cond)| firsts(cond)) {
-        match votes.iter().position(|(known, _)| *known == number) {
-            Some(at) => votes[at].1 += 1,
-            None if votes.len() < MOST_CASES => votes.push((number, 1)),
-            None => {}
+    let mut asked = Vec::new();
+    for (_, cond) in items {
+        asked.clear();
+        firsts(cond, &mut asked);
+        for number in &asked {
+            match votes.iter().position(|(known, _)| known == number) {
+                Some(at) => votes[at].1 += 1,
+                None if votes.len() < MOST_CASES => votes.push((number, 1)),
+                None => {}
+            }
         }
     }
     votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -288,11 +293,16 @@ fn choose(items: &[Item<'_>], numbers: Vec<&Value>) -> Option<(Value, Vec<u32>)>
     })
 }
 
-/// The first numbers of a condition's alternatives.
-fn firsts(cond: &Cond) -> Vec<&Value> {
-    match cond {
-        Cond::Or(left, right) => [firsts(left), firsts(right)].concat(),
-        _ => first(cond).into_iter().collect(),
+/// Adds the first numbers of a condition's alternatives, each once.
+fn firsts<'c>(cond: &'c Cond, asked: &mut Vec<&'c Value>) {
+    if let Cond::Or(left, right) = cond {
+        firsts(left, asked);
+        firsts(right, asked);
+    } else if let Some(number) = first(cond)
+        && asked.len() < MOST_CASES
+        && !asked.contains(&number)
+    {
+        asked.push(number);
     }
 }
 

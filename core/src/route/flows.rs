@@ -5,6 +5,7 @@
 //! silent makes room. No key is kept: two connections of one hash share their backend, which is right for both.
 
 use super::hash;
+use crate::policy::MOST_BACKENDS;
 
 /// Slots of a line.
 pub const SLOTS: usize = 8;
@@ -14,6 +15,9 @@ pub const TICK: u32 = 30;
 /// Where the client has said that it ends the connection, or one side has broken it off: it still stays, and is active no
 /// more.
 pub const ENDED: u64 = 1 << 31;
+
+/// The bits of a backend's number.
+pub const NUMBER: u16 = MOST_BACKENDS as u16;
 
 /// `fingerprint << 32 | backend << 16 | tick`, and [`ENDED`]; the backend is 0 in one that is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +34,7 @@ impl Slot {
 
     /// The backend; 0 for none.
     pub fn backend(self) -> u16 {
-        (self.0 >> 16) as u16 & 0x7fff
+        (self.0 >> 16) as u16 & NUMBER
     }
 
     /// Whether [`ENDED`] is set.

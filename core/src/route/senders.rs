@@ -2,6 +2,7 @@
 //! look into the table of replies.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hash::FACTOR;
 
@@ -10,8 +11,17 @@ pub const BITS: u32 = 16;
 /// Words of 64 bits.
 pub const WORDS: u32 = 1 << (BITS - 6);
 
+/// Notes that replies may come from an address, in the words of the map. What was noted stays: more look-ups are made
+/// then, nothing else.
+pub fn note(words: &[AtomicU64], address: IpAddr) {
+    let (word, bit) = place(address);
+    if let Some(word) = words.get(word) {
+        word.fetch_or(bit, Ordering::Relaxed);
+    }
+}
+
 /// The word of an address, and its bit there. A bit that is set may be of another address too.
-pub fn place(address: IpAddr) -> (usize, u64) {
+fn place(address: IpAddr) -> (usize, u64) {
     let number = match address {
         IpAddr::V4(address) => u32::from_ne_bytes(address.octets()).into(),
         IpAddr::V6(address) => {

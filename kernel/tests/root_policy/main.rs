@@ -30,9 +30,6 @@ fn options(random: &mut Random, seed: u64) -> Options {
     Options { clock: Clock::Given, frags, tables_from, part, plan, ..Options::default() }
 }
 
-/// What a test run takes in one buffer, with pages of 4 KiB: less headroom, and the shared info at the end.
-const ONE_BUFFER: usize = 4096 - 256 - 320;
-
 #[test]
 fn the_kernel_does_what_the_evaluator_says() {
     let pairs = number("XDPILOT_PAIRS", 200_000);
@@ -51,7 +48,7 @@ fn the_kernel_does_what_the_evaluator_says() {
         for _ in 0..packets {
             let mut packet = packets::packet(&mut random);
             if !options.frags {
-                packet.truncate(ONE_BUFFER);
+                packet.truncate(packets::ONE_BUFFER);
             }
             subject.compare(&packet, random.below(2_000_000) as u64);
             if each {

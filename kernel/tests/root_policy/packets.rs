@@ -2,6 +2,8 @@
 
 use crate::random::Random;
 
+/// What a test run takes in one buffer, with pages of 4 KiB: less headroom, and the shared info at the end.
+pub(crate) const ONE_BUFFER: usize = 4096 - 256 - 320;
 /// Addresses that packets and rules share, so that they meet.
 pub(crate) const ADDRESSES: [u32; 6] = [0x0a00_0001, 0x0a00_0002, 0x0a01_0203, 0xc0a8_0101, 0xc633_6407, 0x0000_0000];
 /// Ports that packets and rules share.

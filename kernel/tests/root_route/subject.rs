@@ -20,12 +20,9 @@ use xdpilot_kernel::mapped::Mapped;
 use xdpilot_kernel::test_run::{self, TestRun};
 
 use crate::history::{error_about_sent, leave_checksum};
+use crate::packets::ONE_BUFFER;
 use crate::pools::IDS;
 use crate::random::Random;
-
-/// The kernel's test run gives what is longer in several buffers, to programs that take none as well, which no driver does
-/// (`net/bpf/test_run.c`: a page without headroom and `struct skb_shared_info`).
-const FIRST_BUFFER: usize = 4096 - 256 - 320;
 
 /// A policy in both forms, and the time that both are told.
 pub(crate) struct Subject<'a> {
@@ -35,7 +32,8 @@ pub(crate) struct Subject<'a> {
     machine: Machine<'a>,
     now: u64,
     seed: u64,
-    /// The longest packet that may be run.
+    /// The longest packet that may be run: the test run gives several buffers also to programs that take none, which no
+    /// driver does.
     longest: usize,
     /// Backends that went, by their numbers.
     gone: BTreeMap<usize, Member>,
@@ -74,7 +72,7 @@ impl<'a> Subject<'a> {
         let clock = loaded.map(CLOCK).unwrap();
         let (now, sent) = (1_000_000_000_000, Default::default());
         let (gone, fates, named, errors) = (BTreeMap::new(), [0; 4], 0, [0; 2]);
-        let longest = if frags { usize::MAX } else { FIRST_BUFFER };
+        let longest = if frags { usize::MAX } else { ONE_BUFFER };
         let mut subject =
             Subject { rules, loaded, clock, machine, now, seed, longest, gone, sent, fates, named, errors };
         subject.tell(true);
@@ -105,11 +103,9 @@ impl<'a> Subject<'a> {
             backends.update(&number.to_ne_bytes(), &record).unwrap();
         }
         if translates(&self.rules.pools) {
-            let senders = Mapped::new(&self.loaded.map(SENDERS).unwrap()).unwrap();
-            for member in router.state.members.iter().flatten() {
-                let (word, bit) = senders::place(member.backend.address);
-                senders.words()[word].fetch_or(bit, Ordering::Relaxed);
-            }
+            let map = Mapped::new(&self.loaded.map(SENDERS).unwrap()).unwrap();
+            let members = router.state.members.iter().flatten();
+            members.for_each(|member| senders::note(map.words(), member.backend.address));
         }
         if reads_ids(&self.rules.pools) {
             let ids = self.loaded.map(emit::IDS).unwrap();

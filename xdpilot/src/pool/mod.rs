@@ -147,7 +147,7 @@ fn each(name: &str, places: &Places, change: impl Fn(&Live, u16) -> Result<(Stri
         changed.push(Changed { pool: name.to_string(), target: live.target.clone(), backend, done, notes });
     }
     if places.json {
-        return json(&changed);
+        return json(&changed, false);
     }
     changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
     let line = |one: &Changed| format!("{}: {} of {} {}\n", one.target, one.backend, one.pool, one.done);
@@ -205,8 +205,10 @@ fn remove(live: &Live, pool: u16, name: &str) -> Result<(String, Joined)> {
     Ok((name.to_string(), joined))
 }
 
-fn json<T: Serialize>(pools: &[T]) -> Result<String> {
-    serde_json::to_string_pretty(&Document { version: 1, pools })
+/// A document of JSON, on one line where it is one of many.
+fn json<T: Serialize>(pools: &[T], one_of_many: bool) -> Result<String> {
+    let write = if one_of_many { serde_json::to_string } else { serde_json::to_string_pretty };
+    write(&Document { version: 1, pools })
         .map(|text| text + "\n")
         .map_err(|error| Error::failed("print the result as JSON").cause(error.to_string()))
 }

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 
-use super::{Document, live, named};
+use super::{json, live, named};
 use crate::frames::{self, seconds};
 use crate::pause::Pause;
 use crate::policy::places::Places;
@@ -152,10 +152,7 @@ fn rate(pool: &mut Pool, before: &Seen, now: Instant) {
 /// What was seen as it is printed, on a terminal under the time it was seen.
 fn text(args: &Args, seen: &Seen, timed: bool) -> Result<String> {
     if args.places.json {
-        let json = if args.watch.is_some() { serde_json::to_string } else { serde_json::to_string_pretty };
-        return json(&Document { version: 1, pools: &seen.pools })
-            .map(|text| text + "\n")
-            .map_err(|error| Error::failed("print the result as JSON").cause(error.to_string()));
+        return json(&seen.pools, args.watch.is_some());
     }
     let now = || format!("{}   (Ctrl-C ends)\n\n", when::local(SystemTime::now()));
     let head = if timed { now() } else { String::new() };

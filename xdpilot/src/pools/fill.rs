@@ -26,8 +26,9 @@ pub fn fill(pools: &[Pool], state: &State, loaded: &Loaded) -> Result<()> {
         return Ok(());
     }
     if translates(pools) {
-        let senders = Mapped::new(&loaded.map(SENDERS)?)?;
-        state.members.iter().flatten().for_each(|member| may_reply(&senders, member));
+        let map = Mapped::new(&loaded.map(SENDERS)?)?;
+        let members = state.members.iter().flatten();
+        members.for_each(|member| senders::note(map.words(), member.backend.address));
     }
     let backends = loaded.map(BACKENDS)?;
     for (number, member) in (0u32..).zip(&state.members) {
@@ -74,14 +75,6 @@ pub fn as_evaluated(pools: &[Pool], loaded: &Loaded) -> Result<()> {
     };
     let record = Member { backend, weight: 0, name: String::new() }.record();
     loaded.map(BACKENDS)?.update(&0u32.to_ne_bytes(), &record)
-}
-
-/// Notes that replies may come from a backend. What was noted stays: more look-ups are made then, nothing else.
-pub fn may_reply(senders: &Mapped, member: &Member) {
-    let (word, bit) = senders::place(member.backend.address);
-    if let Some(word) = senders.words().get(word) {
-        word.fetch_or(bit, Ordering::Relaxed);
-    }
 }
 
 /// Makes the connection ids of QUIC lead to the backends that have them. Those that lead there already do so all the time.

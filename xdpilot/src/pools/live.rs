@@ -7,7 +7,7 @@ use xdpilot_core::emit::{BACKENDS, FLOWS, IDS, RINGS, SENDERS, TRAFFIC};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::route::flows::Slot;
 use xdpilot_core::route::layout::{BACKEND, RECORD};
-use xdpilot_core::route::{Member, Ring, State, flags, flows};
+use xdpilot_core::route::{Member, Ring, State, flags, flows, senders};
 use xdpilot_kernel::clock;
 use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
@@ -150,7 +150,7 @@ impl Live {
 
     /// Writes a backend; the word that says that it is there comes last.
     pub fn write(&self, number: usize, member: &Member) {
-        self.senders.iter().for_each(|senders| fill::may_reply(senders, member));
+        self.senders.iter().for_each(|map| senders::note(map.words(), member.backend.address));
         let record = member.record();
         let words = self.records.words().get(number * WORDS..).unwrap_or_default();
         let new = record.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
@@ -189,16 +189,21 @@ impl Live {
 
     /// Whether a connection that is not forgotten yet has each number, of a backend that is gone too.
     fn known(&self) -> Vec<bool> {
-        let now = flows::tick(clock::monotonic());
         let timeout = self.pools.iter().map(|pool| pool.timeout.min(0xffff)).max().unwrap_or(0);
         let mut known = vec![false; self.records.words().len() / WORDS];
-        for word in self.flows.words() {
-            let slot = Slot(word.load(Ordering::Relaxed));
+        for (slot, age) in self.slots() {
             if let Some(known) = known.get_mut(usize::from(slot.backend())) {
-                *known |= slot.age(now) <= timeout;
+                *known |= age <= timeout;
             }
         }
         known
+    }
+
+    /// The slots of connections, with their ages.
+    fn slots(&self) -> impl Iterator<Item = (Slot, u32)> {
+        let now = flows::tick(clock::monotonic());
+        let slots = self.flows.words().iter().map(|word| Slot(word.load(Ordering::Relaxed)));
+        slots.map(move |slot| (slot, slot.age(now)))
     }
 
     /// Takes a backend away. Its ring must have been turned without it.
@@ -243,17 +248,15 @@ impl Live {
     /// How many connections each backend has now, by its number. Those that have ended are none.
     pub fn active(&self) -> Vec<u64> {
         let state = self.state();
-        let now = flows::tick(clock::monotonic());
         let timeout = |number: usize| {
             let member = state.members.get(number)?.as_ref()?;
             self.pools.get(usize::from(member.backend.pool)).map(|pool| pool.timeout.min(0xffff))
         };
         let timeouts: Vec<Option<u32>> = (0..state.members.len()).map(timeout).collect();
         let mut active = vec![0; state.members.len()];
-        for word in self.flows.words() {
-            let slot = Slot(word.load(Ordering::Relaxed));
+        for (slot, age) in self.slots() {
             let number = usize::from(slot.backend());
-            let stays = timeouts.get(number).copied().flatten().is_some_and(|timeout| slot.age(now) <= timeout);
+            let stays = timeouts.get(number).copied().flatten().is_some_and(|timeout| age <= timeout);
             if stays && !slot.ended() {
                 active[number] += 1;
             }

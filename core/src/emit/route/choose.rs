@@ -13,7 +13,7 @@ const KTIME_GET_COARSE_NS: i32 = 160;
 /// Bytes of a slot.
 const WORD: i32 = 8;
 /// The bits of a backend's number, and [`flows::ENDED`] beside them.
-const NUMBER: i32 = 0x7fff;
+const NUMBER: i32 = flows::NUMBER as i32;
 const ENDED: i32 = (flows::ENDED >> 16) as i32;
 
 impl Emitter<'_> {
