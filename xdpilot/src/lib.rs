@@ -35,6 +35,7 @@ pub mod set;
 pub mod source;
 pub mod state;
 pub mod status;
+pub mod store;
 pub mod sweep;
 pub mod table;
 pub mod target;
