@@ -163,17 +163,29 @@ fn object(args: &Args) -> Result<PathBuf> {
 
 /// Where it goes: as the command says, else as the policy does.
 fn places(args: &Args, policy: Option<&Policy>) -> Result<Vec<Place>> {
-    let said = policy.and_then(|policy| policy.place.as_ref());
-    let traffic = |from: bool| if from { Traffic::From } else { Traffic::To };
-    match said {
-        Some(place) if args.targets.is_empty() => {
-            let target: Target = place.target.parse()?;
-            place::resolve_all(&[target], args.traffic.unwrap_or(traffic(place.from)))
-        }
-        _ if args.targets.is_empty() => Err(Error::usage("load it where?")
+    if !args.targets.is_empty() {
+        return place::resolve_all(&args.targets, args.traffic.unwrap_or_default());
+    }
+    let said = policy.map(|policy| policy.places.as_slice()).unwrap_or_default();
+    if said.is_empty() {
+        return Err(Error::usage("load it where?")
             .cause("--on TARGET is missing, and nothing else says where")
-            .mend(format!("xdpilot load {} --on eth0", words(args)))),
-        _ => place::resolve_all(&args.targets, args.traffic.unwrap_or_default()),
+            .mend(format!("xdpilot load {} --on eth0", words(args))));
+    }
+    let mut places = Vec::new();
+    for place in said.iter().filter(|place| place.egress == (args.direction == Direction::Egress)) {
+        if !place.node.is_empty() {
+            return Err(Error::usage(format!("load it on {place}"))
+                .cause("nodes are chosen by agents, which follow a store")
+                .mend("xdpilot apply puts it there; --on TARGET loads it here"));
+        }
+        places.extend(place::of_policy(place, args.traffic)?);
+    }
+    match places.is_empty() {
+        true => Err(Error::usage("load it where?")
+            .cause("the policy names places for the other direction only")
+            .mend("xdpilot load … --direction egress")),
+        false => Ok(place::each_once(places)),
     }
 }
 

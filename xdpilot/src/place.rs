@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use xdpilot_core::diagnose::Facts;
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::policy::PolicyPlace;
 use xdpilot_kernel::interface::Interface;
 use xdpilot_kernel::mode::Mode;
 use xdpilot_kernel::namespace::Namespace;
@@ -134,13 +135,27 @@ impl Place {
 /// # Errors
 /// There is no such interface, container, namespace or process; names like it are listed.
 pub fn resolve_all(targets: &[Target], traffic: Traffic) -> Result<Vec<Place>> {
-    let mut seen = BTreeSet::new();
     let mut places = Vec::new();
     for target in targets {
         places.extend(resolve(target, traffic)?);
     }
+    Ok(each_once(places))
+}
+
+/// Places without those that are the same interface as one before.
+pub fn each_once(mut places: Vec<Place>) -> Vec<Place> {
+    let mut seen = BTreeSet::new();
     places.retain(|place| seen.insert((place.namespace.inode(), place.interface.index)));
-    Ok(places)
+    places
+}
+
+/// The interfaces where a policy says that it lives; `traffic` is what a command says about it.
+///
+/// # Errors
+/// As [`resolve_all`].
+pub fn of_policy(place: &PolicyPlace, traffic: Option<Traffic>) -> Result<Vec<Place>> {
+    let said = if place.from { Traffic::From } else { Traffic::To };
+    resolve(&place.target.parse()?, traffic.unwrap_or(said))
 }
 
 /// Finds the interfaces of a target.

@@ -10,6 +10,7 @@ mod print;
 mod resolve;
 mod route;
 pub(crate) mod scan;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +19,13 @@ pub(crate) use element::{mac, mac_text};
 pub use format::format;
 pub use lint::{Dead, dead, lint};
 pub(crate) use parse::cursor::quote;
-pub use parse::{UNNAMED, one_backend, one_method, parse};
+pub use parse::{UNNAMED, is_label, one_backend, one_method, parse, some_places};
 pub use pool::{
     Backend, Check, CheckKind, GUE_PORT, HashBy, Host, MOST_BACKENDS, Method, Pool, SESSIONS, Source, TIMEOUT,
 };
 pub use resolve::{ReadSet, Request, choose, resolve};
 pub(crate) use scan::string_end;
+pub use split::{PartKind, Separate, split};
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -90,13 +92,13 @@ impl Element {
     }
 }
 
-/// `policy NAME [on TARGET [traffic to|from]] { … }`.
+/// `policy NAME [on PLACE, …] { … }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Its name.
     pub name: String,
-    /// Where it lives: the target's words, and whether it looks at traffic to (the default) or from a container.
-    pub place: Option<PolicyPlace>,
+    /// Where it lives; empty where nothing is said.
+    pub places: Vec<PolicyPlace>,
     /// Its rules; the first terminal action of a matching rule wins.
     pub rules: Vec<Rule>,
     /// What happens to packets that no rule decides; `pass` where nothing is said.
@@ -109,13 +111,17 @@ pub struct Policy {
     pub span: Span,
 }
 
-/// Where a policy lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a policy lives. Prints as the words it is parsed from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PolicyPlace {
+    /// The labels that a node must have, keys and values; empty where it lives on any.
+    pub node: Vec<(String, String)>,
     /// The target as written: `docker:web`.
     pub target: String,
     /// Packets coming from the container rather than going to it.
     pub from: bool,
+    /// Packets that leave rather than those that arrive.
+    pub egress: bool,
 }
 
 /// `ACTION [when FILTER]`.

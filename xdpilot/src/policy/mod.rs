@@ -31,7 +31,7 @@ pub struct Policy {
     /// Its rules and sets.
     pub rules: Arc<Rules>,
     /// Where it says that it lives.
-    pub place: Option<PolicyPlace>,
+    pub places: Vec<PolicyPlace>,
     /// The packets that it is for: filters may ask for it.
     pub direction: Direction,
     /// What it was read from, as the user named it: an absolute path, or the words of `-e`.

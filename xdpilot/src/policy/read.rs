@@ -74,10 +74,10 @@ pub fn read(text: &Text, name: Option<&str>, direction: Direction) -> Result<Pol
         return Err(failure);
     }
     let rules = rules.map_err(|problems| text.error(&problems))?;
-    let place = policy::choose(&document, name).ok().and_then(|policy| policy.place.clone());
+    let places = policy::choose(&document, name).map(|policy| policy.places.clone()).unwrap_or_default();
     let used = |name: &str| rules.sets.iter().any(|set| set.name == name);
     let files = files(&document, text.path.as_deref()).into_iter().filter(|(set, _)| used(set)).collect();
-    Ok(Policy { rules: rules.into(), place, direction, origin: text.origin(), files })
+    Ok(Policy { rules: rules.into(), places, direction, origin: text.origin(), files })
 }
 
 /// The sets that are read from files.

@@ -5,15 +5,17 @@ mod backend;
 mod check;
 pub(super) mod cursor;
 mod method;
+mod place;
 mod pool;
 
 pub use backend::one_backend;
 pub use method::one_method;
+pub use place::{is_label, some_places};
 
 use std::ops::Range;
 
 use super::scan::{STATEMENTS, Source, statement_end};
-use super::{Document, Element, Members, Policy, PolicyPlace, Rule, Set, Test, TestCase, Verdict, element};
+use super::{Document, Element, Members, Policy, Rule, Set, Test, TestCase, Verdict, element};
 use crate::filter;
 use crate::packet;
 use crate::problem::Problem;
@@ -69,7 +71,7 @@ pub(super) fn parse_marked(text: &str, source: &Source) -> Result<(Document, Vec
 
 fn new_policy(name: &str, span: Range<usize>) -> Policy {
     let (rules, default, default_line) = (Vec::new(), Verdict::Pass, None);
-    Policy { name: name.into(), place: None, rules, default, default_line, default_span: 0..0, span }
+    Policy { name: name.into(), places: Vec::new(), rules, default, default_line, default_span: 0..0, span }
 }
 
 struct Parser<'a> {
@@ -226,7 +228,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `policy NAME [on TARGET [traffic to|from]] { … }`
+    /// `policy NAME [on PLACE, …] { … }`
     fn policy(&mut self) -> Result<(), Problem> {
         self.cursor.skip_space();
         let start = self.cursor.at;
@@ -234,19 +236,9 @@ impl<'a> Parser<'a> {
         let (name, span) = self.cursor.name("policy")?;
         let mut policy = new_policy(name, span);
         if self.cursor.take("on") {
-            let target = action::target(&mut self.cursor)?;
-            let from = if self.cursor.take("traffic") {
-                let from = self.cursor.take("from");
-                if !from && !self.cursor.take("to") {
-                    return Err(self.cursor.expected("to or from"));
-                }
-                from
-            } else {
-                false
-            };
-            policy.place = Some(PolicyPlace { target, from });
+            policy.places = place::places(&mut self.cursor)?;
         }
-        self.open(start, if policy.place.is_some() { "{" } else { "{ or on TARGET" })?;
+        self.open(start, if !policy.places.is_empty() { "{" } else { "{ or on TARGET" })?;
         while self.inside() {
             self.rule(&mut policy);
         }

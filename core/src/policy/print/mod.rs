@@ -20,7 +20,7 @@ impl Display for Document {
             pool::lines(pool, &mut lines);
             gap(&mut lines, from);
         }
-        let is_bare = |policy: &Policy| policy.name == UNNAMED && policy.place.is_none() && policy.span.is_empty();
+        let is_bare = |policy: &Policy| policy.name == UNNAMED && policy.places.is_empty() && policy.span.is_empty();
         for policy in &self.policies {
             let from = lines.len();
             if self.policies.len() == 1 && is_bare(policy) {
@@ -49,12 +49,9 @@ fn gap(lines: &mut [Line], from: usize) {
 }
 
 fn heading(policy: &Policy) -> String {
-    let place = match &policy.place {
-        None => String::new(),
-        Some(PolicyPlace { target, from: false }) => format!(" on {target}"),
-        Some(PolicyPlace { target, from: true }) => format!(" on {target} traffic from"),
-    };
-    format!("policy {}{place}", policy.name)
+    let places: Vec<String> = policy.places.iter().map(ToString::to_string).collect();
+    let on = if places.is_empty() { "" } else { " on " };
+    format!("policy {}{on}{}", policy.name, places.join(", "))
 }
 
 fn entries(policy: &Policy, indent: usize, lines: &mut Vec<Line>) {
@@ -94,6 +91,18 @@ impl Display for Set {
                 write!(f, "{{ {} }}", elements.join(", "))
             }
         }
+    }
+}
+
+impl Display for PolicyPlace {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        if !self.node.is_empty() {
+            f.write_str("node ")?;
+            self.node.iter().try_for_each(|(key, value)| write!(f, "{key}={value} "))?;
+        }
+        f.write_str(&self.target)?;
+        f.write_str(if self.from { " traffic from" } else { "" })?;
+        f.write_str(if self.egress { " direction egress" } else { "" })
     }
 }
 

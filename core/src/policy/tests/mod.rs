@@ -59,7 +59,7 @@ fn request(policy: Option<&str>) -> Request<'_> {
 fn a_file_of_every_kind_of_part() {
     let document = parsed(EDGE);
     let policy = &document.policies[0];
-    assert_eq!(policy.place, Some(PolicyPlace { target: "docker:web".into(), from: true }));
+    assert_eq!(policy.places, some_places("docker:web traffic from").unwrap());
     assert_eq!(policy.rules.len(), 5);
     assert_eq!(policy.rules[2].line, 7);
     let limit = Limit { rate: 100, unit: Unit::Packets, burst: 200, per: vec![Key::Src] };
@@ -192,4 +192,56 @@ fn elements_of_a_file() {
     assert_eq!(printed, ["10.0.0.0/8", "10.0.0.1", "2001:db8::1", "02:00:00:00:00:01", "80-90", "80"]);
     let problems = elements("10.0.0.1\n90-80\n10.0.0/8").unwrap_err();
     assert_eq!(problems.iter().map(|problem| problem.span.clone()).collect::<Vec<_>>(), [9..14, 15..23]);
+}
+
+#[test]
+fn places_are_words() {
+    for words in [
+        "eth0",
+        "docker:web traffic from, podman:db",
+        "node role=edge zone=eu-1 eth0 direction egress, node name=a docker:web/eth1 traffic from direction egress",
+    ] {
+        let places = some_places(words).unwrap();
+        let printed: Vec<String> = places.iter().map(ToString::to_string).collect();
+        assert_eq!(printed.join(", "), words);
+    }
+    for (words, expected) in [
+        ("", "something is missing here"),
+        ("node eth0", "unexpected eth0"),
+        ("node role=, eth1", "a value is missing"),
+        ("node role=a role=b eth0", "role is said twice"),
+        ("node role=- eth0", "- is no value"),
+        ("eth0, eth0", "this place is said twice"),
+        ("eth0 traffic out", "unexpected out"),
+        ("eth0 eth1", "unexpected eth1"),
+    ] {
+        assert_eq!(some_places(words).unwrap_err().what, expected, "{words}");
+    }
+}
+
+#[test]
+fn a_file_comes_apart() {
+    let text = "# all of it\n\n# those of the office\nset a = { 1.2.3.4 } # x\npool p via l2 {\n  1.2.3.4\n}\n\
+                # why\npolicy e on node role=edge eth0,\n  eth1 traffic to { # y\n  pass when src in a\n}\n\
+                policy f { drop }\ntest \"t\" on e {\n  udp 1.2.3.4:1 > 1.2.3.4:2 => pass\n}\n";
+    let (_, parts) = split(text, "edge").unwrap();
+    let shown: Vec<_> = parts.iter().map(|part| (part.kind, part.name.as_str(), part.text.as_str())).collect();
+    assert_eq!(
+        shown,
+        [
+            (PartKind::Set, "a", "# those of the office\nset a = { 1.2.3.4 }\n"),
+            (PartKind::Pool, "p", "pool p via l2 {\n  1.2.3.4\n}\n"),
+            (
+                PartKind::Policy,
+                "e",
+                "# why\npolicy e { # y\n  pass when src in a\n}\n\ntest \"t\" on e {\n  udp 1.2.3.4:1 > 1.2.3.4:2 => pass\n}\n"
+            ),
+            (PartKind::Policy, "f", "policy f { drop }\n"),
+        ]
+    );
+    assert_eq!(parts[2].places, some_places("node role=edge eth0, eth1").unwrap());
+    let (_, parts) = split("drop when udp\ntest \"t\" { udp 1.2.3.4:1 > 1.2.3.4:2 => drop }", "edge").unwrap();
+    assert_eq!(parts.len(), 1);
+    assert!(parse(&parts[0].text).unwrap().tests.len() == 1, "{}", parts[0].text);
+    assert_eq!(parts[0].name, "edge");
 }
