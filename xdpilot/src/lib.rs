@@ -13,6 +13,7 @@ pub mod detach;
 pub mod direction;
 pub mod dispatcher;
 pub mod doctor;
+pub mod documents;
 pub mod engine;
 pub mod explain;
 pub mod fmt;

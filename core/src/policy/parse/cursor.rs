@@ -36,7 +36,7 @@ pub(crate) fn near_or<'n>(word: &str, names: impl IntoIterator<Item = &'n str>, 
 
 /// A name begins with a letter, goes on with letters, digits, `_` and `-`, and ends with a letter or a digit: then it is
 /// a name in a filter as well.
-pub(crate) fn is_name(word: &str) -> bool {
+pub fn is_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphabetic())
         && word.ends_with(|c: char| c.is_ascii_alphanumeric())
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')

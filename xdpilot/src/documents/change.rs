@@ -1,0 +1,311 @@
+//! Changes of documents, each commit of which is checked before it is stored.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use xdpilot_core::error::{Error, Result};
+use xdpilot_core::policy::Element;
+
+use super::history::{self, KEPT};
+use super::pieces::{self, Cut};
+use super::{Body, Document, Kind, NEWEST_SCHEMA, Name, Snapshot, validate};
+use crate::store::{Change, Committed, Expected, Store};
+
+/// A change of one document.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// Which.
+    pub name: Name,
+    /// What it says from then on; none where it is to be deleted.
+    pub content: Option<Content>,
+    /// The version that it must have now, 0 where it must not be there; none where that does not matter.
+    pub version: Option<u64>,
+}
+
+/// What a document is to say.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// These words.
+    Text(String),
+    /// These elements of a set.
+    Elements(Vec<Element>),
+    /// A set without some elements and with others.
+    Change {
+        /// They come.
+        add: Vec<Element>,
+        /// They go, before the others come.
+        remove: Vec<Element>,
+    },
+}
+
+/// What a commit did.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The store's revision then; none where nothing had to change.
+    pub revision: Option<u64>,
+    /// The documents that are new, by their names, with their versions.
+    pub written: Vec<(Name, u64)>,
+    /// Those that are gone.
+    pub deleted: Vec<Name>,
+    /// Those that said it already.
+    pub unchanged: Vec<Name>,
+}
+
+/// A commit is tried so often where others change the same documents meanwhile.
+const TRIES: u32 = 16;
+
+/// Makes all edits in one commit, or none.
+///
+/// # Errors
+/// A document would be faulty, or a policy that is sound would not be so any more; a document has another version than
+/// was expected; the store cannot be changed.
+pub fn commit(store: &dyn Store, edits: &[Edit], by: &str) -> Result<Outcome> {
+    for _ in 0..TRIES {
+        let before = Snapshot::read(store)?;
+        if let Some(outcome) = attempt(store, &before, edits, by)? {
+            return Ok(outcome);
+        }
+    }
+    Err(Error::failed("change the store").cause("others change the same documents all the time").mend("try again"))
+}
+
+/// One try; none where another commit came between.
+fn attempt(store: &dyn Store, before: &Snapshot, edits: &[Edit], by: &str) -> Result<Option<Outcome>> {
+    let mut planned = Plan { store, before, by, outcome: Outcome::default(), commit: Batch::default() };
+    let mut bodies = BTreeMap::new();
+    for edit in with_attachments(before, edits) {
+        let body = planned.edit(&edit)?;
+        if let Some(body) = body {
+            bodies.insert(edit.name, body);
+        }
+    }
+    if bodies.is_empty() {
+        return Ok(Some(planned.outcome));
+    }
+    validate::check(store, before, &bodies, &planned.commit.pieces)?;
+    let Plan { mut outcome, commit, .. } = planned;
+    outcome.revision = match commit.store(store)? {
+        Committed::Conflict => return Ok(None),
+        Committed::Done(revision) => Some(revision),
+    };
+    Ok(Some(outcome))
+}
+
+/// Where a policy goes, its attachment goes with it.
+fn with_attachments(before: &Snapshot, edits: &[Edit]) -> Vec<Edit> {
+    let mut all = edits.to_vec();
+    for edit in edits.iter().filter(|edit| edit.name.kind == Kind::Policy && edit.content.is_none()) {
+        let name = Name::new(Kind::Attachment, edit.name.name.clone());
+        if before.documents.contains_key(&name) && !edits.iter().any(|other| other.name == name) {
+            all.push(Edit { name, content: None, version: None });
+        }
+    }
+    all
+}
+
+/// What is to be written.
+#[derive(Default)]
+struct Batch {
+    expected: Vec<Expected>,
+    changes: Vec<Change>,
+    /// Before the others: nothing leads to them yet.
+    pieces: Vec<Change>,
+    /// After the others: nothing leads to them any more.
+    left: Vec<Change>,
+}
+
+struct Plan<'a> {
+    store: &'a dyn Store,
+    before: &'a Snapshot,
+    by: &'a str,
+    outcome: Outcome,
+    commit: Batch,
+}
+
+impl Plan<'_> {
+    /// Plans an edit; the document's new body (none: deleted), or none where nothing changes.
+    fn edit(&mut self, edit: &Edit) -> Result<Option<Option<Body>>> {
+        let name = &edit.name;
+        let stored = self.before.documents.get(name);
+        let now = stored.and_then(|stored| stored.document.as_ref());
+        let version = now.map_or(0, |document| document.version);
+        if let Some(expected) = edit.version.filter(|expected| *expected != version) {
+            return Err(Error::failed(format!("change {name}"))
+                .cause(match version {
+                    0 => "it is gone meanwhile".to_string(),
+                    _ => format!("it has version {version} now, not {expected}: somebody changed it meanwhile"),
+                })
+                .mend(format!("xdpilot get {name}")));
+        }
+        let Some(content) = &edit.content else { return self.delete(name) };
+        let cut = match content {
+            Content::Text(text) => pieces::text(name, text.clone()),
+            Content::Elements(elements) => pieces::set(name, elements, now),
+            Content::Change { add, remove } => self.changed_set(name, now, add, remove)?,
+        };
+        if now.is_some_and(|document| self.says_already(name, document, &cut)) {
+            self.outcome.unchanged.push(name.clone());
+            return Ok(None);
+        }
+        self.keep_old(name)?;
+        let last = match stored {
+            Some(_) => version,
+            None => history::versions(self.store, name)?.last().map_or(0, |document| document.version),
+        };
+        let changed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let document = Document {
+            schema: NEWEST_SCHEMA,
+            version: last + 1,
+            changed,
+            by: self.by.to_string(),
+            body: cut.body.clone(),
+        };
+        self.commit.changes.push(Change::Put { key: name.key(), value: document.encode() });
+        self.commit.pieces.extend(cut.pieces);
+        self.outcome.written.push((name.clone(), last + 1));
+        Ok(Some(Some(cut.body)))
+    }
+
+    fn delete(&mut self, name: &Name) -> Result<Option<Option<Body>>> {
+        if !self.before.documents.contains_key(name) {
+            let names: Vec<String> = self.before.of_kind(name.kind).map(|(name, _)| name.name.clone()).collect();
+            return Err(Error::usage(format!("delete {name}")).cause(xdpilot_core::near::suggestion(
+                &name.name,
+                "documents of this kind",
+                &names,
+            )));
+        }
+        self.keep_old(name)?;
+        self.commit.changes.push(Change::Delete { key: name.key() });
+        self.outcome.deleted.push(name.clone());
+        Ok(Some(None))
+    }
+
+    /// The version that is in force now becomes history; the oldest one is forgotten, with the pieces that no other has.
+    fn keep_old(&mut self, name: &Name) -> Result<()> {
+        let entry = self.store.get(&name.key())?;
+        let revision = self.before.documents.get(name).map_or(0, |stored| stored.revision);
+        self.commit.expected.push(Expected { key: name.key(), revision });
+        let Some(now) = entry.and_then(|entry| Document::decode(name, &entry.value).ok()) else { return Ok(()) };
+        let key = history::key(name, now.version);
+        self.commit.changes.push(Change::Put { key, value: now.encode() });
+        let Some(oldest) = now.version.checked_sub(KEPT) else { return Ok(()) };
+        let key = history::key(name, oldest);
+        if let Some(entry) = self.store.get(&key)? {
+            self.commit.changes.push(Change::Delete { key });
+            let kept = history::versions(self.store, name)?;
+            let kept: Vec<&Document> = kept.iter().filter(|document| document.version > oldest).collect();
+            let gone = Document::decode(name, &entry.value).ok().map(|document| ids(&document)).unwrap_or_default();
+            let gone = gone.into_iter().filter(|id| !kept.iter().any(|document| ids(document).contains(id)));
+            self.commit.left.extend(gone.map(|id| Change::Delete { key: name.piece(&id) }));
+        }
+        Ok(())
+    }
+
+    /// A set after some elements came and went. Of one in pieces only those are read that change.
+    fn changed_set(&self, name: &Name, now: Option<&Document>, add: &[Element], remove: &[Element]) -> Result<Cut> {
+        if name.kind != Kind::Set {
+            return Err(Error::usage(format!("{name} has no elements")));
+        }
+        let ids = match now.map(|document| &document.body) {
+            Some(Body::Pieces { elements: Some(_), pieces }) => pieces,
+            Some(Body::Text { text }) => {
+                let meaning = super::Meaning::of_text(name, text)?;
+                let super::Meaning::Set(mut elements) = meaning else { return Err(Error::failed(name.to_string())) };
+                let before = elements.len();
+                elements.retain(|element| !remove.contains(element));
+                let new: Vec<Element> = add.iter().filter(|element| !elements.contains(element)).cloned().collect();
+                if new.is_empty() && elements.len() == before {
+                    return Ok(Cut { body: Body::Text { text: text.clone() }, pieces: Vec::new() });
+                }
+                elements.extend(new);
+                return Ok(pieces::set(name, &elements, now));
+            }
+            _ => {
+                return Err(Error::usage(format!("change {name}"))
+                    .cause("the store has no such set")
+                    .mend(format!("xdpilot set replace {} FILE makes it", name.name)));
+            }
+        };
+        pieces::change(self.store, name, ids, add, remove)
+    }
+
+    /// Whether a document says what it is to say. Ids of pieces differ by a number that says nothing.
+    fn says_already(&self, name: &Name, document: &Document, cut: &Cut) -> bool {
+        match (&document.body, &cut.body) {
+            (Body::Pieces { pieces, .. }, Body::Pieces { .. }) if cut.pieces.is_empty() => {
+                matches!(&cut.body, Body::Pieces { pieces: now, .. } if now == pieces)
+            }
+            (Body::Pieces { elements: None, .. }, Body::Pieces { elements: None, .. }) => {
+                let now: Option<String> = pieces::whole(self.store, name, document).ok();
+                let wanted: Vec<u8> = cut
+                    .pieces
+                    .iter()
+                    .flat_map(|piece| match piece {
+                        Change::Put { value, .. } => value.clone(),
+                        Change::Delete { .. } => Vec::new(),
+                    })
+                    .collect();
+                now.is_some_and(|text| text.as_bytes() == wanted)
+            }
+            (before, after) => before == after,
+        }
+    }
+}
+
+/// The ids of a document's pieces.
+fn ids(document: &Document) -> Vec<String> {
+    match &document.body {
+        Body::Pieces { pieces, .. } => pieces.clone(),
+        Body::Text { .. } => Vec::new(),
+    }
+}
+
+impl Batch {
+    /// Writes the pieces, then in one commit what leads to them, and takes away what nothing leads to any more.
+    fn store(self, store: &dyn Store) -> Result<Committed> {
+        let limits = store.limits();
+        if self.changes.len() > limits.changes {
+            return Err(Error::usage(format!("change {} documents at once", self.expected.len())).cause(format!(
+                "{} takes {} keys in one commit, two for each document",
+                store.name(),
+                limits.changes
+            )));
+        }
+        in_parts(store, &self.pieces)?;
+        let committed = store.commit(&self.expected, &self.changes);
+        let unused: Vec<Change> =
+            self.pieces.iter().map(|piece| Change::Delete { key: piece.key().to_string() }).collect();
+        match committed {
+            Ok(Committed::Done(revision)) => {
+                // Of no use to anybody, and no harm to anybody.
+                _ = in_parts(store, &self.left);
+                Ok(Committed::Done(revision))
+            }
+            Ok(Committed::Conflict) => {
+                in_parts(store, &unused)?;
+                Ok(Committed::Conflict)
+            }
+            // Whether it is stored is not known: the pieces stay.
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Makes changes that need not be made at once.
+fn in_parts(store: &dyn Store, changes: &[Change]) -> Result<()> {
+    let limits = store.limits();
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for change in changes {
+        if !part.is_empty() && (part.len() >= limits.changes || bytes + change.size() > limits.bytes) {
+            store.commit(&[], &std::mem::take(&mut part))?;
+            bytes = 0;
+        }
+        bytes += change.size();
+        part.push(change.clone());
+    }
+    if !part.is_empty() {
+        store.commit(&[], &part)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! All documents as they are at one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xdpilot_core::error::{Error, Result};
+
+use super::{Body, DOCUMENTS, Document, Kind, Meaning, Name, pieces};
+use crate::store::{Change, Entry, Store};
+
+/// A document in a store.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The store's revision when it was put there.
+    pub revision: u64,
+    /// What it is; none where the value is no document.
+    pub document: Option<Document>,
+    /// What it means, or what is wrong with it.
+    pub meaning: Result<Arc<Meaning>>,
+}
+
+/// All documents of a store.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The store's revision.
+    pub revision: u64,
+    /// The documents.
+    pub documents: BTreeMap<Name, Stored>,
+    /// Keys among the documents that are none, and what is wrong with them.
+    pub strangers: BTreeMap<String, Error>,
+}
+
+impl Snapshot {
+    /// Reads all documents.
+    ///
+    /// # Errors
+    /// The store cannot be read. Faulty documents are in the snapshot, as such.
+    pub fn read(store: &dyn Store) -> Result<Self> {
+        let listing = store.list(DOCUMENTS)?;
+        let mut snapshot = Snapshot { revision: listing.revision, ..Snapshot::default() };
+        listing.entries.into_iter().for_each(|entry| snapshot.put(store, entry));
+        Ok(snapshot)
+    }
+
+    /// Takes over what commits changed; returns the names of the documents.
+    pub fn follow(&mut self, store: &dyn Store, revision: u64, changes: Vec<Change>) -> Vec<Name> {
+        self.revision = revision;
+        let mut names = Vec::new();
+        for change in changes {
+            names.extend(Name::of_key(change.key()).ok());
+            match change {
+                Change::Put { key, value } => self.put(store, Entry { key, value, revision }),
+                Change::Delete { key } => {
+                    self.strangers.remove(&key);
+                    if let Ok(name) = Name::of_key(&key) {
+                        self.documents.remove(&name);
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    fn put(&mut self, store: &dyn Store, entry: Entry) {
+        match Name::of_key(&entry.key) {
+            Ok(name) => {
+                let stored = Stored::of(store, &name, &entry);
+                self.documents.insert(name, stored);
+            }
+            Err(error) => drop(self.strangers.insert(entry.key, error)),
+        }
+    }
+
+    /// What a document means.
+    pub fn meaning(&self, kind: Kind, name: &str) -> Option<&Result<Arc<Meaning>>> {
+        Some(&self.documents.get(&Name::new(kind, name))?.meaning)
+    }
+
+    /// The documents of a kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Name, &Stored)> {
+        self.documents.iter().filter(move |(name, _)| name.kind == kind)
+    }
+
+    /// Those of whose value or text something is wrong.
+    pub fn faulty(&self) -> impl Iterator<Item = (String, &Error)> {
+        let documents = self.documents.iter();
+        let documents = documents.filter_map(|(name, stored)| Some((name.to_string(), stored.meaning.as_ref().err()?)));
+        documents.chain(self.strangers.iter().map(|(key, error)| (key.clone(), error)))
+    }
+}
+
+impl Stored {
+    fn of(store: &dyn Store, name: &Name, entry: &Entry) -> Self {
+        let document = Document::decode(name, &entry.value);
+        let meaning = document.as_ref().map_err(Clone::clone).and_then(|document| meaning(store, name, document));
+        Stored { revision: entry.revision, document: document.ok(), meaning: meaning.map(Arc::new) }
+    }
+}
+
+/// What a document means.
+pub(super) fn meaning(store: &dyn Store, name: &Name, document: &Document) -> Result<Meaning> {
+    match &document.body {
+        Body::Pieces { elements: Some(_), pieces } if name.kind == Kind::Set => Ok(Meaning::SetPieces(pieces.clone())),
+        Body::Pieces { elements: Some(_), .. } => {
+            Err(Error::failed(format!("{name} in the store")).cause("it has elements, and is no set"))
+        }
+        _ => Meaning::of_text(name, &pieces::whole(store, name, document)?),
+    }
+}

@@ -1,0 +1,102 @@
+//! Whether what is to be stored makes sense.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xdpilot_core::error::{Error, Result};
+
+use super::{Body, Document, Kind, Meaning, NEWEST_SCHEMA, Name, Snapshot, Stored, compose};
+use crate::direction::Direction;
+use crate::store::{Change, Store};
+
+/// Checks that documents with these bodies (none: deleted) are sound, and the policies that name them stay so.
+///
+/// # Errors
+/// The first one that is not.
+pub(super) fn check(
+    store: &dyn Store,
+    before: &Snapshot,
+    bodies: &BTreeMap<Name, Option<Body>>,
+    pieces: &[Change],
+) -> Result<()> {
+    let mut after = before.clone();
+    for (name, body) in bodies {
+        match body {
+            None => drop(after.documents.remove(name)),
+            Some(body) => {
+                let meaning = Arc::new(meaning(store, name, body, pieces)?);
+                let document =
+                    Document { schema: NEWEST_SCHEMA, version: 0, changed: 0, by: String::new(), body: body.clone() };
+                let stored = Stored { revision: 0, document: Some(document), meaning: Ok(meaning) };
+                after.documents.insert(name.clone(), stored);
+            }
+        }
+    }
+    for (name, stored) in after.of_kind(Kind::Policy) {
+        let Ok(meaning) = &stored.meaning else { continue };
+        if bodies.contains_key(name) {
+            sound(&after, &name.name)?;
+        } else if bodies.keys().any(|changed| names(meaning, changed) && !stays_set(before, &after, changed))
+            && sound(before, &name.name).is_ok()
+        {
+            sound(&after, &name.name)
+                .map_err(|error| error.context("the change").mend("change both in one `xdpilot apply`"))?;
+        }
+    }
+    for (name, body) in bodies.iter().filter(|(name, body)| name.kind == Kind::Attachment && body.is_some()) {
+        let Some(_) = body else { continue };
+        if !after.documents.contains_key(&Name::new(Kind::Policy, name.name.clone())) {
+            return Err(Error::usage(name.to_string()).cause("the store has no such policy"));
+        }
+    }
+    Ok(())
+}
+
+/// What a body means whose pieces may not be stored yet.
+fn meaning(store: &dyn Store, name: &Name, body: &Body, pieces: &[Change]) -> Result<Meaning> {
+    match body {
+        Body::Text { text } => Meaning::of_text(name, text),
+        Body::Pieces { elements: Some(_), pieces } => Ok(Meaning::SetPieces(pieces.clone())),
+        Body::Pieces { elements: None, pieces: ids } => {
+            let mut text = String::new();
+            for id in ids {
+                let key = name.piece(id);
+                let new = pieces.iter().find_map(|piece| match piece {
+                    Change::Put { key: put, value } if *put == key => Some(String::from_utf8_lossy(value).into_owned()),
+                    _ => None,
+                });
+                text += &match new {
+                    Some(text) => text,
+                    None => super::pieces::one(store, name, id)?,
+                };
+            }
+            Meaning::of_text(name, &text)
+        }
+    }
+}
+
+/// Whether it is a set before and after: which elements it has does not matter for the policies that name it.
+fn stays_set(before: &Snapshot, after: &Snapshot, name: &Name) -> bool {
+    let is_sound = |snapshot: &Snapshot| snapshot.documents.get(name).is_some_and(|stored| stored.meaning.is_ok());
+    name.kind == Kind::Set && is_sound(before) && is_sound(after)
+}
+
+/// Whether a policy may name a set or pool.
+fn names(policy: &Meaning, changed: &Name) -> bool {
+    let Meaning::Policy(_, text) = policy else { return false };
+    matches!(changed.kind, Kind::Set | Kind::Pool) && text.contains(&changed.name)
+}
+
+/// Whether a policy is sound; the elements of long sets do not matter for it.
+fn sound(snapshot: &Snapshot, name: &str) -> Result<()> {
+    let directions = match snapshot.meaning(Kind::Attachment, name).map(Result::as_deref) {
+        Some(Ok(Meaning::Attachment(places))) => places.iter().map(|place| place.egress).collect(),
+        _ => vec![false],
+    };
+    for (egress, direction) in [(false, Direction::Ingress), (true, Direction::Egress)] {
+        if directions.contains(&egress) {
+            compose(snapshot, name, direction, &mut |_, _| Ok(Vec::new()))?;
+        }
+    }
+    Ok(())
+}
