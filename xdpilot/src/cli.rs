@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
+use crate::stored::{apply, delete, diff, edit, export, get, history, rollback, wait};
 use crate::{
     bench, check, compile, demo, doctor, explain, fmt, import, inspect, ip, load, pool, set, status, test, unload,
 };
@@ -36,6 +37,15 @@ enum Verb {
     Explain(explain::Args),
     Fmt(fmt::Args),
     Import(import::Args),
+    Apply(apply::Args),
+    Get(get::Args),
+    Edit(edit::Args),
+    Delete(delete::Args),
+    Diff(diff::Args),
+    History(history::Args),
+    Rollback(rollback::Args),
+    Wait(wait::Args),
+    Export(export::Args),
 }
 
 impl Cli {
@@ -72,6 +82,15 @@ impl Verb {
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Fmt(args) => fmt::run(&args, out),
             Verb::Import(args) => import::run(&args, out),
+            Verb::Apply(args) => apply::run(&args, out),
+            Verb::Get(args) => get::run(&args, out),
+            Verb::Edit(args) => edit::run(&args, out),
+            Verb::Delete(args) => delete::run(&args, out),
+            Verb::Diff(args) => diff::run(&args, out),
+            Verb::History(args) => history::run(&args, out),
+            Verb::Rollback(args) => rollback::run(&args, out),
+            Verb::Wait(args) => wait::run(&args, out),
+            Verb::Export(args) => export::run(&args, out),
         }
     }
 }

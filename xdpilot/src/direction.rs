@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use xdpilot_kernel::mode::Mode;
 
 /// Which packets of an interface a program sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Direction {
     /// Those that arrive there (XDP)
     #[default]

@@ -1,6 +1,7 @@
 //! The parts of the `xdpilot` tool: what its verbs are made of.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod attach;
 pub mod bench;
 pub mod capture;
@@ -37,6 +38,7 @@ pub mod source;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod stored;
 pub mod sweep;
 pub mod table;
 pub mod target;

@@ -28,7 +28,7 @@ pub enum Traffic {
 }
 
 /// The largest MTU, in bytes, whose packets every driver that can do XDP puts into one buffer.
-const ONE_BUFFER: u32 = 1500;
+pub const ONE_BUFFER: u32 = 1500;
 
 /// Whether packets of several buffers may come to one of these places.
 pub fn may_have_frags(places: &[Place]) -> bool {

@@ -39,6 +39,22 @@ pub struct Record {
     /// The policy that it was compiled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecord>,
+    /// What it was loaded for, where that is in a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<StoredRecord>,
+}
+
+/// The wish of a store that a program fulfils.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredRecord {
+    /// The node whose agent or command loaded it.
+    pub node: String,
+    /// The policy.
+    pub policy: String,
+    /// Where it is to be, as the store says it.
+    pub place: String,
+    /// A hash of all that decides which program it is: of one with the same, at most elements of sets differ.
+    pub digest: String,
 }
 
 /// What must be known of a policy to name what its maps hold.

@@ -69,21 +69,31 @@ pub fn commit(store: &dyn Store, edits: &[Edit], by: &str) -> Result<Outcome> {
     Err(Error::failed("change the store").cause("others change the same documents all the time").mend("try again"))
 }
 
+/// The documents as they would be after edits; nothing is stored.
+///
+/// # Errors
+/// As of [`commit`].
+pub fn preview(store: &dyn Store, edits: &[Edit]) -> Result<Snapshot> {
+    let before = Snapshot::read(store)?;
+    let mut planned =
+        Plan { store, before: &before, by: "", outcome: Outcome::default(), commit: Batch::default() };
+    let bodies = planned.bodies(edits)?;
+    validate::check(store, &before, &bodies, &planned.commit.pieces)
+}
+
+/// Where the revision of the last commit of documents is: that of this key's entry.
+pub const LAST: &str = "commits";
+
 /// One try; none where another commit came between.
 fn attempt(store: &dyn Store, before: &Snapshot, edits: &[Edit], by: &str) -> Result<Option<Outcome>> {
     let mut planned = Plan { store, before, by, outcome: Outcome::default(), commit: Batch::default() };
-    let mut bodies = BTreeMap::new();
-    for edit in with_attachments(before, edits) {
-        let body = planned.edit(&edit)?;
-        if let Some(body) = body {
-            bodies.insert(edit.name, body);
-        }
-    }
+    let bodies = planned.bodies(edits)?;
     if bodies.is_empty() {
         return Ok(Some(planned.outcome));
     }
     validate::check(store, before, &bodies, &planned.commit.pieces)?;
-    let Plan { mut outcome, commit, .. } = planned;
+    let Plan { mut outcome, mut commit, .. } = planned;
+    commit.changes.push(Change::Put { key: LAST.to_string(), value: by.as_bytes().to_vec() });
     outcome.revision = match commit.store(store)? {
         Committed::Conflict => return Ok(None),
         Committed::Done(revision) => Some(revision),
@@ -123,6 +133,17 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// Plans all edits; the new bodies (none: deleted) of the documents that change.
+    fn bodies(&mut self, edits: &[Edit]) -> Result<BTreeMap<Name, Option<Body>>> {
+        let mut bodies = BTreeMap::new();
+        for edit in with_attachments(self.before, edits) {
+            if let Some(body) = self.edit(&edit)? {
+                bodies.insert(edit.name, body);
+            }
+        }
+        Ok(bodies)
+    }
+
     /// Plans an edit; the document's new body (none: deleted), or none where nothing changes.
     fn edit(&mut self, edit: &Edit) -> Result<Option<Option<Body>>> {
         let name = &edit.name;

@@ -9,7 +9,8 @@ use super::{Body, Document, Kind, Meaning, NEWEST_SCHEMA, Name, Snapshot, Stored
 use crate::direction::Direction;
 use crate::store::{Change, Store};
 
-/// Checks that documents with these bodies (none: deleted) are sound, and the policies that name them stay so.
+/// Checks that documents with these bodies (none: deleted) are sound, and the policies that name them stay so; returns
+/// all documents as they will be.
 ///
 /// # Errors
 /// The first one that is not.
@@ -18,7 +19,7 @@ pub(super) fn check(
     before: &Snapshot,
     bodies: &BTreeMap<Name, Option<Body>>,
     pieces: &[Change],
-) -> Result<()> {
+) -> Result<Snapshot> {
     let mut after = before.clone();
     for (name, body) in bodies {
         match body {
@@ -43,13 +44,12 @@ pub(super) fn check(
                 .map_err(|error| error.context("the change").mend("change both in one `xdpilot apply`"))?;
         }
     }
-    for (name, body) in bodies.iter().filter(|(name, body)| name.kind == Kind::Attachment && body.is_some()) {
-        let Some(_) = body else { continue };
+    for (name, _) in bodies.iter().filter(|(name, body)| name.kind == Kind::Attachment && body.is_some()) {
         if !after.documents.contains_key(&Name::new(Kind::Policy, name.name.clone())) {
             return Err(Error::usage(name.to_string()).cause("the store has no such policy"));
         }
     }
-    Ok(())
+    Ok(after)
 }
 
 /// What a body means whose pieces may not be stored yet.

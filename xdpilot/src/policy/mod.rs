@@ -21,7 +21,7 @@ use xdpilot_core::route::{ring_of, rings};
 use xdpilot_core::rules::{Rule, Rules};
 
 use crate::direction::Direction;
-use crate::record::{PolicyRecord, PoolRecord, RuleRecord, SetRecord};
+use crate::record::{PolicyRecord, PoolRecord, RuleRecord, SetRecord, StoredRecord};
 
 pub use read::{Text, elements as read_elements, read};
 
@@ -51,6 +51,8 @@ pub struct Compiled {
     pub direction: Direction,
     /// What it was read from, as the user named it.
     pub origin: String,
+    /// What it is loaded for, where that is in a store.
+    pub stored: Option<StoredRecord>,
 }
 
 impl Policy {
@@ -73,7 +75,7 @@ impl Policy {
     pub fn compile_with(&self, options: &Options) -> Result<Compiled> {
         let object = emit::compile(&self.rules, options).map_err(|error| error.context(&self.origin))?;
         let (rules, origin) = (self.rules.clone(), self.origin.clone());
-        Ok(Compiled { rules, object, direction: self.direction, origin })
+        Ok(Compiled { rules, object, direction: self.direction, origin, stored: None })
     }
 }
 

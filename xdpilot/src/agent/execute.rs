@@ -1,0 +1,149 @@
+//! The steps of a pass, done.
+
+use std::collections::BTreeSet;
+
+use xdpilot_core::error::Result;
+use xdpilot_core::modernize::Choice;
+
+use super::diff::{Key, Standing, Wanted};
+use super::elements::{self, Value};
+use super::reconcile::{Reconciler, gone};
+use super::standing::Found;
+use super::survey::Interface;
+use super::wanted::Wish;
+use crate::attach::Wish as Manner;
+use crate::documents::{Snapshot, compose};
+use crate::place::{self, Place};
+use crate::policy::Compiled;
+use crate::policy::elements::is_full;
+use crate::put::{self, Order};
+use crate::record::StoredRecord;
+use crate::source::Input;
+use crate::state::{self, Pinned};
+use crate::store::Store;
+use crate::{sweep, unload};
+
+/// Compiled policies with more elements than this are not kept for the next interface.
+const KEPT_ELEMENTS: usize = 65_536;
+
+/// Where documents and their pieces come from.
+pub(super) type Source<'a> = (&'a dyn Store, &'a Snapshot);
+
+impl Reconciler {
+    /// Puts a policy at an interface, in the place of what stands there for this store.
+    pub(super) fn load(
+        &mut self,
+        source: Source<'_>,
+        (wish, interface): &(Wish, Interface),
+        wanted: &Wanted,
+    ) -> Result<()> {
+        let place = interface_of(wish, interface.key)?;
+        let mut compiled = self.compile(source, wish, interface, wanted)?;
+        let digest = wanted.digest.clone();
+        let (node, policy, place_words) = (self.node.name.clone(), wish.policy.clone(), wanted.place.clone());
+        compiled.stored = Some(StoredRecord { node, policy, place: place_words, digest });
+        let key = interface.key;
+        let manner = Manner {
+            mode: None,
+            replace: self.standing.contains_key(&key),
+            netlink: false,
+            direction: key.direction(),
+        };
+        let order = Order { choice: Choice::default(), wish: manner, bare: false, verbose: false, carry: true };
+        let path = place.link_path(key.direction());
+        let target = place.target.clone();
+        let outcomes = put::load(&Input::Policy(Box::new(compiled)), &[place], &order)?;
+        let program = outcomes.first().map(|outcome| outcome.id).ok_or_else(|| gone("load a policy"))?;
+        let pinned =
+            Pinned { path, direction: key.direction(), namespace: key.namespace, ifindex: key.ifindex };
+        let Wanted { policy, place, digest, sets } = wanted.clone();
+        for set in sets.keys() {
+            if let Some(value) = Value::of(source.1, set) {
+                self.given.insert((key, set.clone()), value);
+            }
+        }
+        let standing = Standing { policy, place, digest, sets };
+        self.standing.insert(key, Found { standing, program, pinned, target });
+        Ok(())
+    }
+
+    /// The policy with all elements, compiled.
+    fn compile(
+        &mut self,
+        (store, snapshot): Source<'_>,
+        wish: &Wish,
+        interface: &Interface,
+        wanted: &Wanted,
+    ) -> Result<Compiled> {
+        if let Some((digest, sets, compiled)) = &self.compiled
+            && (digest, sets) == (&wanted.digest, &wanted.sets)
+        {
+            return Ok(compiled.clone());
+        }
+        let pieces = &mut self.pieces;
+        let mut elements = |name: &crate::documents::Name, ids: &[String]| pieces.all(store, name, ids);
+        let policy = compose(snapshot, &wish.policy, wish.direction(), &mut elements)?;
+        let compiled = policy.compile(interface.frags)?;
+        let count: usize = policy.rules.sets.iter().map(|set| set.elements.len()).sum();
+        self.compiled = (count <= KEPT_ELEMENTS)
+            .then(|| (wanted.digest.clone(), wanted.sets.clone(), compiled.clone()));
+        Ok(compiled)
+    }
+
+    /// Gives sets of a program that stands other elements; where there is no room, the policy is loaded anew.
+    pub(super) fn sets(
+        &mut self,
+        source: Source<'_>,
+        wish: &(Wish, Interface),
+        wanted: &Wanted,
+        sets: &BTreeSet<String>,
+    ) -> Result<()> {
+        let key = wish.1.key;
+        for set in sets {
+            match self.set(source, key, set) {
+                Ok(value) => {
+                    self.given.insert((key, set.clone()), value);
+                    if let (Some(found), Some(revision)) = (self.standing.get_mut(&key), wanted.sets.get(set)) {
+                        found.standing.sets.insert(set.clone(), *revision);
+                    }
+                }
+                Err(error) if is_full(&error) => return self.load(source, wish, wanted),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, (store, snapshot): Source<'_>, key: Key, set: &str) -> Result<Value> {
+        let after = Value::of(snapshot, set).ok_or_else(|| gone(&format!("set {set}")))?;
+        let found = self.standing.get(&key).ok_or_else(|| gone("change a set"))?;
+        let pieces = &mut self.pieces;
+        let change = match self.given.get(&(key, set.to_string())) {
+            Some(before) => Some(elements::change(store, set, (before, &after), pieces)?),
+            None => None,
+        };
+        let _lock = state::lock();
+        elements::apply(&found.pinned, set, change, &mut || after.elements(store, set, pieces))?;
+        Ok(after)
+    }
+
+    /// Takes off what stands at an interface.
+    pub(super) fn unload(&mut self, key: Key) -> Result<()> {
+        let Some(found) = self.standing.get(&key) else { return Ok(()) };
+        let _lock = state::lock();
+        sweep::sweep();
+        if found.stands() {
+            let place = Place::of_link(&found.pinned, &found.target)?;
+            unload::unload(&place, |standing| standing.program.id == found.program)?;
+        }
+        self.standing.remove(&key);
+        Ok(())
+    }
+}
+
+/// The interface of a target, as it is now.
+fn interface_of(wish: &Wish, key: Key) -> Result<Place> {
+    let found = place::of_policy(&wish.place, None)?;
+    let is_it = |place: &Place| (place.namespace.inode(), place.interface.index) == (key.namespace, key.ifindex);
+    found.into_iter().find(is_it).ok_or_else(|| gone(&format!("find {}", wish.place)))
+}

@@ -1,0 +1,273 @@
+//! Brings a node's kernel to what a store's documents say: as often as it is asked, and each time all the way.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use xdpilot_core::error::{Error, Result};
+
+use super::diff::{Key, Step, Wanted, diff};
+use super::elements::Value;
+use super::node::Node;
+use super::report::{Attached, Report, State};
+use super::standing::{self, Found};
+use super::survey::{Interface, Obstacle, Survey, Surveyor};
+use super::wanted::Wish;
+use crate::documents::{Pieces, Snapshot};
+use crate::engine::Engine;
+use crate::policy::Compiled;
+use crate::store::Store;
+
+/// The first pause after a failure, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// The form of reports.
+const SCHEMA: u32 = 1;
+
+/// What is known of one node, from one pass to the next.
+#[derive(Debug)]
+pub struct Reconciler {
+    pub(super) node: Node,
+    pub(super) surveyor: Surveyor,
+    pub(super) pieces: Pieces,
+    /// The last policy that was compiled: its digest and the revisions of its sets.
+    pub(super) compiled: Option<(String, BTreeMap<String, u64>, Compiled)>,
+    /// What stands.
+    pub(super) standing: BTreeMap<Key, Found>,
+    /// Whether that must be looked at.
+    unsure: bool,
+    /// What the sets of programs that stand were given.
+    pub(super) given: HashMap<(Key, String), Value>,
+    failures: HashMap<Key, Failure>,
+}
+
+/// Something that did not work, and when it is tried again.
+#[derive(Clone, Debug)]
+struct Failure {
+    /// What was wanted; none for taking off.
+    wanted: Option<Wanted>,
+    why: String,
+    pause: Duration,
+    next: Instant,
+}
+
+/// A step, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What is to be done.
+    pub step: Step,
+    /// With which policy.
+    pub policy: String,
+    /// Where, as the store says it.
+    pub place: String,
+    /// The target and the interface; empty where what stands there is to go.
+    pub label: String,
+}
+
+impl Reconciler {
+    /// Nothing is looked at yet.
+    pub fn new(node: Node) -> Self {
+        Reconciler {
+            node,
+            surveyor: Surveyor::default(),
+            pieces: Pieces::default(),
+            compiled: None,
+            standing: BTreeMap::new(),
+            unsure: true,
+            given: HashMap::new(),
+            failures: HashMap::new(),
+        }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Interfaces may have come, gone, or been renamed, or programs be taken off them.
+    pub fn forget_interfaces(&mut self) {
+        self.surveyor.forget_interfaces();
+        self.unsure = true;
+        self.try_again();
+    }
+
+    /// A container may have come, gone or begun anew; none: each of an engine.
+    pub fn forget_container(&mut self, engine: Engine, container: Option<&str>) {
+        self.surveyor.forget_container(engine, container);
+        self.unsure = true;
+        self.try_again();
+    }
+
+    /// What failed may work now.
+    fn try_again(&mut self) {
+        let now = Instant::now();
+        self.failures.values_mut().for_each(|failure| failure.next = now);
+    }
+
+    /// The targets whose interfaces matter.
+    pub fn targets(&self) -> Vec<String> {
+        self.surveyor.targets().map(ToString::to_string).collect()
+    }
+
+    /// When something is to be tried again.
+    pub fn next_try(&self) -> Option<Instant> {
+        self.failures.values().map(|failure| failure.next).min()
+    }
+
+    /// What would be done.
+    ///
+    /// # Errors
+    /// This user may not see what stands.
+    pub fn plan(&mut self, snapshot: &Snapshot) -> Result<Vec<Planned>> {
+        self.look()?;
+        let survey = self.surveyor.survey(snapshot, &self.node);
+        let labels: HashMap<Key, String> = located(&survey).map(|(_, one)| (one.key, one.label.clone())).collect();
+        let steps = self.steps(&survey);
+        let planned = steps.into_iter().map(|(key, step)| {
+            let found = self.standing.get(&key);
+            let (policy, place) = match (survey.wanted.get(&key), found) {
+                (Some(wanted), _) => (wanted.policy.clone(), wanted.place.clone()),
+                (None, found) => found
+                    .map(|found| (found.standing.policy.clone(), found.standing.place.clone()))
+                    .unwrap_or_default(),
+            };
+            Planned { step, policy, place, label: labels.get(&key).cloned().unwrap_or_default() }
+        });
+        Ok(planned.collect())
+    }
+
+    /// Does what is to be done; what cannot be done is in the report, and everything else is done all the same.
+    ///
+    /// # Errors
+    /// This user may not see what stands.
+    pub fn pass(&mut self, store: &dyn Store, snapshot: &Snapshot) -> Result<Report> {
+        self.look()?;
+        let survey = self.surveyor.survey(snapshot, &self.node);
+        let wishes: HashMap<Key, (Wish, Interface)> =
+            located(&survey).map(|(wish, one)| (one.key, (wish.clone(), one.clone()))).collect();
+        for (key, step) in self.steps(&survey) {
+            let wanted = survey.wanted.get(&key);
+            if self.waits(key, wanted) {
+                continue;
+            }
+            let done = match (step, wishes.get(&key).zip(wanted)) {
+                (Step::Unload, _) | (_, None) => self.unload(key),
+                (Step::Sets(sets), Some((wish, wanted))) => self.sets((store, snapshot), wish, wanted, &sets),
+                (Step::Load | Step::Replace, Some((wish, wanted))) => self.load((store, snapshot), wish, wanted),
+            };
+            self.note(key, wanted, done);
+        }
+        self.failures.retain(|key, failure| {
+            failure.wanted.as_ref() == survey.wanted.get(key) && (failure.wanted.is_some() || self.standing.contains_key(key))
+        });
+        self.forget_given();
+        Ok(self.report(snapshot, &survey))
+    }
+
+    /// Looks at what stands, where that is not known for sure.
+    fn look(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.unsure) {
+            return Ok(());
+        }
+        let known = std::mem::take(&mut self.standing);
+        self.unsure = true;
+        let mut standing = standing::all(&self.node.name)?;
+        self.unsure = false;
+        for (key, found) in &mut standing {
+            if let Some(known) = known.get(key).filter(|known| known.program == found.program) {
+                found.standing.sets.clone_from(&known.standing.sets);
+            }
+        }
+        self.standing = standing;
+        Ok(())
+    }
+
+    fn steps(&self, survey: &Survey) -> Vec<(Key, Step)> {
+        let standing = self.standing.iter().map(|(key, found)| (*key, found.standing.clone())).collect();
+        diff(&survey.wanted, &standing, |standing| survey.holds(standing))
+    }
+
+    /// Whether the same has failed a moment ago.
+    fn waits(&self, key: Key, wanted: Option<&Wanted>) -> bool {
+        let same = |failure: &&Failure| failure.wanted.as_ref() == wanted;
+        self.failures.get(&key).filter(same).is_some_and(|failure| Instant::now() < failure.next)
+    }
+
+    fn note(&mut self, key: Key, wanted: Option<&Wanted>, done: Result<()>) {
+        let Err(error) = done else {
+            self.failures.remove(&key);
+            return;
+        };
+        let before = self.failures.get(&key).filter(|failure| failure.wanted.as_ref() == wanted);
+        let pause = before.map_or(PAUSES[0], |failure| (failure.pause * 2).min(PAUSES[1]));
+        let failure =
+            Failure { wanted: wanted.cloned(), why: error.to_string(), pause, next: Instant::now() + pause };
+        self.failures.insert(key, failure);
+        // Whatever it did is looked at before the next try.
+        self.unsure = true;
+        self.surveyor.forget_interfaces();
+    }
+
+    /// What programs were given that stand no more.
+    fn forget_given(&mut self) {
+        let standing = &self.standing;
+        self.given.retain(|(key, set), _| standing.get(key).is_some_and(|one| one.standing.sets.contains_key(set)));
+        let ids = |value: &'_ Value| match value {
+            Value::Pieces(ids) => ids.clone(),
+            Value::Listed(_) => Vec::new(),
+        };
+        let used: HashSet<String> = self.given.values().flat_map(ids).collect();
+        self.pieces.keep(|key| key.rsplit('/').next().is_some_and(|id| used.contains(id)));
+    }
+
+    fn report(&self, snapshot: &Snapshot, survey: &Survey) -> Report {
+        let mut attached = Vec::new();
+        for located in &survey.located {
+            let Wish { policy, place } = &located.wish;
+            let one = |interface: Option<&Interface>, state, program, why| Attached {
+                policy: policy.clone(),
+                place: place.to_string(),
+                interface: interface.map(|one| one.label.clone()),
+                state,
+                program,
+                why,
+            };
+            match &located.interfaces {
+                Err(Obstacle::NoTarget(error)) => {
+                    attached.push(one(None, State::Waiting, None, Some(error.to_string())));
+                }
+                Err(Obstacle::Faulty(error)) => attached.push(one(None, State::Failed, None, Some(error.to_string()))),
+                Ok(interfaces) => attached.extend(interfaces.iter().map(|interface| {
+                    let found = self.standing.get(&interface.key).filter(|found| found.standing.policy == *policy);
+                    let failure = self.failures.get(&interface.key).map(|failure| failure.why.clone());
+                    let state = if failure.is_none() && found.is_some() { State::Ok } else { State::Failed };
+                    one(Some(interface), state, found.map(|found| found.program), failure)
+                })),
+            }
+        }
+        for (Wish { policy, place }, interface, why) in &survey.conflicts {
+            let (policy, place) = (policy.clone(), place.to_string());
+            let (interface, why) = (Some(interface.label.clone()), Some(why.clone()));
+            attached.push(Attached { policy, place, interface, state: State::Failed, program: None, why });
+        }
+        Report {
+            schema: SCHEMA,
+            node: self.node.name.clone(),
+            labels: self.node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            agent: env!("CARGO_PKG_VERSION").to_string(),
+            revision: snapshot.revision,
+            attached,
+            refused: survey.refused.clone(),
+        }
+    }
+}
+
+/// The wishes with their interfaces.
+fn located(survey: &Survey) -> impl Iterator<Item = (&Wish, &Interface)> {
+    survey.located.iter().flat_map(|one| {
+        one.interfaces.iter().flatten().map(move |interface| (&one.wish, interface))
+    })
+}
+
+/// What is missing where a step finds nothing.
+pub(super) fn gone(what: &str) -> Error {
+    Error::failed(what).cause("it went away meanwhile")
+}
