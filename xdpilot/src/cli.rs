@@ -8,7 +8,8 @@ use xdpilot_core::error::Result;
 
 use crate::stored::{apply, delete, diff, edit, export, get, history, rollback, wait};
 use crate::{
-    bench, check, compile, demo, doctor, explain, fmt, import, inspect, ip, load, pool, set, status, test, unload,
+    agent, bench, check, compile, demo, doctor, explain, fmt, import, inspect, ip, load, pool, set, status, test,
+    unload,
 };
 
 /// Put XDP programs on interfaces and containers, see what they do, take them off again.
@@ -46,6 +47,7 @@ enum Verb {
     Rollback(rollback::Args),
     Wait(wait::Args),
     Export(export::Args),
+    Agent(agent::Args),
 }
 
 impl Cli {
@@ -91,6 +93,7 @@ impl Verb {
             Verb::Rollback(args) => rollback::run(&args, out),
             Verb::Wait(args) => wait::run(&args, out),
             Verb::Export(args) => export::run(&args, out),
+            Verb::Agent(args) => agent::run(&args),
         }
     }
 }

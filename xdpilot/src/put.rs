@@ -180,7 +180,8 @@ fn prepare_one(
     shared: &[Map],
 ) -> Result<Program> {
     let before = old.and_then(|old| Record::of(&old.standing.program).ok().flatten()).unwrap_or_default();
-    let mut record = Record { source: input.origin(), target: place.target.clone(), policy: None, stored: None, ..before };
+    let mut record =
+        Record { source: input.origin(), target: place.target.clone(), policy: None, stored: None, ..before };
     record.receivers.extend(routes.redirects.iter().filter_map(Exit::receiver_key));
     if let Input::Policy(policy) = input {
         record.policy = Some(policy.record());

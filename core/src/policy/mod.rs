@@ -18,8 +18,8 @@ pub use element::{element, elements};
 pub(crate) use element::{mac, mac_text};
 pub use format::format;
 pub use lint::{Dead, dead, lint};
-pub(crate) use parse::cursor::quote;
 pub use parse::cursor::is_name;
+pub(crate) use parse::cursor::quote;
 pub use parse::{UNNAMED, is_label, one_backend, one_method, parse, some_places};
 pub use pool::{
     Backend, Check, CheckKind, GUE_PORT, HashBy, Host, MOST_BACKENDS, Method, Pool, SESSIONS, Source, TIMEOUT,

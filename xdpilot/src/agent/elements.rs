@@ -109,3 +109,35 @@ pub(super) fn apply(
     }
     Ok(())
 }
+
+/// Whether a set of a loaded policy has other elements than these.
+///
+/// # Errors
+/// The kernel refuses; the policy is gone.
+pub(super) fn differs(pinned: &Pinned, set: &str, all: &[Element]) -> Result<bool> {
+    let gone = || Error::failed(format!("read set {set}")).cause("its policy is gone");
+    let mut loaded = sets::at(pinned.clone())?.ok_or_else(gone)?;
+    let record = loaded.record.policy.iter().flat_map(|policy| &policy.sets).find(|one| one.name == set).cloned();
+    for (part, map) in record.ok_or_else(gone)?.maps() {
+        let contents = Contents::open(loaded.take_map(map).ok_or_else(gone)?, part)?;
+        let wanted: Vec<Element> = all.iter().filter(|element| element.part() == part).cloned().collect();
+        let there = contents.list()?;
+        // Ranges of ports that touch are one there.
+        let differs = match part {
+            Part::Port => ports(&there) != ports(&wanted),
+            _ => difference(&there, &wanted) != (Vec::new(), Vec::new()),
+        };
+        if differs {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn ports(elements: &[Element]) -> std::collections::BTreeSet<u16> {
+    let ports = elements.iter().filter_map(|element| match element {
+        Element::Ports(range) => Some(range.clone()),
+        _ => None,
+    });
+    ports.flatten().collect()
+}

@@ -54,8 +54,7 @@ impl Reconciler {
         let target = place.target.clone();
         let outcomes = put::load(&Input::Policy(Box::new(compiled)), &[place], &order)?;
         let program = outcomes.first().map(|outcome| outcome.id).ok_or_else(|| gone("load a policy"))?;
-        let pinned =
-            Pinned { path, direction: key.direction(), namespace: key.namespace, ifindex: key.ifindex };
+        let pinned = Pinned { path, direction: key.direction(), namespace: key.namespace, ifindex: key.ifindex };
         let Wanted { policy, place, digest, sets } = wanted.clone();
         for set in sets.keys() {
             if let Some(value) = Value::of(source.1, set) {
@@ -85,8 +84,8 @@ impl Reconciler {
         let policy = compose(snapshot, &wish.policy, wish.direction(), &mut elements)?;
         let compiled = policy.compile(interface.frags)?;
         let count: usize = policy.rules.sets.iter().map(|set| set.elements.len()).sum();
-        self.compiled = (count <= KEPT_ELEMENTS)
-            .then(|| (wanted.digest.clone(), wanted.sets.clone(), compiled.clone()));
+        self.compiled =
+            (count <= KEPT_ELEMENTS).then(|| (wanted.digest.clone(), wanted.sets.clone(), compiled.clone()));
         Ok(compiled)
     }
 

@@ -1,14 +1,20 @@
 //! The agent: keeps what is attached equal to what is stored.
 
+mod announce;
 mod diff;
 mod digest;
 mod elements;
 mod execute;
+mod follow;
+mod log;
+mod mirror;
 pub mod node;
 pub mod reconcile;
 pub mod report;
+mod run;
 mod standing;
 mod survey;
 mod wanted;
 
 pub use diff::Step;
+pub use run::{Args, run};

@@ -27,7 +27,8 @@ impl Node {
         for words in labels {
             let label = words.split_once('=').filter(|(key, value)| is_label(key) && is_label(value));
             let (key, value) = label.ok_or_else(|| {
-                Error::usage(format!("label {words:?}")).cause("expected KEY=VALUE, of letters, digits, and . _ - within")
+                Error::usage(format!("label {words:?}"))
+                    .cause("expected KEY=VALUE, of letters, digits, and . _ - within")
             })?;
             node.labels.insert(key.to_string(), value.to_string());
         }

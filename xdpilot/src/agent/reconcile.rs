@@ -1,12 +1,12 @@
 //! Brings a node's kernel to what a store's documents say: as often as it is asked, and each time all the way.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use xdpilot_core::error::{Error, Result};
 
 use super::diff::{Key, Step, Wanted, diff};
-use super::elements::Value;
+use super::elements::{self, Value};
 use super::node::Node;
 use super::report::{Attached, Report, State};
 use super::standing::{self, Found};
@@ -116,22 +116,55 @@ impl Reconciler {
     ///
     /// # Errors
     /// This user may not see what stands.
-    pub fn plan(&mut self, snapshot: &Snapshot) -> Result<Vec<Planned>> {
+    pub fn plan(&mut self, store: &dyn Store, snapshot: &Snapshot) -> Result<Vec<Planned>> {
         self.look()?;
         let survey = self.surveyor.survey(snapshot, &self.node);
         let labels: HashMap<Key, String> = located(&survey).map(|(_, one)| (one.key, one.label.clone())).collect();
-        let steps = self.steps(&survey);
+        let mut steps = Vec::new();
+        for (key, step) in self.steps(&survey) {
+            match step {
+                Step::Sets(sets) => {
+                    let sets = self.unlike(store, snapshot, key, sets)?;
+                    steps.extend((!sets.is_empty()).then_some((key, Step::Sets(sets))));
+                }
+                step => steps.push((key, step)),
+            }
+        }
         let planned = steps.into_iter().map(|(key, step)| {
             let found = self.standing.get(&key);
             let (policy, place) = match (survey.wanted.get(&key), found) {
                 (Some(wanted), _) => (wanted.policy.clone(), wanted.place.clone()),
-                (None, found) => found
-                    .map(|found| (found.standing.policy.clone(), found.standing.place.clone()))
-                    .unwrap_or_default(),
+                (None, found) => {
+                    found.map(|found| (found.standing.policy.clone(), found.standing.place.clone())).unwrap_or_default()
+                }
             };
             Planned { step, policy, place, label: labels.get(&key).cloned().unwrap_or_default() }
         });
         Ok(planned.collect())
+    }
+
+    /// Those of these sets that have other elements than they should.
+    fn unlike(
+        &mut self,
+        store: &dyn Store,
+        snapshot: &Snapshot,
+        key: Key,
+        sets: BTreeSet<String>,
+    ) -> Result<BTreeSet<String>> {
+        let Some(found) = self.standing.get(&key) else { return Ok(sets) };
+        let mut unlike = BTreeSet::new();
+        for set in sets {
+            let wanted = Value::of(snapshot, &set).map(|value| value.elements(store, &set, &mut self.pieces));
+            // Of a change that is not stored yet the elements are not to be had.
+            let differs = match wanted {
+                Some(Ok(wanted)) => elements::differs(&found.pinned, &set, &wanted)?,
+                _ => true,
+            };
+            if differs {
+                unlike.insert(set);
+            }
+        }
+        Ok(unlike)
     }
 
     /// Does what is to be done; what cannot be done is in the report, and everything else is done all the same.
@@ -156,7 +189,8 @@ impl Reconciler {
             self.note(key, wanted, done);
         }
         self.failures.retain(|key, failure| {
-            failure.wanted.as_ref() == survey.wanted.get(key) && (failure.wanted.is_some() || self.standing.contains_key(key))
+            failure.wanted.as_ref() == survey.wanted.get(key)
+                && (failure.wanted.is_some() || self.standing.contains_key(key))
         });
         self.forget_given();
         Ok(self.report(snapshot, &survey))
@@ -198,8 +232,7 @@ impl Reconciler {
         };
         let before = self.failures.get(&key).filter(|failure| failure.wanted.as_ref() == wanted);
         let pause = before.map_or(PAUSES[0], |failure| (failure.pause * 2).min(PAUSES[1]));
-        let failure =
-            Failure { wanted: wanted.cloned(), why: error.to_string(), pause, next: Instant::now() + pause };
+        let failure = Failure { wanted: wanted.cloned(), why: error.to_string(), pause, next: Instant::now() + pause };
         self.failures.insert(key, failure);
         // Whatever it did is looked at before the next try.
         self.unsure = true;
@@ -262,9 +295,7 @@ impl Reconciler {
 
 /// The wishes with their interfaces.
 fn located(survey: &Survey) -> impl Iterator<Item = (&Wish, &Interface)> {
-    survey.located.iter().flat_map(|one| {
-        one.interfaces.iter().flatten().map(move |interface| (&one.wish, interface))
-    })
+    survey.located.iter().flat_map(|one| one.interfaces.iter().flatten().map(move |interface| (&one.wish, interface)))
 }
 
 /// What is missing where a step finds nothing.

@@ -169,10 +169,14 @@ impl Surveyor {
 
     /// The interfaces of the targets that a policy names, in words.
     fn around(&mut self, program: &Program) -> String {
-        program.targets.iter().map(|target| {
-            let found = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
-            format!("{target} {found}\n")
-        }).collect()
+        program
+            .targets
+            .iter()
+            .map(|target| {
+                let found = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
+                format!("{target} {found}\n")
+            })
+            .collect()
     }
 }
 

@@ -75,8 +75,7 @@ pub fn commit(store: &dyn Store, edits: &[Edit], by: &str) -> Result<Outcome> {
 /// As of [`commit`].
 pub fn preview(store: &dyn Store, edits: &[Edit]) -> Result<Snapshot> {
     let before = Snapshot::read(store)?;
-    let mut planned =
-        Plan { store, before: &before, by: "", outcome: Outcome::default(), commit: Batch::default() };
+    let mut planned = Plan { store, before: &before, by: "", outcome: Outcome::default(), commit: Batch::default() };
     let bodies = planned.bodies(edits)?;
     validate::check(store, &before, &bodies, &planned.commit.pieces)
 }

@@ -20,5 +20,5 @@ pub use compose::compose;
 pub use document::{Body, Document, NEWEST_SCHEMA};
 pub use meaning::Meaning;
 pub use name::{DOCUMENTS, Kind, Name};
-pub use pieces::{Pieces, whole};
+pub use pieces::{Pieces, keys as piece_keys, whole};
 pub use snapshot::{Snapshot, Stored};

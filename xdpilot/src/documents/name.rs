@@ -110,7 +110,7 @@ impl Name {
     ///
     /// # Errors
     /// It is the key of no document.
-    pub(super) fn of_key(key: &str) -> Result<Self> {
+    pub fn of_key(key: &str) -> Result<Self> {
         let path = key.strip_prefix(DOCUMENTS).and_then(|path| path.split_once('/'));
         let (kind, name) =
             path.ok_or_else(|| Error::failed(format!("the key {key:?}")).cause("it is of no document"))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use xdpilot_core::error::{Error, Result};
 
 use super::{Body, DOCUMENTS, Document, Kind, Meaning, Name, pieces};
-use crate::store::{Change, Entry, Store};
+use crate::store::{Change, Entry, Listing, Store};
 
 /// A document in a store.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// The store's revision.
     pub revision: u64,
     /// The documents.
-    pub documents: BTreeMap<Name, Stored>,
+    pub documents: BTreeMap<Name, Arc<Stored>>,
     /// Keys among the documents that are none, and what is wrong with them.
     pub strangers: BTreeMap<String, Error>,
 }
@@ -36,10 +36,14 @@ impl Snapshot {
     /// # Errors
     /// The store cannot be read. Faulty documents are in the snapshot, as such.
     pub fn read(store: &dyn Store) -> Result<Self> {
-        let listing = store.list(DOCUMENTS)?;
+        Ok(Self::of(store, store.list(DOCUMENTS)?))
+    }
+
+    /// The documents of a listing; `store` has their pieces.
+    pub fn of(store: &dyn Store, listing: Listing) -> Self {
         let mut snapshot = Snapshot { revision: listing.revision, ..Snapshot::default() };
         listing.entries.into_iter().for_each(|entry| snapshot.put(store, entry));
-        Ok(snapshot)
+        snapshot
     }
 
     /// Takes over what commits changed; returns the names of the documents.
@@ -65,7 +69,7 @@ impl Snapshot {
         match Name::of_key(&entry.key) {
             Ok(name) => {
                 let stored = Stored::of(store, &name, &entry);
-                self.documents.insert(name, stored);
+                self.documents.insert(name, Arc::new(stored));
             }
             Err(error) => drop(self.strangers.insert(entry.key, error)),
         }
@@ -78,7 +82,8 @@ impl Snapshot {
 
     /// The documents of a kind.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Name, &Stored)> {
-        self.documents.iter().filter(move |(name, _)| name.kind == kind)
+        let documents = self.documents.iter().filter(move |(name, _)| name.kind == kind);
+        documents.map(|(name, stored)| (name, &**stored))
     }
 
     /// Those of whose value or text something is wrong.

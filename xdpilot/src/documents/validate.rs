@@ -29,7 +29,7 @@ pub(super) fn check(
                 let document =
                     Document { schema: NEWEST_SCHEMA, version: 0, changed: 0, by: String::new(), body: body.clone() };
                 let stored = Stored { revision: 0, document: Some(document), meaning: Ok(meaning) };
-                after.documents.insert(name.clone(), stored);
+                after.documents.insert(name.clone(), Arc::new(stored));
             }
         }
     }

@@ -3,7 +3,7 @@
 use xdpilot_core::error::Result;
 
 use super::config::Config;
-use crate::agent::reconcile::Reconciler;
+use crate::agent::reconcile::{Planned, Reconciler};
 use crate::agent::report::Report;
 use crate::documents::change::{self, Edit, Outcome};
 use crate::documents::{Document, Name, Snapshot, history, whole};
@@ -52,8 +52,8 @@ impl Access {
         let snapshot = Snapshot::read(&*self.store)?;
         let shown = snapshot.documents.into_iter().map(|(name, stored)| Shown {
             name,
-            fault: stored.meaning.err().map(|error| error.to_string()),
-            document: stored.document,
+            fault: stored.meaning.as_ref().err().map(ToString::to_string),
+            document: stored.document.clone(),
         });
         Ok(shown.collect())
     }
@@ -107,6 +107,14 @@ impl Access {
         Reconciler::new(self.config.node.clone()).pass(&*self.store, &snapshot).map(Some)
     }
 
+    /// What would change in this machine's kernel until it equals a snapshot.
+    ///
+    /// # Errors
+    /// This user may not see what stands.
+    pub fn plan(&self, snapshot: &Snapshot) -> Result<Vec<Planned>> {
+        Reconciler::new(self.config.node.clone()).plan(&*self.store, snapshot)
+    }
+
     /// The documents as they are, or as they would be after edits.
     ///
     /// # Errors
@@ -133,11 +141,6 @@ impl Access {
     /// The store cannot be read.
     pub fn last(&self) -> Result<u64> {
         Ok(self.store.get(change::LAST)?.map_or(0, |entry| entry.revision))
-    }
-
-    /// This node's configuration.
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 }
 

@@ -99,7 +99,9 @@ pub(super) fn finish(access: &Access, outcome: Outcome, json: bool, out: &mut im
     match done.node.as_ref().map_or(0, failed) {
         0 => Ok(()),
         1 => Err(Error::failed("attach a policy: it is stored, and not in force here")),
-        count => Err(Error::failed(format!("attach policies at {count} places: they are stored, and not in force there"))),
+        count => {
+            Err(Error::failed(format!("attach policies at {count} places: they are stored, and not in force there")))
+        }
     }
 }
 

@@ -71,7 +71,8 @@ impl StoreArgs {
             Some(store) => Some(store.clone()),
             None => variable("XDPILOT_STORE").or_else(|| line("store")).map(|words| words.parse()).transpose()?,
         };
-        let state = self.state.clone().or_else(|| variable("XDPILOT_STATE").or_else(|| line("state")).map(PathBuf::from));
+        let state =
+            self.state.clone().or_else(|| variable("XDPILOT_STATE").or_else(|| line("state")).map(PathBuf::from));
         let name = self.node.clone().or_else(|| line("node")).map_or_else(host_name, Ok)?;
         let mut labels: Vec<String> =
             said.iter().filter(|(key, _)| key == "label").map(|(_, value)| value.clone()).collect();

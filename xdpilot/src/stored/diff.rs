@@ -11,7 +11,7 @@ use super::access::Access;
 use super::config::StoreArgs;
 use super::{apply, print, print_json};
 use crate::agent::Step;
-use crate::agent::reconcile::{Planned, Reconciler};
+use crate::agent::reconcile::Planned;
 
 /// Show what would change in this node's kernel: by applying files, or, without any, until it equals the store.
 ///
@@ -59,7 +59,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let edits = apply::edits(&args.files, args.on.as_deref())?;
     let access = Access::open(args.store.config()?)?;
     let snapshot = access.preview(&edits)?;
-    let planned = Reconciler::new(access.config().node.clone()).plan(&snapshot)?;
+    let planned = access.plan(&snapshot)?;
     let steps: Vec<StepShown> = planned.into_iter().map(shown).collect();
     if args.json {
         return print_json(out, &Steps { version: 1, steps });

@@ -76,7 +76,11 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let access = Access::open(args.store.config()?)?;
     if args.kind.as_deref() == Some("nodes") {
         let nodes = access.reports()?;
-        return if args.json { print_json(out, &Nodes { version: 1, nodes }) } else { print(out, &nodes_shown(&nodes)) };
+        return if args.json {
+            print_json(out, &Nodes { version: 1, nodes })
+        } else {
+            print(out, &nodes_shown(&nodes))
+        };
     }
     let kind = args.kind.as_deref().map(str::parse::<Kind>).transpose()?;
     if let (Some(kind), Some(name)) = (kind, &args.name) {
@@ -99,8 +103,11 @@ fn one(args: &Args, access: &Access, name: &Name, out: &mut impl Write) -> Resul
     let Some((document, text)) = found else {
         let names: Vec<String> =
             access.list()?.into_iter().filter(|one| one.name.kind == name.kind).map(|one| one.name.name).collect();
-        return Err(Error::usage(format!("the store has no {name}"))
-            .cause(near::suggestion(&name.name, "documents of this kind", &names)));
+        return Err(Error::usage(format!("the store has no {name}")).cause(near::suggestion(
+            &name.name,
+            "documents of this kind",
+            &names,
+        )));
     };
     if args.json {
         let document = listed(name, Some(&document), None, Some(text));
@@ -158,7 +165,8 @@ fn nodes_shown(nodes: &[Report]) -> String {
     }
     let mut text = String::new();
     for node in nodes {
-        text += &format!("{} ({}), agent {}, revision {}\n", node.node, node.labels.join(" "), node.agent, node.revision);
+        text +=
+            &format!("{} ({}), agent {}, revision {}\n", node.node, node.labels.join(" "), node.agent, node.revision);
         for one in &node.attached {
             let place = one.interface.as_ref().unwrap_or(&one.place);
             let state = match (one.state, one.program) {
