@@ -13,7 +13,7 @@ use crate::store::{Change, Committed, Entry, Expected, Limits, Listing, Store, W
 
 /// The documents of a store, with their pieces.
 #[derive(Debug)]
-pub struct Mirror {
+pub(super) struct Mirror {
     disk: Embedded,
     /// What the disk did not take: none for what is gone.
     unsaved: Mutex<BTreeMap<String, Option<Vec<u8>>>>,
@@ -24,7 +24,7 @@ impl Mirror {
     ///
     /// # Errors
     /// The disk refuses, or another agent has it open.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         Ok(Mirror { disk: Embedded::open(path)?, unsaved: Mutex::new(BTreeMap::new()) })
     }
 
@@ -32,7 +32,7 @@ impl Mirror {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn replace(&self, store: &dyn Store, entries: &[Entry]) -> Result<Option<Error>> {
+    pub(super) fn replace(&self, store: &dyn Store, entries: &[Entry]) -> Result<Option<Error>> {
         let known = self.list("")?.entries;
         let known: BTreeMap<&str, &[u8]> =
             known.iter().map(|entry| (entry.key.as_str(), entry.value.as_slice())).collect();
@@ -56,7 +56,7 @@ impl Mirror {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn follow(&self, store: &dyn Store, news: &[Change]) -> Result<Option<Error>> {
+    pub(super) fn follow(&self, store: &dyn Store, news: &[Change]) -> Result<Option<Error>> {
         let mut changes = Vec::new();
         for change in news {
             let before = self.get(change.key())?.map(|entry| pieces(change.key(), &entry.value)).unwrap_or_default();
