@@ -4,12 +4,16 @@
 
 mod address;
 pub mod embedded;
+pub mod etcd;
+mod queue;
 
 use std::time::Duration;
 
 use xdpilot_core::error::{Error, Result};
 
-pub use address::Address;
+pub use address::{Address, Etcd};
+use etcd::Cluster;
+use etcd::access::Access;
 
 /// What a key holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +171,7 @@ pub trait Watch: Send {
 pub fn open(address: &Address) -> Result<Box<dyn Store>> {
     match address {
         Address::Embedded(path) => Ok(Box::new(embedded::Embedded::open(path)?)),
-        Address::Etcd(_) => Err(Error::failed(format!("open {address}"))),
+        Address::Etcd(cluster) => Ok(Box::new(Cluster::open(cluster, &Access::from_environment()?)?)),
     }
 }
 
