@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xdpilot_core::error::Result;
 
-use crate::stored::{apply, delete, diff, edit, export, get, history, rollback, wait};
+use crate::stored::{apply, delete, diff, edit, export, get, history, rollback, rollout, wait};
 use crate::{
     agent, bench, check, compile, demo, doctor, explain, fmt, import, inspect, ip, load, pool, set, status, test,
     unload,
@@ -45,6 +45,7 @@ enum Verb {
     Diff(diff::Args),
     History(history::Args),
     Rollback(rollback::Args),
+    Rollout(rollout::Args),
     Wait(wait::Args),
     Export(export::Args),
     Agent(agent::Args),
@@ -91,6 +92,7 @@ impl Verb {
             Verb::Diff(args) => diff::run(&args, out),
             Verb::History(args) => history::run(&args, out),
             Verb::Rollback(args) => rollback::run(&args, out),
+            Verb::Rollout(args) => rollout::run(&args, out),
             Verb::Wait(args) => wait::run(&args, out),
             Verb::Export(args) => export::run(&args, out),
             Verb::Agent(args) => agent::run(&args),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use xdpilot_core::error::{Error, Result};
 
+use crate::documents::rollout::{ROLLOUT, Rollout};
 use crate::documents::{DOCUMENTS, Document, Name, piece_keys};
 use crate::store::embedded::Embedded;
 use crate::store::{Change, Committed, Entry, Expected, Limits, Listing, Store, Watch};
@@ -58,14 +59,13 @@ impl Mirror {
     /// The store cannot be read.
     pub(super) fn follow(&self, store: &dyn Store, news: &[Change]) -> Result<Option<Error>> {
         let mut changes = Vec::new();
+        // Pieces of a rollout become those of documents.
+        let stay: BTreeSet<String> = news.iter().flat_map(pieces_of).collect();
         for change in news {
             let before = self.get(change.key())?.map(|entry| pieces(change.key(), &entry.value)).unwrap_or_default();
-            let after = match change {
-                Change::Put { key, value } => pieces(key, value),
-                Change::Delete { .. } => Vec::new(),
-            };
+            let after = pieces_of(change);
             changes.extend(self.fetch(store, &after, |key| before.iter().any(|one| one == key))?);
-            let gone = before.into_iter().filter(|key| !after.contains(key));
+            let gone = before.into_iter().filter(|key| !stay.contains(key));
             changes.extend(gone.map(|key| Change::Delete { key }));
             changes.push(change.clone());
         }
@@ -123,10 +123,22 @@ impl Mirror {
 /// More pieces than this are read at once.
 const MANY: usize = 8;
 
+/// The keys of the pieces of a document as a change leaves it.
+fn pieces_of(change: &Change) -> Vec<String> {
+    match change {
+        Change::Put { key, value } => pieces(key, value),
+        Change::Delete { .. } => Vec::new(),
+    }
+}
+
 /// The keys of the pieces of a document.
 fn pieces(key: &str, value: &[u8]) -> Vec<String> {
+    if key == ROLLOUT {
+        let entry = Entry { key: key.to_string(), value: value.to_vec(), revision: 0 };
+        return Rollout::decode(&entry).map(|rollout| rollout.pieces()).unwrap_or_default();
+    }
     let Some(name) = key.strip_prefix(DOCUMENTS).and(Name::of_key(key).ok()) else { return Vec::new() };
-    Document::decode(&name, value).map(|document| piece_keys(&name, &document)).unwrap_or_default()
+    Document::decode(&name, value).map(|document| piece_keys(&name, &document.body)).unwrap_or_default()
 }
 
 /// The changes without those of keys that change again.

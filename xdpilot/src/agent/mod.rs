@@ -1,6 +1,8 @@
 //! The agent: keeps what is attached equal to what is stored.
 
 mod announce;
+mod canary;
+mod conduct;
 mod diff;
 mod digest;
 mod elements;

@@ -107,6 +107,12 @@ impl Reconciler {
         self.surveyor.targets().map(ToString::to_string).collect()
     }
 
+    /// The programs that stand: policy, place as the store says it, id.
+    pub fn programs(&self) -> impl Iterator<Item = (String, String, u32)> {
+        let one = |found: &Found| (found.standing.policy.clone(), found.standing.place.clone(), found.program);
+        self.standing.values().map(one)
+    }
+
     /// When something is to be tried again.
     pub fn next_try(&self) -> Option<Instant> {
         self.failures.values().map(|failure| failure.next).min()
@@ -289,6 +295,7 @@ impl Reconciler {
             revision: snapshot.revision,
             attached,
             refused: survey.refused.clone(),
+            rollout: None,
         }
     }
 }

@@ -19,6 +19,35 @@ pub struct Report {
     pub attached: Vec<Attached>,
     /// Documents that are not followed, since something is wrong with them.
     pub refused: Vec<Refused>,
+    /// The rollout that it has before the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutReport>,
+}
+
+/// How a node is with a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutReport {
+    /// Which.
+    pub id: String,
+    /// How it is.
+    pub state: RolloutState,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How far a node is with a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RolloutState {
+    /// It is watched without it.
+    Before,
+    /// It has it, and is watched.
+    Baking,
+    /// It has it, and was well all the time.
+    Baked,
+    /// It was not well, and has it no more.
+    Failed,
 }
 
 /// A place where a policy is to be attached.

@@ -12,6 +12,8 @@ use clap::Args as ClapArgs;
 use xdpilot_core::error::{Error, Result};
 
 use super::announce::announce;
+use super::canary::Canary;
+use super::conduct::{Ask, conduct};
 use super::follow::{self, Reach, Told};
 use super::log::{Level, log};
 use super::mirror::Mirror;
@@ -46,6 +48,8 @@ pub(super) enum Wake {
 
 /// So long a store that is elsewhere may take at the begin, before the last state of it is taken.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a node is looked at that has a rollout.
+const TICK: Duration = Duration::from_millis(500);
 /// The longest time without a look at whether all is as it should be.
 const ROUND: Duration = Duration::from_secs(60);
 
@@ -61,6 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
     let sources = Sources::open(&config)?;
     let (tell, wakes) = mpsc::channel();
     let (reports, told) = mpsc::channel();
+    let (asks, asked) = mpsc::channel();
     let end = AtomicBool::new(false);
     thread::scope(|scope| {
         let (pause, end, sources) = (&pause, &end, &sources);
@@ -70,7 +75,8 @@ pub fn run(args: &Args) -> Result<()> {
         scope.spawn(move || follow::follow(&sources.reach, sources.mirror.as_deref(), end, &listen));
         let reach = &sources.reach;
         scope.spawn(move || announce(reach, &told));
-        let mut agent = Agent::new(&config, sources, reports);
+        scope.spawn(move || conduct(reach, &asked));
+        let mut agent = Agent::new(&config, sources, reports, asks);
         let result = agent.work(&wakes);
         end.store(true, Ordering::Relaxed);
         drop(agent);
@@ -118,11 +124,14 @@ struct Agent<'a> {
     said: BTreeMap<(String, String, Option<String>), (State, Option<u32>, Option<String>)>,
     last: Option<Report>,
     reports: Sender<Report>,
+    /// The rollout that this node has before others.
+    canary: Option<Canary>,
+    asks: Sender<Ask>,
     begun: Instant,
 }
 
 impl<'a> Agent<'a> {
-    fn new(config: &Config, sources: &'a Sources, reports: Sender<Report>) -> Self {
+    fn new(config: &Config, sources: &'a Sources, reports: Sender<Report>, asks: Sender<Ask>) -> Self {
         Agent {
             reconciler: Reconciler::new(config.node.clone()),
             sources,
@@ -130,6 +139,8 @@ impl<'a> Agent<'a> {
             said: BTreeMap::new(),
             last: None,
             reports,
+            canary: None,
+            asks,
             begun: Instant::now(),
         }
     }
@@ -172,7 +183,7 @@ impl<'a> Agent<'a> {
         if self.snapshot.is_none() {
             return self.begun + PATIENCE;
         }
-        let round = looked + ROUND;
+        let round = if self.canary.is_some() { Instant::now() + TICK } else { looked + ROUND };
         self.reconciler.next_try().map_or(round, |next| next.min(round))
     }
 
@@ -218,7 +229,20 @@ impl<'a> Agent<'a> {
 
     fn pass(&mut self) -> Result<()> {
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
-        let report = self.reconciler.pass(&*self.sources.near, snapshot)?;
+        let near = &*self.sources.near;
+        let mine = snapshot.rollout.as_ref().filter(|rollout| rollout.is_for(&self.reconciler.node().name));
+        if self.canary.as_ref().map(|canary| &canary.rollout().id) != mine.map(|rollout| &rollout.id) {
+            self.canary = mine.map(|rollout| Canary::new(rollout.clone(), &self.reconciler));
+        }
+        if let Some(canary) = &mut self.canary {
+            canary.look(self.last.as_ref(), &self.reconciler);
+        }
+        let mut report = match self.canary.as_ref().filter(|canary| canary.has_it()) {
+            Some(_) => self.reconciler.pass(near, &snapshot.rolled_out(near))?,
+            None => self.reconciler.pass(near, snapshot)?,
+        };
+        report.rollout = self.canary.as_ref().map(Canary::report);
+        self.ask();
         if self.last.as_ref() == Some(&report) {
             return Ok(());
         }
@@ -227,6 +251,13 @@ impl<'a> Agent<'a> {
         // Nobody listens at the end.
         _ = self.reports.send(report);
         Ok(())
+    }
+
+    /// Sees to the end of the rollout.
+    fn ask(&self) {
+        let Some(canary) = &self.canary else { return };
+        // Nobody listens at the end.
+        _ = canary.ask().map(|ask| self.asks.send(ask));
     }
 
     /// Tells what is other than it was.

@@ -1,13 +1,14 @@
 //! Changes of documents, each commit of which is checked before it is stored.
 
-use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::Element;
 
 use super::history::{self, KEPT};
 use super::pieces::{self, Cut};
+use super::rollout::{ROLLOUT, Rollout};
 use super::{Body, Document, Kind, NEWEST_SCHEMA, Name, Snapshot, validate};
 use crate::store::{Change, Committed, Expected, Store};
 
@@ -36,6 +37,8 @@ pub enum Content {
         /// They go, before the others come.
         remove: Vec<Element>,
     },
+    /// What a rollout said, with pieces that are stored already.
+    Staged(Body),
 }
 
 /// What a commit did.
@@ -61,12 +64,20 @@ const TRIES: u32 = 16;
 /// was expected; the store cannot be changed.
 pub fn commit(store: &dyn Store, edits: &[Edit], by: &str) -> Result<Outcome> {
     for _ in 0..TRIES {
-        let before = Snapshot::read(store)?;
-        if let Some(outcome) = attempt(store, &before, edits, by)? {
+        let plan = Plan::make(store, edits, by)?;
+        if plan.bodies.is_empty() {
+            return Ok(plan.outcome);
+        }
+        if let Some(rollout) = &plan.before.rollout {
+            rollout.refuse(plan.bodies.keys())?;
+        }
+        let Plan { mut outcome, batch, .. } = plan;
+        outcome.revision = batch.store(store)?;
+        if outcome.revision.is_some() {
             return Ok(outcome);
         }
     }
-    Err(Error::failed("change the store").cause("others change the same documents all the time").mend("try again"))
+    Err(busy())
 }
 
 /// The documents as they would be after edits; nothing is stored.
@@ -74,31 +85,71 @@ pub fn commit(store: &dyn Store, edits: &[Edit], by: &str) -> Result<Outcome> {
 /// # Errors
 /// As of [`commit`].
 pub fn preview(store: &dyn Store, edits: &[Edit]) -> Result<Snapshot> {
-    let before = Snapshot::read(store)?;
-    let mut planned = Plan { store, before: &before, by: "", outcome: Outcome::default(), commit: Batch::default() };
-    let bodies = planned.bodies(edits)?;
-    validate::check(store, &before, &bodies, &planned.commit.pieces)
+    Plan::make(store, edits, "").map(|plan| plan.after)
 }
 
-/// Where the revision of the last commit of documents is: that of this key's entry.
-pub const LAST: &str = "commits";
-
-/// One try; none where another commit came between.
-fn attempt(store: &dyn Store, before: &Snapshot, edits: &[Edit], by: &str) -> Result<Option<Outcome>> {
-    let mut planned = Plan { store, before, by, outcome: Outcome::default(), commit: Batch::default() };
-    let bodies = planned.bodies(edits)?;
-    if bodies.is_empty() {
-        return Ok(Some(planned.outcome));
+/// Makes edits a rollout, for the nodes that `choose` names by the documents as they would be; returns the rollout.
+/// Nothing else is stored yet.
+///
+/// # Errors
+/// As of [`commit`]; nothing would change; another rollout is at work.
+pub fn stage(
+    store: &dyn Store,
+    edits: &[Edit],
+    bake: Duration,
+    by: &str,
+    choose: impl Fn(&Snapshot, &BTreeSet<Name>) -> Result<Vec<String>>,
+) -> Result<Rollout> {
+    for _ in 0..TRIES {
+        let mut plan = Plan::make(store, edits, by)?;
+        if plan.bodies.is_empty() {
+            return Err(Error::usage("begin a rollout").cause("the store says all of it already"));
+        }
+        if let Some(rollout) = &plan.before.rollout {
+            rollout.refuse_another()?;
+        }
+        let nodes = choose(&plan.after, &plan.bodies.keys().cloned().collect())?;
+        let rollout = Rollout::new(nodes, bake, by, std::mem::take(&mut plan.bodies), &plan.before);
+        let revision = plan.before.rollout.as_ref().map_or(0, |rollout| rollout.revision);
+        plan.batch.expected.push(Expected { key: ROLLOUT.to_string(), revision });
+        plan.batch.changes = vec![Change::Put { key: ROLLOUT.to_string(), value: rollout.encode() }];
+        plan.batch.left.clear();
+        if plan.batch.store(store)?.is_some() {
+            return Ok(rollout);
+        }
     }
-    validate::check(store, before, &bodies, &planned.commit.pieces)?;
-    let Plan { mut outcome, mut commit, .. } = planned;
-    commit.changes.push(Change::Put { key: LAST.to_string(), value: by.as_bytes().to_vec() });
-    outcome.revision = match commit.store(store)? {
-        Committed::Conflict => return Ok(None),
-        Committed::Done(revision) => Some(revision),
-    };
-    Ok(Some(outcome))
+    Err(busy())
 }
+
+/// Makes what a rollout says the documents of all nodes.
+///
+/// # Errors
+/// As of [`commit`]; a document has changed since the rollout began.
+pub fn promote(store: &dyn Store, rollout: &Rollout) -> Result<Outcome> {
+    for _ in 0..TRIES {
+        let plan = Plan::make(store, &rollout.edits(), &rollout.by)?;
+        if plan.before.rollout.as_ref().is_none_or(|now| now.id != rollout.id) {
+            return Err(Error::failed(format!("end rollout {}", rollout.id)).cause("it is at work no more"));
+        }
+        let revision = plan.before.rollout.as_ref().map_or(0, |now| now.revision);
+        let Plan { mut outcome, mut batch, .. } = plan;
+        batch.expected.push(Expected { key: ROLLOUT.to_string(), revision });
+        batch.changes.push(Change::Delete { key: ROLLOUT.to_string() });
+        outcome.revision = batch.store(store)?;
+        if outcome.revision.is_some() {
+            return Ok(outcome);
+        }
+    }
+    Err(busy())
+}
+
+fn busy() -> Error {
+    Error::failed("change the store").cause("others change it all the time").mend("try again")
+}
+
+/// Where the revision of the last commit of documents is: that of this key's entry. Each commit expects that none came
+/// between, since it was checked together with all other documents.
+pub const LAST: &str = "commits";
 
 /// Where a policy goes, its attachment goes with it.
 fn with_attachments(before: &Snapshot, edits: &[Edit]) -> Vec<Edit> {
@@ -123,31 +174,43 @@ struct Batch {
     left: Vec<Change>,
 }
 
+/// Edits, and what follows from them.
 struct Plan<'a> {
     store: &'a dyn Store,
-    before: &'a Snapshot,
+    before: Snapshot,
+    after: Snapshot,
     by: &'a str,
     outcome: Outcome,
-    commit: Batch,
+    batch: Batch,
+    /// The new bodies (none: deleted) of the documents that change.
+    bodies: BTreeMap<Name, Option<Body>>,
 }
 
-impl Plan<'_> {
-    /// Plans all edits; the new bodies (none: deleted) of the documents that change.
-    fn bodies(&mut self, edits: &[Edit]) -> Result<BTreeMap<Name, Option<Body>>> {
-        let mut bodies = BTreeMap::new();
-        for edit in with_attachments(self.before, edits) {
-            if let Some(body) = self.edit(&edit)? {
-                bodies.insert(edit.name, body);
+impl<'a> Plan<'a> {
+    /// Plans edits, and makes sure that they are sound.
+    fn make(store: &'a dyn Store, edits: &[Edit], by: &'a str) -> Result<Self> {
+        let last = store.get(LAST)?.map_or(0, |entry| entry.revision);
+        let before = Snapshot::read(store)?;
+        let (outcome, batch, bodies) = (Outcome::default(), Batch::default(), BTreeMap::new());
+        let mut plan = Plan { store, after: Snapshot::default(), before, by, outcome, batch, bodies };
+        for edit in with_attachments(&plan.before, edits) {
+            if let Some(body) = plan.edit(&edit)? {
+                plan.bodies.insert(edit.name, body);
             }
         }
-        Ok(bodies)
+        plan.after = validate::check(store, &plan.before, &plan.bodies, &plan.batch.pieces)?;
+        plan.batch.expected.push(Expected { key: LAST.to_string(), revision: last });
+        plan.batch.changes.push(Change::Put { key: LAST.to_string(), value: by.as_bytes().to_vec() });
+        Ok(plan)
     }
 
     /// Plans an edit; the document's new body (none: deleted), or none where nothing changes.
     fn edit(&mut self, edit: &Edit) -> Result<Option<Option<Body>>> {
         let name = &edit.name;
         let stored = self.before.documents.get(name);
-        let now = stored.and_then(|stored| stored.document.as_ref());
+        let now = stored.and_then(|stored| stored.document.clone());
+        let now = now.as_ref();
+        let was_there = stored.is_some();
         let version = now.map_or(0, |document| document.version);
         if let Some(expected) = edit.version.filter(|expected| *expected != version) {
             return Err(Error::failed(format!("change {name}"))
@@ -162,15 +225,16 @@ impl Plan<'_> {
             Content::Text(text) => pieces::text(name, text.clone()),
             Content::Elements(elements) => pieces::set(name, elements, now),
             Content::Change { add, remove } => self.changed_set(name, now, add, remove)?,
+            Content::Staged(body) => Cut { body: body.clone(), pieces: Vec::new() },
         };
         if now.is_some_and(|document| self.says_already(name, document, &cut)) {
             self.outcome.unchanged.push(name.clone());
             return Ok(None);
         }
         self.keep_old(name)?;
-        let last = match stored {
-            Some(_) => version,
-            None => history::versions(self.store, name)?.last().map_or(0, |document| document.version),
+        let last = match was_there {
+            true => version,
+            false => history::versions(self.store, name)?.last().map_or(0, |document| document.version),
         };
         let changed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let document = Document {
@@ -180,8 +244,8 @@ impl Plan<'_> {
             by: self.by.to_string(),
             body: cut.body.clone(),
         };
-        self.commit.changes.push(Change::Put { key: name.key(), value: document.encode() });
-        self.commit.pieces.extend(cut.pieces);
+        self.batch.changes.push(Change::Put { key: name.key(), value: document.encode() });
+        self.batch.pieces.extend(cut.pieces);
         self.outcome.written.push((name.clone(), last + 1));
         Ok(Some(Some(cut.body)))
     }
@@ -196,7 +260,7 @@ impl Plan<'_> {
             )));
         }
         self.keep_old(name)?;
-        self.commit.changes.push(Change::Delete { key: name.key() });
+        self.batch.changes.push(Change::Delete { key: name.key() });
         self.outcome.deleted.push(name.clone());
         Ok(Some(None))
     }
@@ -205,19 +269,19 @@ impl Plan<'_> {
     fn keep_old(&mut self, name: &Name) -> Result<()> {
         let entry = self.store.get(&name.key())?;
         let revision = self.before.documents.get(name).map_or(0, |stored| stored.revision);
-        self.commit.expected.push(Expected { key: name.key(), revision });
+        self.batch.expected.push(Expected { key: name.key(), revision });
         let Some(now) = entry.and_then(|entry| Document::decode(name, &entry.value).ok()) else { return Ok(()) };
         let key = history::key(name, now.version);
-        self.commit.changes.push(Change::Put { key, value: now.encode() });
+        self.batch.changes.push(Change::Put { key, value: now.encode() });
         let Some(oldest) = now.version.checked_sub(KEPT) else { return Ok(()) };
         let key = history::key(name, oldest);
         if let Some(entry) = self.store.get(&key)? {
-            self.commit.changes.push(Change::Delete { key });
+            self.batch.changes.push(Change::Delete { key });
             let kept = history::versions(self.store, name)?;
             let kept: Vec<&Document> = kept.iter().filter(|document| document.version > oldest).collect();
             let gone = Document::decode(name, &entry.value).ok().map(|document| ids(&document)).unwrap_or_default();
             let gone = gone.into_iter().filter(|id| !kept.iter().any(|document| ids(document).contains(id)));
-            self.commit.left.extend(gone.map(|id| Change::Delete { key: name.piece(&id) }));
+            self.batch.left.extend(gone.map(|id| Change::Delete { key: name.piece(&id) }));
         }
         Ok(())
     }
@@ -283,7 +347,8 @@ fn ids(document: &Document) -> Vec<String> {
 
 impl Batch {
     /// Writes the pieces, then in one commit what leads to them, and takes away what nothing leads to any more.
-    fn store(self, store: &dyn Store) -> Result<Committed> {
+    /// The revision; none where another commit came between.
+    fn store(self, store: &dyn Store) -> Result<Option<u64>> {
         let limits = store.limits();
         if self.changes.len() > limits.changes {
             return Err(Error::usage(format!("change {} documents at once", self.expected.len())).cause(format!(
@@ -300,11 +365,11 @@ impl Batch {
             Ok(Committed::Done(revision)) => {
                 // Of no use to anybody, and no harm to anybody.
                 _ = in_parts(store, &self.left);
-                Ok(Committed::Done(revision))
+                Ok(Some(revision))
             }
             Ok(Committed::Conflict) => {
                 in_parts(store, &unused)?;
-                Ok(Committed::Conflict)
+                Ok(None)
             }
             // Whether it is stored is not known: the pieces stay.
             Err(error) => Err(error),

@@ -11,6 +11,7 @@ pub mod history;
 mod meaning;
 mod name;
 mod pieces;
+pub mod rollout;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -203,9 +203,9 @@ pub(super) fn one(store: &dyn Store, name: &Name, id: &str) -> Result<String> {
         .map_err(|_| Error::failed(format!("{name} in the store")).cause(format!("its piece {id} is no text")))
 }
 
-/// The keys of a document's pieces.
-pub fn keys(name: &Name, document: &Document) -> Vec<String> {
-    match &document.body {
+/// The keys of the pieces of a document's body.
+pub fn keys(name: &Name, body: &Body) -> Vec<String> {
+    match body {
         Body::Pieces { pieces, .. } => pieces.iter().map(|id| name.piece(id)).collect(),
         Body::Text { .. } => Vec::new(),
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use xdpilot_core::error::{Error, Result};
 
-use super::{Body, DOCUMENTS, Document, Kind, Meaning, Name, pieces};
+use super::rollout::{ROLLOUT, Rollout};
+use super::{Body, DOCUMENTS, Document, Kind, Meaning, NEWEST_SCHEMA, Name, pieces};
 use crate::store::{Change, Entry, Listing, Store};
 
 /// A document in a store.
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// The documents.
     pub documents: BTreeMap<Name, Arc<Stored>>,
+    /// What some nodes are to have before the others.
+    pub rollout: Option<Rollout>,
     /// Keys among the documents that are none, and what is wrong with them.
     pub strangers: BTreeMap<String, Error>,
 }
@@ -54,6 +57,7 @@ impl Snapshot {
             names.extend(Name::of_key(change.key()).ok());
             match change {
                 Change::Put { key, value } => self.put(store, Entry { key, value, revision }),
+                Change::Delete { key } if key == ROLLOUT => self.rollout = None,
                 Change::Delete { key } => {
                     self.strangers.remove(&key);
                     if let Ok(name) = Name::of_key(&key) {
@@ -66,6 +70,13 @@ impl Snapshot {
     }
 
     fn put(&mut self, store: &dyn Store, entry: Entry) {
+        if entry.key == ROLLOUT {
+            match Rollout::decode(&entry) {
+                Ok(rollout) => self.rollout = Some(rollout),
+                Err(error) => drop(self.strangers.insert(entry.key, error)),
+            }
+            return;
+        }
         match Name::of_key(&entry.key) {
             Ok(name) => {
                 let stored = Stored::of(store, &name, &entry);
@@ -73,6 +84,25 @@ impl Snapshot {
             }
             Err(error) => drop(self.strangers.insert(entry.key, error)),
         }
+    }
+
+    /// The documents as they are for the nodes of its rollout.
+    #[must_use]
+    pub fn rolled_out(&self, store: &dyn Store) -> Self {
+        let mut snapshot = self.clone();
+        for (name, body) in self.rollout.iter().flat_map(|rollout| &rollout.bodies) {
+            let Some(body) = body else {
+                snapshot.documents.remove(name);
+                continue;
+            };
+            let (schema, version, changed, by) = (NEWEST_SCHEMA, 0, 0, String::new());
+            let document = Document { schema, version, changed, by, body: body.clone() };
+            let meaning = meaning(store, name, &document).map(Arc::new);
+            let revision = self.rollout.as_ref().map_or(0, |rollout| rollout.revision);
+            let stored = Stored { revision, document: Some(document), meaning };
+            snapshot.documents.insert(name.clone(), Arc::new(stored));
+        }
+        snapshot
     }
 
     /// What a document means.

@@ -1,12 +1,17 @@
 //! How a verb reaches the documents: in the store itself, or by the agent of this machine.
 
-use xdpilot_core::error::Result;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use xdpilot_core::error::{Error, Result};
 
 use super::config::Config;
 use crate::agent::reconcile::{Planned, Reconciler};
+use crate::agent::node::Node;
 use crate::agent::report::Report;
 use crate::documents::change::{self, Edit, Outcome};
-use crate::documents::{Document, Name, Snapshot, history, whole};
+use crate::documents::rollout::{ROLLOUT, Rollout};
+use crate::documents::{Document, Kind, Meaning, Name, Snapshot, history, whole};
 use crate::store::{self, Address, Store};
 
 /// The way to the documents.
@@ -95,6 +100,31 @@ impl Access {
         change::commit(&*self.store, edits, &by())
     }
 
+    /// Makes edits a rollout, for a share (of a hundred) of the nodes that they concern.
+    ///
+    /// # Errors
+    /// As of [`change::stage`]; no node is concerned.
+    pub fn stage(&self, edits: &[Edit], share: u8, bake: Duration) -> Result<Rollout> {
+        let reports = self.reports()?;
+        change::stage(&*self.store, edits, bake, &by(), |after, names| canaries(&reports, after, names, share))
+    }
+
+    /// The rollout in the store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn rollout(&self) -> Result<Option<Rollout>> {
+        self.store.get(ROLLOUT)?.map(|entry| Rollout::decode(&entry)).transpose()
+    }
+
+    /// Halts the rollout in the store; none where none is at work.
+    ///
+    /// # Errors
+    /// The store cannot be changed.
+    pub fn halt(&self) -> Result<Option<Rollout>> {
+        Rollout::halt(&*self.store, None, &format!("by {}", by()))
+    }
+
     /// Brings this machine's kernel to what the store says, where no agent does; what it is like then.
     ///
     /// # Errors
@@ -151,4 +181,37 @@ pub const NODES: &str = "nodes/";
 fn by() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     variable("SUDO_USER").or_else(|| variable("USER")).unwrap_or_else(|| "root".to_string())
+}
+
+/// The nodes that get a change first: a share of those where a policy lives that it changes.
+fn canaries(reports: &[Report], after: &Snapshot, changed: &BTreeSet<Name>, share: u8) -> Result<Vec<String>> {
+    let policies = after.of_kind(Kind::Policy).filter(|(name, stored)| {
+        let text = match stored.meaning.as_deref() {
+            Ok(Meaning::Policy(_, text)) => text.as_str(),
+            _ => "",
+        };
+        let names = |one: &Name| matches!(one.kind, Kind::Set | Kind::Pool) && text.contains(&one.name);
+        changed.iter().any(|one| one.name == name.name || names(one))
+    });
+    let places: Vec<_> = policies
+        .filter_map(|(name, _)| match after.meaning(Kind::Attachment, &name.name)?.as_deref() {
+            Ok(Meaning::Attachment(places)) => Some(places.clone()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let is_concerned = |report: &&Report| {
+        let node = Node::new(&report.node, &report.labels);
+        node.is_ok_and(|node| places.iter().any(|place| node.has(place)))
+    };
+    let mut nodes: Vec<String> = reports.iter().filter(is_concerned).map(|report| report.node.clone()).collect();
+    nodes.sort();
+    if nodes.is_empty() {
+        return Err(Error::usage("begin a rollout")
+            .cause("no node that follows the store has a policy that changes")
+            .mend("leave --canary out"));
+    }
+    let count = (nodes.len() * usize::from(share)).div_ceil(100).max(1);
+    nodes.truncate(count);
+    Ok(nodes)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use xdpilot_core::policy::{self, Members, PartKind, PolicyPlace, is_name};
 
 use super::access::Access;
 use super::config::StoreArgs;
-use super::{print, print_json, wait};
+use super::{print, print_json, rollout, wait};
 use crate::agent::report::{Report, State};
 use crate::documents::change::{Content, Edit, Outcome};
 use crate::documents::{Kind, Name};
@@ -25,6 +26,7 @@ use crate::policy::{Text, read_elements};
 #[command(after_help = "Examples:
   xdpilot apply -f edge.xdp                  # policy edge on docker:web { … }
   xdpilot apply -f policies/ --wait
+  xdpilot apply -f edge.xdp --canary 10% --bake 5m --wait --timeout 600
   xdpilot apply -f edge.xdp --on 'node role=edge eth0, docker:web traffic from'
   xdpilot apply -f - --store etcd://10.0.0.1,10.0.0.2,10.0.0.3 < edge.xdp")]
 pub struct Args {
@@ -34,7 +36,13 @@ pub struct Args {
     /// Where the policies live, whatever they say themselves: [node KEY=VALUE…] TARGET [traffic from], …
     #[arg(long, value_name = "PLACES")]
     on: Option<String>,
-    /// Wait until all nodes have it
+    /// Give it to a share of the nodes first: 10%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    canary: Option<u8>,
+    /// How long those must be well with it before the others get it: 60s, 5m
+    #[arg(long, value_name = "TIME", value_parser = rollout::time, default_value = "60s", requires = "canary")]
+    bake: Duration,
+    /// Wait until all nodes have it; of a rollout, until it is over
     #[arg(long)]
     wait: bool,
     /// How long, in seconds
@@ -72,9 +80,20 @@ struct Written {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let edits = edits(&args.files, args.on.as_deref())?;
     let access = Access::open(args.store.config()?)?;
+    if let Some(share) = args.canary {
+        let begun = access.stage(&edits, share, args.bake)?;
+        rollout::print_one(&begun, args.json, out)?;
+        return if args.wait { rollout::until_over(&access, &begun, args.timeout) } else { Ok(()) };
+    }
     let outcome = access.commit(&edits)?;
     finish(&access, outcome, args.json, out)?;
     if args.wait { wait::until_all_have(&access, args.timeout) } else { Ok(()) }
+}
+
+/// A share of a hundred: `10%`.
+fn share(words: &str) -> std::result::Result<u8, String> {
+    let number = words.strip_suffix('%').and_then(|number| number.parse().ok());
+    number.filter(|number| (1..=100).contains(number)).ok_or_else(|| "expected 1% to 100%".to_string())
 }
 
 /// Attaches what must be, and says what was done.

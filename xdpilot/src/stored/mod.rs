@@ -10,6 +10,7 @@ pub mod export;
 pub mod get;
 pub mod history;
 pub mod rollback;
+pub mod rollout;
 pub mod wait;
 
 use std::io::Write;
