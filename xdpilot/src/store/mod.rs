@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod etcd;
 mod queue;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use xdpilot_core::error::{Error, Result};
@@ -31,7 +32,7 @@ pub struct Entry {
 pub struct Listing {
     /// In the order of their keys.
     pub entries: Vec<Entry>,
-    /// The store's revision then: that of its last commit, 0 where there was none.
+    /// The store's revision then: a watch after it misses nothing.
     pub revision: u64,
 }
 
@@ -97,7 +98,8 @@ pub enum News {
         /// In order.
         changes: Vec<Change>,
     },
-    /// The history since the last news is gone: list again, and watch from there.
+    /// The history since the last news is gone: list again, and watch from there. The store can be reached, but nothing
+    /// more comes from this watch.
     Lost,
     /// The store cannot be reached: why. The watch goes on by itself when it can.
     Away(String),
@@ -110,11 +112,11 @@ pub enum News {
 pub struct Limits {
     /// Changes, and as many expected entries.
     pub changes: usize,
-    /// Bytes of keys and values together.
+    /// Bytes of keys and values together, with the keys of what is expected.
     pub bytes: usize,
 }
 
-/// A store. All revisions are of the store as a whole, and grow with each commit.
+/// A store. All revisions are of the store as a whole, and grow with each commit that changes something.
 ///
 /// Errors of all methods: the store cannot be reached or does not let this user in, or its disk is full. A commit that
 /// ended with an error is stored whole or not at all; which of both, the expected entries of the next try tell.
@@ -132,13 +134,15 @@ pub trait Store: Send + Sync {
     fn get(&self, key: &str) -> Result<Option<Entry>>;
 
     /// Makes all changes, or none where an entry is not the expected one. No key stands in two changes. When it returns
-    /// they are on disk (for a cluster: on those of its majority).
+    /// they are on disk (for a cluster: on those of its majority). That a key is gone which was not there is no change:
+    /// no watch tells of it, and a commit without any change leaves the revision as it is.
     ///
     /// # Errors
     /// As said for all; and it is larger than [`Store::limits`].
     fn commit(&self, expected: &[Expected], changes: &[Change]) -> Result<Committed>;
 
-    /// Tells of the commits after a revision that change keys which begin with `prefix`.
+    /// Tells of the commits after a revision that change keys which begin with `prefix`. A store that does not keep what
+    /// was before, or was put back to an earlier state, tells [`News::Lost`].
     ///
     /// # Errors
     /// As said for all; that the store is away later is [`News::Away`].
@@ -148,7 +152,8 @@ pub trait Store: Send + Sync {
     fn limits(&self) -> Limits;
 
     /// Puts a value that is gone `ttl` after this was called last, if this process ends: the sign that a node is alive.
-    /// Call it every third of `ttl`, with the same value or another one.
+    /// Call it every third of `ttl`, with the same value or another one. (A cluster counts whole seconds, two at least;
+    /// in an embedded store the value is gone when the file is opened the next time.)
     ///
     /// # Errors
     /// As said for all.
@@ -164,10 +169,10 @@ pub trait Watch: Send {
     fn next(&mut self, timeout: Duration) -> Option<News>;
 }
 
-/// Opens the store of an address.
+/// Opens the store of an address. A cluster is not asked anything yet, so that an agent can begin while it is away.
 ///
 /// # Errors
-/// It cannot be reached or read.
+/// The file cannot be opened; what the environment says of users and certificates is wrong.
 pub fn open(address: &Address) -> Result<Box<dyn Store>> {
     match address {
         Address::Embedded(path) => Ok(Box::new(embedded::Embedded::open(path)?)),
@@ -177,12 +182,17 @@ pub fn open(address: &Address) -> Result<Box<dyn Store>> {
 
 /// Refuses a commit that is larger than a store takes, or changes a key twice.
 fn check_size(limits: Limits, expected: &[Expected], changes: &[Change]) -> Result<()> {
-    let bytes: usize = changes.iter().map(Change::size).sum();
+    let bytes: usize = changes.iter().map(Change::size).chain(expected.iter().map(|entry| entry.key.len())).sum();
+    let what = format!("store {} changes of {bytes} bytes at once", changes.len());
     if changes.len() > limits.changes || expected.len() > limits.changes || bytes > limits.bytes {
-        return Err(Error::usage(format!("store {} changes of {bytes} bytes at once", changes.len())).cause(format!(
+        return Err(Error::usage(what).cause(format!(
             "the store takes at most {} changes of {} bytes in one commit",
             limits.changes, limits.bytes
         )));
     }
-    Ok(())
+    let mut keys = HashSet::with_capacity(changes.len());
+    match changes.iter().find(|change| !keys.insert(change.key())) {
+        None => Ok(()),
+        Some(change) => Err(Error::usage(what).cause(format!("the key {:?} changes twice", change.key()))),
+    }
 }

@@ -18,6 +18,8 @@ pub(super) struct Fault {
 pub(super) enum Why {
     /// There is no connection, or it broke.
     Unreachable,
+    /// The member ended the connection without a word.
+    Ended,
     /// No answer in time.
     Silent,
     /// The cluster has no leader, or has just changed it.
@@ -51,7 +53,7 @@ pub(super) enum Why {
 }
 
 /// etcd's texts (`api/v3rpc/rpctypes`), and those of the connection, to what they are about.
-const TEXTS: [(&str, Why); 22] = [
+const TEXTS: [(&str, Why); 27] = [
     ("no leader", Why::Leaderless),
     ("leader changed", Why::Leaderless),
     ("not leader", Why::Leaderless),
@@ -74,6 +76,11 @@ const TEXTS: [(&str, Why); 22] = [
     ("BadCertificate", Why::Certificate),
     ("UnknownCA", Why::Certificate),
     ("InvalidContentType", Why::Plain),
+    ("tls handshake eof", Why::Plain),
+    ("connection closed", Why::Ended),
+    ("Connection reset by peer", Why::Ended),
+    ("broken pipe", Why::Ended),
+    ("frame with invalid size", Why::Ended),
 ];
 
 /// gRPC's codes for a connection that is gone, or a request that was not answered in time.
@@ -82,14 +89,21 @@ const SILENT: [i32; 2] = [1, 4];
 
 impl Why {
     fn of(words: &str) -> Option<Self> {
-        TEXTS.iter().find(|(text, _)| words.contains(text)).map(|(_, why)| *why)
+        let words = words.to_lowercase();
+        TEXTS.iter().find(|(text, _)| words.contains(&text.to_lowercase())).map(|(_, why)| *why)
     }
 
     /// Whether another member may well do what this one did not.
     pub(super) fn elsewhere(self) -> bool {
         matches!(
             self,
-            Why::Unreachable | Why::Silent | Why::Leaderless | Why::Untrusted | Why::Certificate | Why::Plain
+            Why::Unreachable
+                | Why::Ended
+                | Why::Silent
+                | Why::Leaderless
+                | Why::Untrusted
+                | Why::Certificate
+                | Why::Plain
         )
     }
 }
@@ -111,6 +125,13 @@ impl Fault {
             Why::Unreachable => error
                 .cause("no member of the cluster takes connections: etcd does not run there, or a firewall refuses")
                 .mend(format!("etcdctl --endpoints={} endpoint health", endpoints(store))),
+            // TLS lets a client without a certificate in before it says so, and etcd then only hangs up.
+            Why::Ended if store.starts_with("etcds:") => error
+                .cause("the members end, or want a certificate of their clients, signed by a CA that they trust")
+                .mend("where they want one, set XDPILOT_STORE_CERT and XDPILOT_STORE_KEY to its files"),
+            Why::Ended => error
+                .cause("the members end, or speak TLS, or it is not etcd that listens there")
+                .mend("name the store by etcds:// where its members speak TLS"),
             Why::Silent => error
                 .cause("the members are cut off, stopped or overloaded, or most of the cluster's members are away")
                 .mend(format!("etcdctl --endpoints={} endpoint health", endpoints(store))),
@@ -123,7 +144,7 @@ impl Fault {
             Why::Certificate => error
                 .cause("the members want a certificate of their clients, signed by a CA that they trust")
                 .mend("set XDPILOT_STORE_CERT and XDPILOT_STORE_KEY to its files"),
-            Why::Plain => error.cause("the member does not speak TLS").mend("name the store by etcd://"),
+            Why::Plain => error.cause("most likely the member does not speak TLS").mend("name the store by etcd://"),
             Why::Stale => error
                 .of_kind(Kind::NotPermitted)
                 .cause("etcd asks for users")

@@ -91,6 +91,7 @@ impl Members {
                 Error::usage(format!("open the store {store}"))
                     .kernel(Fault::from(error).words)
                     .cause("the certificates or the key are not what TLS takes, or do not belong together")
+                    .mend("set XDPILOT_STORE_CERT and XDPILOT_STORE_KEY to a certificate and its own key")
             })?;
         }
         Ok(())

@@ -29,7 +29,7 @@ const LIMITS: Limits = Limits { changes: 128, bytes: 1 << 20 };
 
 /// Bytes of a part of a listing that are aimed at, and those that are taken at most.
 const PAGE: usize = 2 << 20;
-const MESSAGE: usize = 64 << 20;
+const MESSAGE: usize = 16 << 20;
 /// Entries of the first part of a listing, and of the largest one.
 const ENTRIES: (i64, i64) = (32, 1024);
 /// How often a listing begins anew because its revision was compacted meanwhile.

@@ -1,15 +1,15 @@
 //! The store in one file of this machine: redb, which survives that its process is killed at any moment.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+mod file;
+
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redb::{Database, DatabaseError, ReadableTable, Table, TableDefinition, WriteTransaction};
-use xdpilot_core::error::{Error, Kind, Result};
+use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
+use xdpilot_core::error::Result;
 
+use super::queue::{self, Teller, queue};
 use super::{Change, Committed, Entry, Expected, Limits, Listing, News, Store, Watch, check_size};
 
 /// Keys to revisions and values.
@@ -42,7 +42,7 @@ struct State {
 #[derive(Debug)]
 struct Watcher {
     prefix: String,
-    tell: Sender<News>,
+    teller: Teller,
 }
 
 impl Embedded {
@@ -51,7 +51,7 @@ impl Embedded {
     /// # Errors
     /// Another process has it open, it is no store, or the disk refuses.
     pub fn open(path: &Path) -> Result<Self> {
-        let database = database(path)?;
+        let database = file::open(path)?;
         let store = Embedded {
             path: path.to_owned(),
             state: Mutex::new(State { database: Some(database), watchers: Vec::new() }),
@@ -69,13 +69,13 @@ impl Embedded {
     fn with<T>(&self, state: &mut State, run: impl FnOnce(&Database) -> Outcome<T>) -> Result<T> {
         let database = match state.database.take() {
             Some(database) => database,
-            None => database(&self.path)?,
+            None => file::open(&self.path)?,
         };
         let result = run(&database);
         if result.is_ok() {
             state.database = Some(database);
         }
-        result.map_err(|error| failed("use", &self.path, &error.to_string()))
+        result.map_err(|error| file::failed("use", &self.path, error))
     }
 
     /// What the process before announced is not so any more.
@@ -95,99 +95,99 @@ impl Embedded {
     }
 
     fn write(&self, state: &mut State, expected: &[Expected], changes: &[Change], announce: bool) -> Result<Committed> {
-        let committed = self.with(state, |database| {
+        let made = self.with(state, |database| {
             let transaction = database.begin_write()?;
-            match apply(&transaction, expected, changes, announce)? {
-                Committed::Conflict => transaction.abort()?,
-                Committed::Done(revision) => {
-                    transaction.commit()?;
-                    return Ok(Committed::Done(revision));
-                }
+            let made = apply(&transaction, expected, changes, announce)?;
+            match &made {
+                Made::Changes(_, made) if !made.is_empty() => transaction.commit()?,
+                _ => transaction.abort()?,
             }
-            Ok(Committed::Conflict)
+            Ok(made)
         })?;
-        if let Committed::Done(revision) = committed {
-            state.tell(revision, changes);
+        match made {
+            Made::Conflict => Ok(Committed::Conflict),
+            Made::Changes(revision, changes) => {
+                state.tell(revision, &changes);
+                Ok(Committed::Done(revision))
+            }
         }
-        Ok(committed)
     }
 }
 
-/// The file, open, with its tables.
-fn database(path: &Path) -> Result<Database> {
-    let failed = |error: &dyn ToString| failed("open", path, &error.to_string());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-    }
-    // Rules tell what a network's defences are.
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = file.map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => failed(&error).of_kind(Kind::NotPermitted),
-        _ => failed(&error),
-    })?;
-    let database = Database::builder().create_file(file).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => Error::failed(format!("open the store {}", path.display()))
-            .cause("another process has it open, an agent or a command that is not over yet")
-            .mend("leave --store out where an agent runs: commands find it by its socket"),
-        error => failed(&error),
-    })?;
-    let prepare = || -> Outcome<()> {
-        let transaction = database.begin_write()?;
-        transaction.open_table(ENTRIES)?;
-        transaction.open_table(ANNOUNCED)?;
-        transaction.open_table(NUMBERS)?;
-        transaction.commit()?;
-        Ok(())
-    };
-    prepare().map_err(|error| failed(&error))?;
-    Ok(database)
+/// What a transaction did that is committed or not by the caller.
+enum Made<'c> {
+    /// Nothing: an entry is not the expected one.
+    Conflict,
+    /// The store's revision after it, and the changes without those that change nothing.
+    Changes(u64, Vec<&'c Change>),
 }
 
-fn failed(what: &str, path: &Path, words: &str) -> Error {
-    Error::failed(format!("{what} the store {}", path.display())).kernel(words)
-}
-
-/// Makes the changes in a transaction that is committed or not by the caller.
-fn apply(
+/// Makes the changes in a transaction.
+fn apply<'c>(
     transaction: &WriteTransaction,
     expected: &[Expected],
-    changes: &[Change],
+    changes: &'c [Change],
     announce: bool,
-) -> Outcome<Committed> {
+) -> Outcome<Made<'c>> {
     let mut entries = transaction.open_table(ENTRIES)?;
     for Expected { key, revision } in expected {
         if entries.get(key.as_str())?.map_or(0, |entry| entry.value().0) != *revision {
-            return Ok(Committed::Conflict);
+            return Ok(Made::Conflict);
         }
     }
     let mut numbers = transaction.open_table(NUMBERS)?;
-    let revision = 1 + numbers.get(REVISION)?.map_or(0, |number| number.value());
-    numbers.insert(REVISION, revision)?;
+    let before = numbers.get(REVISION)?.map_or(0, |number| number.value());
     let mut announced = transaction.open_table(ANNOUNCED)?;
+    let mut made = Vec::with_capacity(changes.len());
     for change in changes {
-        make(change, revision, &mut entries)?;
+        if make(change, before + 1, &mut entries)? {
+            made.push(change);
+        }
         match change {
             Change::Put { key, .. } if announce => announced.insert(key.as_str(), ())?,
             change => announced.remove(change.key())?,
         };
     }
-    Ok(Committed::Done(revision))
+    if made.is_empty() {
+        return Ok(Made::Changes(before, made));
+    }
+    numbers.insert(REVISION, before + 1)?;
+    Ok(Made::Changes(before + 1, made))
 }
 
-fn make(change: &Change, revision: u64, entries: &mut Table<'_, &str, (u64, &[u8])>) -> Outcome<()> {
+/// Makes a change; whether it is one.
+fn make(change: &Change, revision: u64, entries: &mut Table<'_, &str, (u64, &[u8])>) -> Outcome<bool> {
     match change {
-        Change::Put { key, value } => entries.insert(key.as_str(), (revision, value.as_slice()))?,
-        Change::Delete { key } => entries.remove(key.as_str())?,
-    };
-    Ok(())
+        Change::Put { key, value } => {
+            entries.insert(key.as_str(), (revision, value.as_slice()))?;
+            Ok(true)
+        }
+        Change::Delete { key } => Ok(entries.remove(key.as_str())?.is_some()),
+    }
+}
+
+/// The store's revision.
+fn revision(database: &Database) -> Outcome<u64> {
+    Ok(database.begin_read()?.open_table(NUMBERS)?.get(REVISION)?.map_or(0, |number| number.value()))
 }
 
 impl State {
-    fn tell(&mut self, revision: u64, changes: &[Change]) {
-        self.watchers.retain(|watcher| {
-            let changes: Vec<Change> =
-                changes.iter().filter(|change| change.key().starts_with(&watcher.prefix)).cloned().collect();
-            changes.is_empty() || watcher.tell.send(News::Changes { revision, changes }).is_ok()
+    fn tell(&mut self, revision: u64, changes: &[&Change]) {
+        self.watchers.retain(|Watcher { prefix, teller }| {
+            let changes = changes.iter().filter(|change| change.key().starts_with(prefix.as_str()));
+            let changes: Vec<Change> = changes.map(|change| (*change).clone()).collect();
+            if changes.is_empty() {
+                return !teller.is_closed();
+            }
+            match teller.try_tell(News::Changes { revision, changes }) {
+                queue::Outcome::Told => true,
+                queue::Outcome::Closed => false,
+                // It does not keep up. What it missed is in the next listing.
+                queue::Outcome::Full => {
+                    teller.try_tell(News::Lost);
+                    false
+                }
+            }
         });
     }
 }
@@ -226,15 +226,17 @@ impl Store for Embedded {
     }
 
     fn watch(&self, prefix: &str, after: u64) -> Result<Box<dyn Watch>> {
-        let revision = self.list("\u{10ffff}")?.revision;
         let mut state = self.lock();
-        let (tell, news) = mpsc::channel();
-        // Past commits are not kept. (One between the two locks above counts as past, which does no harm.)
-        if after < revision {
-            _ = tell.send(News::Lost);
+        let revision = self.with(&mut state, revision)?;
+        let (teller, told) = queue();
+        state.watchers.retain(|watcher| !watcher.teller.is_closed());
+        if after == revision {
+            state.watchers.push(Watcher { prefix: prefix.to_string(), teller });
+        } else {
+            // Past commits are not kept; those to come are not of a file that was put back to what it was once.
+            teller.try_tell(News::Lost);
         }
-        state.watchers.push(Watcher { prefix: prefix.to_string(), tell });
-        Ok(Box::new(Followed { news }))
+        Ok(Box::new(told))
     }
 
     fn limits(&self) -> Limits {
@@ -242,29 +244,19 @@ impl Store for Embedded {
     }
 
     fn announce(&self, key: &str, value: &[u8], _ttl: Duration) -> Result<()> {
-        if self.get(key)?.is_some_and(|entry| entry.value == value) {
-            return Ok(());
-        }
-        let change = Change::Put { key: key.to_string(), value: value.to_vec() };
-        self.write(&mut self.lock(), &[], &[change], true).map(drop)
+        let changes = [Change::Put { key: key.to_string(), value: value.to_vec() }];
+        check_size(LIMITS, &[], &changes)?;
+        let mut state = self.lock();
+        let there = self.with(&mut state, |database| {
+            let transaction = database.begin_read()?;
+            let entry = transaction.open_table(ENTRIES)?.get(key)?;
+            Ok(entry.is_some_and(|entry| entry.value().1 == value)
+                && transaction.open_table(ANNOUNCED)?.get(key)?.is_some())
+        })?;
+        if there { Ok(()) } else { self.write(&mut state, &[], &changes, true).map(drop) }
     }
 
     fn name(&self) -> String {
         format!("redb:{}", self.path.display())
-    }
-}
-
-struct Followed {
-    news: Receiver<News>,
-}
-
-impl Watch for Followed {
-    fn next(&mut self, timeout: Duration) -> Option<News> {
-        match self.news.recv_timeout(timeout) {
-            Ok(news) => Some(news),
-            Err(RecvTimeoutError::Timeout) => None,
-            // The store was closed; whoever watches it goes with it.
-            Err(RecvTimeoutError::Disconnected) => None,
-        }
     }
 }
