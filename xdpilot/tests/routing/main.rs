@@ -21,6 +21,7 @@ mod world;
 
 mod connections;
 mod containers;
+mod data_path;
 mod direct;
 mod errors;
 mod health;
