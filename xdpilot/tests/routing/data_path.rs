@@ -8,8 +8,10 @@ use xdpilot_kernel::tcx;
 
 use crate::command::{done, unload};
 use crate::curl::answering;
+use crate::direct::answers_directly;
 use crate::http::Server;
 use crate::keeper::Keeper;
+use crate::net::Net;
 use crate::network::{ip, switch};
 use crate::world::{NAMES, SERVICE, SERVICE6, World};
 
@@ -21,17 +23,16 @@ fn backends(world: &World, v6: bool) -> Vec<String> {
     own.chain([CHECK.to_string()]).collect()
 }
 
-/// Gives a server the service's addresses.
-fn give_addresses(world: &World, number: usize) {
-    let (server, _) = &world.servers[number];
-    switch(server, "ipv6/conf/lo/disable_ipv6", "0");
-    ip(server, &format!("addr add {SERVICE}/32 dev lo"));
-    ip(server, &format!("addr add {SERVICE6}/128 dev lo nodad"));
+/// Gives a host the service's addresses.
+fn give_addresses(host: &Net) {
+    switch(host, "ipv6/conf/lo/disable_ipv6", "0");
+    ip(host, &format!("addr add {SERVICE}/32 dev lo"));
+    ip(host, &format!("addr add {SERVICE6}/128 dev lo nodad"));
 }
 
 /// Serves at the service's addresses alone.
 fn serve_service(world: &World, number: usize) -> [Server; 2] {
-    give_addresses(world, number);
+    give_addresses(&world.servers[number].0);
     [SERVICE, SERVICE6].map(|host| {
         Server::start_at(&world.servers[number].0, SocketAddr::new(host.parse().unwrap(), 80), NAMES[number])
     })
@@ -73,14 +74,8 @@ fn what_does_not_serve_is_out(via: &str, v6: bool) {
     let world = World::two_armed();
     let _first = serve_service(&world, 0);
     let _others = [1, 2].map(|number| Server::start(&world.servers[number].0, 80, NAMES[number]));
-    give_addresses(&world, 1);
+    give_addresses(&world.servers[1].0);
     [0, 2].into_iter().for_each(|number| decapsulate(&world, number));
-    if v6 {
-        // Where the router answers for the service's addresses itself, so that packets come to it.
-        switch(&world.router, "ipv6/conf/lo/disable_ipv6", "0");
-        ip(&world.router, &format!("addr add {SERVICE}/32 dev lo"));
-        ip(&world.router, &format!("addr add {SERVICE6}/128 dev lo nodad"));
-    }
     let keeper = Keeper::start(&world.policy(&World::cats(via, &backends(&world, v6))), &world.target());
     let line = |number: usize, what: &str| {
         format!("{}: {} of cats {what}", world.target(), world.servers[number].1[usize::from(v6)])
@@ -90,7 +85,7 @@ fn what_does_not_serve_is_out(via: &str, v6: bool) {
     assert_eq!(answering(&world), ["one"]);
     decapsulate(&world, 1);
     assert_eq!(keeper.says(), line(1, "is well"));
-    give_addresses(&world, 2);
+    give_addresses(&world.servers[2].0);
     assert_eq!(keeper.says(), line(2, "is well"));
     assert_eq!(answering(&world), NAMES);
     keeper.end(Signal::SIGTERM);
@@ -112,13 +107,12 @@ fn root_backends_on_the_segment_are_asked_at_the_service() {
     let serving: Vec<_> = (0..2).map(|number| serve_service(&world, number)).collect();
     let _third = Server::start(&world.servers[2].0, 80, NAMES[2]);
     for (server, _) in &world.servers {
-        switch(server, "ipv4/conf/all/arp_ignore", "1");
-        switch(server, "ipv4/conf/all/arp_announce", "2");
-        ip(server, "route replace default dev e0");
+        answers_directly(server);
     }
-    let both: Vec<String> = [backends(&world, false), backends(&world, true)].concat();
-    let both: BTreeSet<String> = both.into_iter().collect();
-    let lines: Vec<String> = both.into_iter().collect();
+    // Packets may come to the router because it has the addresses itself.
+    give_addresses(&world.router);
+    let own = world.servers.iter().flat_map(|(_, own)| own.clone());
+    let lines: Vec<String> = own.chain([CHECK.to_string()]).collect();
     let keeper = Keeper::start(&world.policy(&World::cats("l2", &lines)), &world.target());
     let line = |number: usize, v6: bool, what: &str| {
         format!("{}: {} of cats {what}", world.target(), world.servers[number].1[usize::from(v6)])
@@ -143,7 +137,9 @@ fn root_checks_by_the_data_path_leave_nothing() {
     let world = World::two_armed();
     let _first = serve_service(&world, 0);
     decapsulate(&world, 0);
-    let (before, text) = (network(&world), World::cats("ipip", &backends(&world, false)));
+    let servers = world.servers.iter().map(|(server, _)| server.target("e0"));
+    let lines: Vec<String> = servers.chain([CHECK.to_string()]).collect();
+    let (before, text) = (network(&world), World::cats("ipip", &lines));
     let start = || {
         let keeper = Keeper::start(&world.policy(&text), &world.target());
         assert_eq!(say::<2>(&keeper).len(), 2);

@@ -58,7 +58,7 @@ pub(super) struct Carrier {
     /// Where it does, by interface.
     links: Mutex<HashMap<u32, Link>>,
     table: Arc<Table>,
-    _pump: Pump,
+    pump: Pump,
 }
 
 /// A backend that is asked at an address of its service.
@@ -116,14 +116,17 @@ impl Carrier {
         let pump = Pump::start(rules, &table, tun, sender, taken)?;
         let (addresses, links) = Default::default();
         let place = place.try_clone()?;
-        let carrier = Carrier { place, inside, tun: interface, addresses, program, links, table, _pump: pump };
+        let carrier = Carrier { place, inside, tun: interface, addresses, program, links, table, pump };
         carrier.take_answers_at(carrier.place.interface.index)?;
         Ok(carrier)
     }
 
     /// The address of this host that a backend can answer to when it is asked at an address of its service; none where
-    /// there is none.
+    /// there is none, or nothing is carried any more.
     pub(super) fn own(&self, backend: &Backend, service: IpAddr) -> Outcome<Option<IpAddr>> {
+        if !self.pump.works() {
+            return Ok(None);
+        }
         self.place.namespace.run(|| {
             let there = route::to(backend.address)?;
             let fits = |address: &IpAddr| {

@@ -118,6 +118,13 @@ impl Pump {
     }
 }
 
+impl Pump {
+    /// Whether it carries: it ends where the kernel does not let it wait any more.
+    pub(super) fn works(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
 impl Drop for Pump {
     fn drop(&mut self) {
         self.stop = None;
