@@ -104,6 +104,19 @@ pub fn add_default_route(gateway: IpAddr) -> Result<()> {
     socket::change(&what, RouteNetlinkMessage::NewRoute(request), NLM_F_CREATE | NLM_F_EXCL)
 }
 
+/// Sends what has no other route by an interface, to whom it may concern: a point-to-point one.
+pub fn add_default_route_by(interface: &Interface, v6: bool) -> Result<()> {
+    let mut request = RouteMessage::default();
+    request.header.address_family = if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    request.header.table = RouteHeader::RT_TABLE_MAIN;
+    request.header.protocol = RouteProtocol::Static;
+    request.header.scope = if v6 { RouteScope::Universe } else { RouteScope::Link };
+    request.header.kind = RouteType::Unicast;
+    request.attributes = vec![RouteAttribute::Oif(interface.index)];
+    let what = format!("add the default route by {}", interface.name);
+    socket::change(&what, RouteNetlinkMessage::NewRoute(request), NLM_F_CREATE | NLM_F_EXCL)
+}
+
 /// Binds a neighbour's IP address to its Ethernet address for good, so that neither ARP nor neighbour
 /// discovery is needed to reach it.
 pub fn add_neighbour(interface: &Interface, address: IpAddr, mac: [u8; 6]) -> Result<()> {

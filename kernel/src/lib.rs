@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod configure;
 pub mod cpu;
+pub mod frames;
 pub mod headers;
 pub mod interface;
 pub mod link;
@@ -26,6 +27,7 @@ pub mod stats;
 pub mod tcx;
 pub mod terminal;
 pub mod test_run;
+pub mod tun;
 pub mod veth;
 pub mod watch;
 pub mod xdp_features;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use libbpf_sys::{bpf_link_create_opts, bpf_link_info, bpf_link_update_opts};
+use libbpf_sys::{bpf_attach_type, bpf_link_create_opts, bpf_link_info, bpf_link_update_opts};
 use nix::libc;
 use xdpilot_core::error::Result;
 
@@ -82,7 +82,7 @@ impl LinkInfo {
 
     /// Whether it stands on an interface: none does any more where the interface is gone, or it was detached.
     pub fn is_alive(&self) -> bool {
-        self.xdp_ifindex().or(self.egress_ifindex()).is_some()
+        matches!(self.kind, LinkKind::Xdp { ifindex } | LinkKind::Tcx { ifindex, .. } if ifindex != 0)
     }
 
     /// The interface of a living link to packets that leave, an index in the interface's own namespace.
@@ -123,16 +123,23 @@ impl Link {
     ///
     /// A verdict of -1 goes on to the next one there, 0 lets the packet out, 2 drops it (`enum tcx_action_base`).
     pub fn attach_egress(program: BorrowedFd<'_>, ifindex: u32) -> Result<Self> {
+        Self::attach_tcx(program, ifindex, libbpf_sys::BPF_TCX_EGRESS, "leave")
+    }
+
+    /// The same for the packets that arrive there, before the stack sees them.
+    pub fn attach_ingress(program: BorrowedFd<'_>, ifindex: u32) -> Result<Self> {
+        Self::attach_tcx(program, ifindex, libbpf_sys::BPF_TCX_INGRESS, "arrive at")
+    }
+
+    fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32, kind: bpf_attach_type, verb: &str) -> Result<Self> {
         let options =
             bpf_link_create_opts { sz: size_of::<bpf_link_create_opts>() as u64, ..bpf_link_create_opts::default() };
         let interface = i32::try_from(ifindex).unwrap_or(-1);
         // SAFETY: the options are valid for the call.
-        let ret = unsafe {
-            libbpf_sys::bpf_link_create(program.as_raw_fd(), interface, libbpf_sys::BPF_TCX_EGRESS, &options)
-        };
-        let fd = bpf::owned_fd(ret, || format!("attach to the packets that leave interface {ifindex}"));
+        let ret = unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), interface, kind, &options) };
+        let fd = bpf::owned_fd(ret, || format!("attach to the packets that {verb} interface {ifindex}"));
         let fd = fd.map_err(|error| match error.errno_value() {
-            Some(libc::EINVAL) => error.cause("programs for packets that leave (TCX) need Linux 6.6"),
+            Some(libc::EINVAL) => error.cause("programs for such packets (TCX) need Linux 6.6"),
             _ => error,
         })?;
         Ok(Link { fd })

@@ -36,7 +36,7 @@ pub enum ProgramKind {
     /// An XDP program: it sees packets that arrive.
     #[default]
     Xdp,
-    /// A classifier (`sched_cls`), for [`crate::link::Link::attach_egress`]: it sees packets that leave.
+    /// A classifier (`sched_cls`), for [`crate::link::Link::attach_egress`] and [`crate::link::Link::attach_ingress`].
     Classifier,
 }
 

@@ -27,6 +27,9 @@ pub struct PerfBuffer {
     _map: Map,
 }
 
+// SAFETY: libbpf's reader belongs to no thread; it and what its callbacks fill move together.
+unsafe impl Send for PerfBuffer {}
+
 /// What was taken out of the buffers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {

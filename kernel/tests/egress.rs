@@ -32,7 +32,7 @@ fn root_a_link_to_leaving_packets_is_listed_pinned_replaced_and_detached() {
     link.pin(&path).expect("pin");
     drop(link);
     let standing = tcx::egress(index).expect("query");
-    assert_eq!(standing, [tcx::Egress { program: through.info().id, link: Some(info.id) }]);
+    assert_eq!(standing, [tcx::Classifier { program: through.info().id, link: Some(info.id) }]);
     assert!(run(&format!("bpftool prog show id {}", through.info().id)).contains("sched_cls"));
     let link = Link::open_pinned(&path).expect("open");
     link.update(none.entry(), Some(through.entry())).expect("replace");

@@ -15,6 +15,7 @@
 //! r7 and r8 are loaded anew behind everything that may move the packet. `stack.rs` lays out the stack.
 
 mod action;
+pub mod answers;
 mod chain;
 mod classifier;
 mod cond;

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 pub use explain::{Explanation, Step, Visit};
 pub use rewrite::{assign, reflect};
-pub use route::{Fate, Routed, Router};
+pub use route::{Fate, Routed, Router, carry};
 pub use set::Elements;
 
 use crate::policy::{Action, Element, Verdict};

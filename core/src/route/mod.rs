@@ -10,6 +10,7 @@ pub mod quic;
 pub mod replies;
 pub mod ring;
 pub mod senders;
+pub mod service;
 mod state;
 
 /// Time to live, and hop limit, of headers and answers that begin here.

@@ -54,7 +54,7 @@ pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut
     let outcomes = put::load(&input, &kept.places, &kept.order)?;
     let mut ids = ids(&outcomes);
     let followed = begin(&kept, &outcomes, out, tell).and_then(|samples| {
-        let health = Health::begin(&kept.policy.rules.pools, &kept.places)?;
+        let health = begin_checks(&kept)?;
         follow(&mut kept, Followed { files, samples, health, end: &end }, &mut ids, out)
     });
     take_off(&kept.places, &ids, out)?;
@@ -71,6 +71,13 @@ fn begin<W: Write>(
     let samples = Samples::open(&kept.policy.rules, &kept.places, kept.order.wish.direction)?;
     tell(outcomes, out).and_then(|()| out.flush()).map_err(unread)?;
     Ok(samples)
+}
+
+/// Begins to check the backends, and says what is to be known of that.
+fn begin_checks(kept: &Kept) -> Result<Health> {
+    let health = Health::begin(&kept.policy.rules, &kept.places)?;
+    health.notes().iter().for_each(|note| eprintln!("note: {note}"));
+    Ok(health)
 }
 
 /// The ids of programs.
@@ -110,7 +117,7 @@ fn follow(kept: &mut Kept, followed: Followed<'_>, ids: &mut Vec<u32>, out: &mut
                     said.extend(change.told);
                     if change.loaded {
                         samples = Samples::open(&kept.policy.rules, &kept.places, kept.order.wish.direction)?;
-                        health = Health::begin(&kept.policy.rules.pools, &kept.places)?;
+                        health = begin_checks(kept)?;
                     }
                     // The folders that are watched already stay so, with what happened there meanwhile.
                     paths(kept).try_for_each(|path| files.add(path))?;

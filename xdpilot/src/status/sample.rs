@@ -11,7 +11,7 @@ use xdpilot_kernel::namespace::{Namespace, Reachable};
 use xdpilot_kernel::object::ObjectRef;
 use xdpilot_kernel::owners::Owners;
 use xdpilot_kernel::program::ProgramInfo;
-use xdpilot_kernel::tcx::{self, Egress};
+use xdpilot_kernel::tcx::{self, Classifier};
 
 use super::policy;
 use super::snapshot::{Component, InterfaceStatus, Owner, ProgramStatus, Runs, Snapshot, VerdictCount};
@@ -84,7 +84,7 @@ pub fn sample(look: Look<'_>) -> Result<Snapshot> {
 /// An interface, and the programs on packets that leave it.
 struct Seen {
     interface: Interface,
-    egress: Vec<Egress>,
+    egress: Vec<Classifier>,
 }
 
 /// The interfaces of this thread's namespace; programs on packets that leave are asked for only where there are any.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -38,7 +38,12 @@ pub(crate) struct Server {
 impl Server {
     /// Serves `NAME saw CLIENT` at this port of all addresses of a namespace.
     pub(crate) fn start(net: &Net, port: u16, name: &str) -> Server {
-        let listener = net.run(|| TcpListener::bind(("::", port)).unwrap());
+        Server::start_at(net, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), name)
+    }
+
+    /// The same at one address alone.
+    pub(crate) fn start_at(net: &Net, host: SocketAddr, name: &str) -> Server {
+        let listener = net.run(|| TcpListener::bind(host).unwrap());
         let (accepting, open, name) = (listener.try_clone().unwrap(), Open::default(), name.to_string());
         let all = Arc::clone(&open);
         let thread = thread::spawn(move || {

@@ -1,5 +1,5 @@
 //! `route` and `pool` with real traffic: the built command, real interfaces, curl. Needs root, ip, curl,
-//! sysctl and docker.io.
+//! ethtool, sysctl and docker.io.
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -21,6 +21,7 @@ mod world;
 
 mod connections;
 mod containers;
+mod data_path;
 mod direct;
 mod errors;
 mod health;

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::command::{done, ends, unload};
+use crate::direct::answers_directly;
 use crate::keeper::Keeper;
 use crate::net::{Net, PATIENCE};
 use crate::network::ip;
@@ -141,9 +142,11 @@ fn root_a_client_that_moves_stays_with_its_server_via_nat() {
     let world = two_armed();
     let _servers = serving(&world, ANY);
     let backends = numbered(world.backends(false));
-    world.load(&policy("nat", &backends, "hash quic"));
-    connections_stay(&world);
-    unload(&world.target());
+    for via in ["nat", "fullnat from 10.0.100.1"] {
+        world.load(&policy(via, &backends, "hash quic"));
+        connections_stay(&world);
+        unload(&world.target());
+    }
     world.load(&policy("nat", &backends, ""));
     connections_are_lost(&world);
     unload(&world.target());
@@ -165,6 +168,20 @@ fn root_a_client_that_moves_stays_with_its_server_via_tunnels() {
     }
     world.load(&policy("ipip", &backends, ""));
     connections_are_lost(&world);
+    unload(&world.target());
+}
+
+#[test]
+fn root_a_client_that_moves_stays_with_its_server_on_the_segment() {
+    let world = World::one_armed();
+    ip(&world.client, &format!("addr add {ELSEWHERE}/24 dev c0"));
+    for (server, _) in &world.servers {
+        ip(server, &format!("addr add {SERVICE}/32 dev lo"));
+        answers_directly(server);
+    }
+    let _servers = serving(&world, (SERVICE, QUIC));
+    world.load(&policy("l2", &numbered(world.servers.iter().map(|(_, own)| own[0].clone())), "hash quic"));
+    connections_stay(&world);
     unload(&world.target());
 }
 

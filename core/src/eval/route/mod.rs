@@ -1,5 +1,6 @@
 //! `route`: to which backend a packet goes, and what it is then.
 
+mod carry;
 mod connection;
 mod encapsulate;
 mod error;
@@ -8,6 +9,7 @@ mod offload;
 mod quic;
 mod translate;
 
+pub use carry::carry;
 use connection::{Connection, Kind};
 use translate::Record;
 

@@ -1,23 +1,29 @@
 //! Health checks: backends that do not answer get no packets until they do.
 
+mod carrier;
 mod check;
+mod pump;
 mod streak;
+mod way;
 
 use std::collections::HashMap;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use xdpilot_core::error::{Error, Result};
-use xdpilot_core::policy::{Check, Pool};
+use xdpilot_core::policy::{Check, Method};
 use xdpilot_core::route::{Member, flags};
+use xdpilot_core::rules::Rules;
 
 use super::live::Live;
 use crate::place::Place;
 use crate::state;
 use streak::Streak;
+use way::{Way, Ways};
 
 /// Checks at work, until this is dropped.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub struct Health {
     /// Dropping it ends the threads.
     stop: Vec<mpsc::Sender<()>>,
     threads: Vec<JoinHandle<()>>,
+    /// What the user should know.
+    notes: Vec<String>,
 }
 
 /// A pool that is checked, at one place.
@@ -35,7 +43,9 @@ struct Checked {
     place: Place,
     pool: u16,
     name: String,
+    method: Method,
     check: Check,
+    way: Way,
     streaks: HashMap<String, Streak>,
     tell: PipeWriter,
 }
@@ -45,21 +55,29 @@ impl Health {
     ///
     /// # Errors
     /// The kernel gives no pipe or no descriptor.
-    pub fn begin(pools: &[Pool], places: &[Place]) -> Result<Self> {
+    pub fn begin(rules: &Arc<Rules>, places: &[Place]) -> Result<Self> {
         let failed = |error: std::io::Error| Error::failed("begin the health checks").kernel(error.to_string());
         let (told, tell) = pipe().map_err(failed)?;
-        let (mut stops, mut threads) = (Vec::new(), Vec::new());
+        let (mut stops, mut threads, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
-            for (pool, index) in pools.iter().zip(0u16..) {
+            let mut ways = Ways::new(rules, place);
+            for (pool, index) in rules.pools.iter().zip(0u16..) {
                 let Some(check) = pool.check.clone() else { continue };
                 let (name, streaks, tell) = (pool.name.clone(), HashMap::new(), tell.try_clone().map_err(failed)?);
-                let checked = Checked { place: place.try_clone()?, pool: index, name, check, streaks, tell };
+                let (place, way, method) = (place.try_clone()?, ways.of(index, &check), pool.method.clone());
+                let checked = Checked { place, pool: index, name, method, check, way, streaks, tell };
                 let (stop, end) = mpsc::channel();
                 stops.push(stop);
                 threads.push(thread::spawn(move || checked.run(&end)));
             }
+            notes.append(&mut ways.notes);
         }
-        Ok(Health { told, _tell: tell, stop: stops, threads })
+        Ok(Health { told, _tell: tell, stop: stops, threads, notes })
+    }
+
+    /// What the user should know of how backends are checked, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// What was found out since it was asked last, a line each.
@@ -110,11 +128,11 @@ impl Checked {
     fn turn(&mut self, live: &Live) {
         let members = live.members(self.pool);
         self.streaks.retain(|name, _| members.iter().any(|(_, member)| member.name == *name));
-        let (check, place) = (&self.check, &self.place);
+        let Checked { check, place, way, pool, method, .. } = &*self;
         let results: Vec<_> = thread::scope(|scope| {
             let one = |(_, member): &(usize, Member)| {
-                let (address, port) = (member.backend.address, check.port.or(member.backend.port));
-                scope.spawn(move || check::once(check, place, address, port.unwrap_or(0)))
+                let (backend, port) = (member.backend, check.port.or(member.backend.port).unwrap_or(0));
+                scope.spawn(move || check::once(check, place, &way.to(*pool, &backend, method), port))
             };
             let threads: Vec<_> = members.iter().map(one).collect();
             let died = || Err("the check ended early".to_string());
