@@ -47,6 +47,8 @@ pub struct Record {
 /// The wish of a store that a program fulfils.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredRecord {
+    /// The store's id.
+    pub store: String,
     /// The node whose agent or command loaded it.
     pub node: String,
     /// The policy.

@@ -41,7 +41,8 @@ impl Reconciler {
         let mut compiled = self.compile(source, wish, interface, wanted)?;
         let digest = wanted.digest.clone();
         let (node, policy, place_words) = (self.node.name.clone(), wish.policy.clone(), wanted.place.clone());
-        compiled.stored = Some(StoredRecord { node, policy, place: place_words, digest });
+        let store = self.store.clone();
+        compiled.stored = Some(StoredRecord { store, node, policy, place: place_words, digest });
         let key = interface.key;
         let manner = Manner {
             mode: None,

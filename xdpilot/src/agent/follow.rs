@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use xdpilot_core::error::{Error, Result};
 
 use super::mirror::Mirror;
-use crate::documents::{DOCUMENTS, Snapshot};
+use crate::documents::{DOCUMENTS, Snapshot, identify};
 use crate::store::{Address, News, Store, open};
 
 /// What is told of a store.
@@ -92,6 +92,7 @@ fn session(
     away: &mut bool,
 ) -> Result<()> {
     let store = reach.store()?;
+    identify(&*store)?;
     let listing = store.list(DOCUMENTS)?;
     let mut watch = store.watch(DOCUMENTS, listing.revision)?;
     let unsaved = mirror.map_or(Ok(None), |mirror| mirror.replace(&*store, &listing.entries))?;

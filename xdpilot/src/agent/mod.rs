@@ -2,6 +2,7 @@
 
 mod announce;
 mod canary;
+mod checks;
 mod conduct;
 mod diff;
 mod digest;

@@ -1,9 +1,11 @@
 //! Brings a node's kernel to what a store's documents say: as often as it is asked, and each time all the way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::rules::Rules;
 
 use super::diff::{Key, Step, Wanted, diff};
 use super::elements::{self, Value};
@@ -26,6 +28,8 @@ const SCHEMA: u32 = 1;
 #[derive(Debug)]
 pub struct Reconciler {
     pub(super) node: Node,
+    /// The id of the store that is followed.
+    pub(super) store: String,
     pub(super) surveyor: Surveyor,
     pub(super) pieces: Pieces,
     /// The last policy that was compiled: its digest and the revisions of its sets.
@@ -67,6 +71,7 @@ impl Reconciler {
     pub fn new(node: Node) -> Self {
         Reconciler {
             node,
+            store: String::new(),
             surveyor: Surveyor::default(),
             pieces: Pieces::default(),
             compiled: None,
@@ -113,6 +118,14 @@ impl Reconciler {
         self.standing.values().map(one)
     }
 
+    /// What stands, with the rules that each policy means; without the elements of long sets.
+    pub(super) fn loaded(&self) -> impl Iterator<Item = (Key, &Found, &Arc<Rules>)> {
+        self.standing.iter().filter_map(|(key, found)| {
+            let rules = self.surveyor.rules(&found.standing.policy, key.direction())?;
+            Some((*key, found, rules))
+        })
+    }
+
     /// When something is to be tried again.
     pub fn next_try(&self) -> Option<Instant> {
         self.failures.values().map(|failure| failure.next).min()
@@ -123,7 +136,7 @@ impl Reconciler {
     /// # Errors
     /// This user may not see what stands.
     pub fn plan(&mut self, store: &dyn Store, snapshot: &Snapshot) -> Result<Vec<Planned>> {
-        self.look()?;
+        self.look(snapshot)?;
         let survey = self.surveyor.survey(snapshot, &self.node);
         let labels: HashMap<Key, String> = located(&survey).map(|(_, one)| (one.key, one.label.clone())).collect();
         let mut steps = Vec::new();
@@ -178,7 +191,7 @@ impl Reconciler {
     /// # Errors
     /// This user may not see what stands.
     pub fn pass(&mut self, store: &dyn Store, snapshot: &Snapshot) -> Result<Report> {
-        self.look()?;
+        self.look(snapshot)?;
         let survey = self.surveyor.survey(snapshot, &self.node);
         let wishes: HashMap<Key, (Wish, Interface)> =
             located(&survey).map(|(wish, one)| (one.key, (wish.clone(), one.clone()))).collect();
@@ -203,13 +216,18 @@ impl Reconciler {
     }
 
     /// Looks at what stands, where that is not known for sure.
-    fn look(&mut self) -> Result<()> {
+    fn look(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let store = snapshot.id.as_deref().unwrap_or_default();
+        if self.store != store {
+            self.store = store.to_string();
+            self.unsure = true;
+        }
         if !std::mem::take(&mut self.unsure) {
             return Ok(());
         }
         let known = std::mem::take(&mut self.standing);
         self.unsure = true;
-        let mut standing = standing::all(&self.node.name)?;
+        let mut standing = standing::all(&self.store, &self.node.name)?;
         self.unsure = false;
         for (key, found) in &mut standing {
             if let Some(known) = known.get(key).filter(|known| known.program == found.program) {

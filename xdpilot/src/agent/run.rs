@@ -13,6 +13,7 @@ use xdpilot_core::error::{Error, Result};
 
 use super::announce::announce;
 use super::canary::Canary;
+use super::checks::Checks;
 use super::conduct::{Ask, conduct};
 use super::follow::{self, Reach, Told};
 use super::log::{Level, log};
@@ -76,7 +77,8 @@ pub fn run(args: &Args) -> Result<()> {
         let reach = &sources.reach;
         scope.spawn(move || announce(reach, &told));
         scope.spawn(move || conduct(reach, &asked));
-        let mut agent = Agent::new(&config, sources, reports, asks);
+        let checks = Checks::begin()?;
+        let mut agent = Agent::new(&config, sources, checks, (reports, asks));
         let result = agent.work(&wakes);
         end.store(true, Ordering::Relaxed);
         drop(agent);
@@ -124,6 +126,7 @@ struct Agent<'a> {
     said: BTreeMap<(String, String, Option<String>), (State, Option<u32>, Option<String>)>,
     last: Option<Report>,
     reports: Sender<Report>,
+    checks: Checks,
     /// The rollout that this node has before others.
     canary: Option<Canary>,
     asks: Sender<Ask>,
@@ -131,7 +134,7 @@ struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    fn new(config: &Config, sources: &'a Sources, reports: Sender<Report>, asks: Sender<Ask>) -> Self {
+    fn new(config: &Config, sources: &'a Sources, checks: Checks, (reports, asks): (Sender<Report>, Sender<Ask>)) -> Self {
         Agent {
             reconciler: Reconciler::new(config.node.clone()),
             sources,
@@ -139,6 +142,7 @@ impl<'a> Agent<'a> {
             said: BTreeMap::new(),
             last: None,
             reports,
+            checks,
             canary: None,
             asks,
             begun: Instant::now(),
@@ -241,6 +245,7 @@ impl<'a> Agent<'a> {
             Some(_) => self.reconciler.pass(near, &snapshot.rolled_out(near))?,
             None => self.reconciler.pass(near, snapshot)?,
         };
+        self.checks.follow(&self.reconciler);
         report.rollout = self.canary.as_ref().map(Canary::report);
         self.ask();
         if self.last.as_ref() == Some(&report) {

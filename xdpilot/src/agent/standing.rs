@@ -36,28 +36,28 @@ pub(super) fn key(pinned: &Pinned) -> Key {
     Key { namespace: pinned.namespace, ifindex: pinned.ifindex, egress }
 }
 
-/// What stands for this node. The elements of its sets are not known.
+/// What stands for a store on this node. The elements of its sets are not known.
 ///
 /// # Errors
 /// This user may not see it.
-pub(super) fn all(node: &str) -> Result<BTreeMap<Key, Found>> {
+pub(super) fn all(store: &str, node: &str) -> Result<BTreeMap<Key, Found>> {
     let mut all = BTreeMap::new();
     for pinned in state::links()? {
         // One that goes away meanwhile does not stand there.
-        if let Some(found) = at(pinned, node).ok().flatten() {
+        if let Some(found) = at(pinned, store, node).ok().flatten() {
             all.insert(key(&found.pinned), found);
         }
     }
     Ok(all)
 }
 
-/// What stands behind a link for this node; none where it is another's.
+/// What stands behind a link for a store on this node; none where it is another's.
 ///
 /// # Errors
 /// The link is gone.
-pub(super) fn at(pinned: Pinned, node: &str) -> Result<Option<Found>> {
+fn at(pinned: Pinned, store: &str, node: &str) -> Result<Option<Found>> {
     let Some(loaded) = sets::at(pinned)? else { return Ok(None) };
-    let Some(stored) = loaded.record.stored.filter(|stored| stored.node == node) else { return Ok(None) };
+    let Some(stored) = loaded.record.stored.filter(|stored| stored.store == store && stored.node == node) else { return Ok(None) };
     let sets = loaded.record.policy.iter().flat_map(|policy| &policy.sets).map(|set| (set.name.clone(), 0)).collect();
     let standing = Standing { policy: stored.policy, place: stored.place, digest: stored.digest, sets };
     let (program, target) = (loaded.program, loaded.record.target);

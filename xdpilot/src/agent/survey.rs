@@ -1,9 +1,11 @@
 //! What is wanted at which interface, before anything is done.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::PolicyPlace;
+use xdpilot_core::rules::Rules;
 
 use super::diff::{Key, Standing, Wanted};
 use super::digest::digest;
@@ -153,6 +155,12 @@ impl Surveyor {
             here.push(interface);
         }
         Ok(here)
+    }
+
+    /// The rules of a policy that was surveyed last; none where it is faulty.
+    pub(super) fn rules(&self, policy: &str, direction: Direction) -> Option<&Arc<Rules>> {
+        let (_, program) = self.programs.get(&(policy.to_string(), direction))?;
+        program.as_ref().ok().map(|program| &program.policy.rules)
     }
 
     /// A policy; what it is made of is looked at each time, what it becomes is not.

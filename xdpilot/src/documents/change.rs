@@ -9,7 +9,7 @@ use xdpilot_core::policy::Element;
 use super::history::{self, KEPT};
 use super::pieces::{self, Cut};
 use super::rollout::{ROLLOUT, Rollout};
-use super::{Body, Document, Kind, NEWEST_SCHEMA, Name, Snapshot, validate};
+use super::{Body, Document, Kind, NEWEST_SCHEMA, Name, Snapshot, identify, validate};
 use crate::store::{Change, Committed, Expected, Store};
 
 /// A change of one document.
@@ -189,6 +189,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Plans edits, and makes sure that they are sound.
     fn make(store: &'a dyn Store, edits: &[Edit], by: &'a str) -> Result<Self> {
+        identify(store)?;
         let last = store.get(LAST)?.map_or(0, |entry| entry.revision);
         let before = Snapshot::read(store)?;
         let (outcome, batch, bodies) = (Outcome::default(), Batch::default(), BTreeMap::new());

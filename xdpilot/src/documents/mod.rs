@@ -22,4 +22,4 @@ pub use document::{Body, Document, NEWEST_SCHEMA};
 pub use meaning::Meaning;
 pub use name::{DOCUMENTS, Kind, Name};
 pub use pieces::{Pieces, keys as piece_keys, whole};
-pub use snapshot::{Snapshot, Stored};
+pub use snapshot::{Snapshot, Stored, identify};

@@ -1,13 +1,15 @@
 //! All documents as they are at one moment.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use xdpilot_core::error::{Error, Result};
 
 use super::rollout::{ROLLOUT, Rollout};
 use super::{Body, DOCUMENTS, Document, Kind, Meaning, NEWEST_SCHEMA, Name, pieces};
-use crate::store::{Change, Entry, Listing, Store};
+use crate::store::{Change, Entry, Expected, Listing, Store};
 
 /// A document in a store.
 #[derive(Clone, Debug)]
@@ -20,11 +22,30 @@ pub struct Stored {
     pub meaning: Result<Arc<Meaning>>,
 }
 
+/// Where the store's id is.
+const ID: &str = "documents/id";
+
+/// Makes sure that a store has an id.
+///
+/// # Errors
+/// The store cannot be changed.
+pub fn identify(store: &dyn Store) -> Result<()> {
+    if store.get(ID)?.is_none() {
+        let id = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let expected = Expected { key: ID.to_string(), revision: 0 };
+        // Another one may have come before: it has one then.
+        store.commit(&[expected], &[Change::Put { key: ID.to_string(), value: id.into_bytes() }])?;
+    }
+    Ok(())
+}
+
 /// All documents of a store.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The store's revision.
     pub revision: u64,
+    /// What tells the store from all others; none before its first document.
+    pub id: Option<String>,
     /// The documents.
     pub documents: BTreeMap<Name, Arc<Stored>>,
     /// What some nodes are to have before the others.
@@ -57,6 +78,7 @@ impl Snapshot {
             names.extend(Name::of_key(change.key()).ok());
             match change {
                 Change::Put { key, value } => self.put(store, Entry { key, value, revision }),
+                Change::Delete { key } if key == ID => {}
                 Change::Delete { key } if key == ROLLOUT => self.rollout = None,
                 Change::Delete { key } => {
                     self.strangers.remove(&key);
@@ -70,6 +92,10 @@ impl Snapshot {
     }
 
     fn put(&mut self, store: &dyn Store, entry: Entry) {
+        if entry.key == ID {
+            self.id = Some(String::from_utf8_lossy(&entry.value).into_owned());
+            return;
+        }
         if entry.key == ROLLOUT {
             match Rollout::decode(&entry) {
                 Ok(rollout) => self.rollout = Some(rollout),

@@ -16,7 +16,7 @@ use crate::direction::Direction;
 use crate::pause::Pause;
 use crate::place::{self, Place};
 use crate::policy::{self, Policy, Text};
-use crate::pools::health::Health;
+use crate::pools::health::{Checker, Findings, Health, checker};
 use crate::put::{self, Order, Outcome};
 use crate::source::Input;
 use crate::state;
@@ -54,8 +54,10 @@ pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut
     let outcomes = put::load(&input, &kept.places, &kept.order)?;
     let mut ids = ids(&outcomes);
     let followed = begin(&kept, &outcomes, out, tell).and_then(|samples| {
-        let health = begin_checks(&kept)?;
-        follow(&mut kept, Followed { files, samples, health, end: &end }, &mut ids, out)
+        let (checker, findings) = checker()?;
+        let health = begin_checks(&checker, &kept)?;
+        let checks = Checks { checker, findings, health };
+        follow(&mut kept, Followed { files, samples, checks, end: &end }, &mut ids, out)
     });
     take_off(&kept.places, &ids, out)?;
     followed
@@ -74,8 +76,8 @@ fn begin<W: Write>(
 }
 
 /// Begins to check the backends, and says what is to be known of that.
-fn begin_checks(kept: &Kept) -> Result<Health> {
-    let health = Health::begin(&kept.policy.rules, &kept.places)?;
+fn begin_checks(checker: &Checker, kept: &Kept) -> Result<Health> {
+    let health = checker.check(&kept.policy.rules, &kept.places)?;
     health.notes().iter().for_each(|note| eprintln!("note: {note}"));
     Ok(health)
 }
@@ -93,23 +95,31 @@ fn unread(error: io::Error) -> Error {
 struct Followed<'a> {
     files: Files,
     samples: Samples,
-    health: Health,
+    checks: Checks,
     end: &'a Pause,
+}
+
+/// The checks of backends.
+struct Checks {
+    checker: Checker,
+    findings: Findings,
+    /// Those at work.
+    health: Health,
 }
 
 /// Follows the files and the samples until the end.
 fn follow(kept: &mut Kept, followed: Followed<'_>, ids: &mut Vec<u32>, out: &mut impl Write) -> Result<()> {
-    let Followed { mut files, mut samples, mut health, end } = followed;
+    let Followed { mut files, mut samples, mut checks, end } = followed;
     let stdout = io::stdout();
     loop {
-        let mut waiting = vec![end.as_fd(), files.as_fd(), health.as_fd()];
+        let mut waiting = vec![end.as_fd(), files.as_fd(), checks.findings.as_fd()];
         waiting.extend(samples.descriptors());
         let Some(ready) = readable_while_read(&waiting, stdout.as_fd())?.filter(|ready| !ready[0]) else {
             return Ok(());
         };
         let mut said = samples.take()?;
         if ready[2] {
-            said.extend(health.take()?);
+            said.extend(checks.findings.take()?);
         }
         if ready[1] && touches(&files.changed()?, kept) {
             match change::follow(kept, ids) {
@@ -117,7 +127,7 @@ fn follow(kept: &mut Kept, followed: Followed<'_>, ids: &mut Vec<u32>, out: &mut
                     said.extend(change.told);
                     if change.loaded {
                         samples = Samples::open(&kept.policy.rules, &kept.places, kept.order.wish.direction)?;
-                        health = begin_checks(kept)?;
+                        checks.health = begin_checks(&checks.checker, kept)?;
                     }
                     // The folders that are watched already stay so, with what happened there meanwhile.
                     paths(kept).try_for_each(|path| files.add(path))?;

@@ -17,6 +17,8 @@ pub(crate) struct Member {
     /// `HOST:PORT` for clients.
     pub(crate) client: String,
     words: Vec<String>,
+    /// The network namespace that it is in; none for that of the tests.
+    within: Option<String>,
     data: Folder,
     running: Mutex<Option<Running>>,
 }
@@ -36,21 +38,26 @@ pub(crate) fn address() -> String {
 impl Member {
     /// One that is a cluster of its own.
     pub(crate) fn start(words: &[&str]) -> Self {
-        Self::of_cluster(&address(), &[], false, words)
+        Self::of_cluster(None, &address(), &[], false, words)
     }
 
     /// One that speaks TLS.
     pub(crate) fn start_with_tls(host: &str, words: &[&str]) -> Self {
-        Self::of_cluster(host, &[], true, words)
+        Self::of_cluster(None, host, &[], true, words)
     }
 
     /// Three that are a cluster.
     pub(crate) fn three() -> [Self; 3] {
         let hosts = [address(), address(), address()];
-        [0, 1, 2].map(|index| Self::of_cluster(&hosts[index], &hosts, false, &[]))
+        [0, 1, 2].map(|index| Self::of_cluster(None, &hosts[index], &hosts, false, &[]))
     }
 
-    fn of_cluster(host: &str, hosts: &[String], tls: bool, more: &[&str]) -> Self {
+    /// Those at these addresses of a network namespace, as one cluster.
+    pub(crate) fn within(namespace: &str, hosts: &[String]) -> Vec<Self> {
+        hosts.iter().map(|host| Self::of_cluster(Some(namespace), host, hosts, false, &[])).collect()
+    }
+
+    fn of_cluster(within: Option<&str>, host: &str, hosts: &[String], tls: bool, more: &[&str]) -> Self {
         let data = Folder::new();
         let scheme = if tls { "https" } else { "http" };
         let (client, peer) = (format!("{scheme}://{host}:2379"), format!("http://{host}:2380"));
@@ -69,7 +76,8 @@ impl Member {
             ["--election-timeout", "1000"],
         ];
         let words = words.iter().flatten().chain(more).map(ToString::to_string).collect();
-        let member = Member { client: format!("{host}:2379"), words, data, running: Mutex::new(None) };
+        let within = within.map(ToString::to_string);
+        let member = Member { client: format!("{host}:2379"), words, within, data, running: Mutex::new(None) };
         member.run();
         member
     }
@@ -79,8 +87,9 @@ impl Member {
         let folder = self.data.path("run");
         fs::create_dir_all(&folder).unwrap();
         let words: Vec<String> = self.words.iter().map(|word| format!("'{word}'")).collect();
+        let enter = self.within.as_ref().map_or_else(String::new, |name| format!("ip netns exec {name} "));
         let start =
-            format!("etcd {} &\npid=$!\necho $pid >\"$dir/new\"; mv \"$dir/new\" \"$dir/pid\"", words.join(" "));
+            format!("{enter}etcd {} &\npid=$!\necho $pid >\"$dir/new\"; mv \"$dir/new\" \"$dir/pid\"", words.join(" "));
         let mut watchdog = Watchdog::start(&folder, &start, "kill -9 $pid; wait $pid");
         let end = Instant::now() + Duration::from_secs(10);
         let pid = loop {
@@ -121,13 +130,25 @@ impl Member {
 
     /// What `etcdctl` of this member says.
     pub(crate) fn ctl(&self, words: &[&str]) -> String {
-        etcdctl(&[&["--endpoints", &self.client], words].concat())
+        etcdctl_within(self.within.as_deref(), &[&["--endpoints", &self.client], words].concat())
     }
 }
 
 /// What `etcdctl` says.
 pub(crate) fn etcdctl(words: &[&str]) -> String {
-    let output = Command::new("etcdctl").args(words).env("ETCDCTL_API", "3").output().unwrap();
+    etcdctl_within(None, words)
+}
+
+fn etcdctl_within(namespace: Option<&str>, words: &[&str]) -> String {
+    let mut command = match namespace {
+        None => Command::new("etcdctl"),
+        Some(name) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", name, "etcdctl"]);
+            command
+        }
+    };
+    let output = command.args(words).env("ETCDCTL_API", "3").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "etcdctl {words:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     text

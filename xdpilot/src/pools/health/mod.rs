@@ -25,12 +25,17 @@ use crate::state;
 use streak::Streak;
 use way::{Way, Ways};
 
+/// What checks find out, of any number of policies. At its end when the [`Checker`] is gone with all its checks.
+#[derive(Debug)]
+pub struct Findings(PipeReader);
+
+/// Begins checks.
+#[derive(Debug)]
+pub struct Checker(PipeWriter);
+
 /// Checks at work, until this is dropped.
 #[derive(Debug)]
 pub struct Health {
-    told: PipeReader,
-    /// The other end stays open where nothing is checked: else the pipe would be at its end, and always readable.
-    _tell: PipeWriter,
     /// Dropping it ends the threads.
     stop: Vec<mpsc::Sender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -50,53 +55,69 @@ struct Checked {
     tell: PipeWriter,
 }
 
-impl Health {
-    /// Begins to check the pools of a policy that is loaded at these places.
-    ///
-    /// # Errors
-    /// The kernel gives no pipe or no descriptor.
-    pub fn begin(rules: &Arc<Rules>, places: &[Place]) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::failed("begin the health checks").kernel(error.to_string());
-        let (told, tell) = pipe().map_err(failed)?;
-        let (mut stops, mut threads, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        for place in places {
-            let mut ways = Ways::new(rules, place);
-            for (pool, index) in rules.pools.iter().zip(0u16..) {
-                let Some(check) = pool.check.clone() else { continue };
-                let (name, streaks, tell) = (pool.name.clone(), HashMap::new(), tell.try_clone().map_err(failed)?);
-                let (place, way, method) = (place.try_clone()?, ways.of(index, &check), pool.method.clone());
-                let checked = Checked { place, pool: index, name, method, check, way, streaks, tell };
-                let (stop, end) = mpsc::channel();
-                stops.push(stop);
-                threads.push(thread::spawn(move || checked.run(&end)));
-            }
-            notes.append(&mut ways.notes);
-        }
-        Ok(Health { told, _tell: tell, stop: stops, threads, notes })
-    }
+/// Where checks are begun, and what they find out is told.
+///
+/// # Errors
+/// The kernel gives no pipe.
+pub fn checker() -> Result<(Checker, Findings)> {
+    let (told, tell) = pipe().map_err(|error| failed(&error))?;
+    Ok((Checker(tell), Findings(told)))
+}
 
-    /// What the user should know of how backends are checked, a sentence each.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// What was found out since it was asked last, a line each.
+impl Findings {
+    /// What was found out since it was asked last, a line each; waits where there is nothing, and is empty at the end.
     ///
     /// # Errors
     /// The pipe cannot be read.
     pub fn take(&mut self) -> Result<Vec<String>> {
         let mut bytes = vec![0; 65_536];
         let count =
-            self.told.read(&mut bytes).map_err(|error| Error::failed("read a pipe").kernel(error.to_string()))?;
+            self.0.read(&mut bytes).map_err(|error| Error::failed("read a pipe").kernel(error.to_string()))?;
         let text = String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()).into_owned();
         Ok(text.lines().map(ToString::to_string).collect())
     }
 }
 
-impl AsFd for Health {
-    /// Readable when there is something to [`Health::take`].
+impl Checker {
+    /// Begins to check the pools of a policy that is loaded at these places.
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor.
+    pub fn check(&self, rules: &Arc<Rules>, places: &[Place]) -> Result<Health> {
+        let (mut stop, mut threads, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        for place in places {
+            let mut ways = Ways::new(rules, place);
+            for (pool, index) in rules.pools.iter().zip(0u16..) {
+                let Some(check) = pool.check.clone() else { continue };
+                let tell = self.0.try_clone().map_err(|error| failed(&error))?;
+                let (name, streaks) = (pool.name.clone(), HashMap::new());
+                let (place, way, method) = (place.try_clone()?, ways.of(index, &check), pool.method.clone());
+                let checked = Checked { place, pool: index, name, method, check, way, streaks, tell };
+                let (go_on, end) = mpsc::channel();
+                stop.push(go_on);
+                threads.push(thread::spawn(move || checked.run(&end)));
+            }
+            notes.append(&mut ways.notes);
+        }
+        Ok(Health { stop, threads, notes })
+    }
+}
+
+fn failed(error: &std::io::Error) -> Error {
+    Error::failed("begin the health checks").kernel(error.to_string())
+}
+
+impl AsFd for Findings {
+    /// Readable when there is something to [`Findings::take`].
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.told.as_fd()
+        self.0.as_fd()
+    }
+}
+
+impl Health {
+    /// What the user should know of how backends are checked, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 

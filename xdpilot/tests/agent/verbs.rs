@@ -1,0 +1,93 @@
+//! The store without an agent: each command brings the kernel to it.
+
+use serde_json::Value;
+
+use crate::world::{Host, no_pings};
+
+#[test]
+fn root_documents_are_attached_and_taken_off() {
+    let host = Host::new();
+    assert!(host.answers());
+    let file = host.file("edge.xdp", &no_pings("e0"));
+    assert!(host.xdpilot("", &["diff", "-f", &file]).contains("e0: load policy edge"));
+    assert_eq!(host.program("e0"), None);
+    let said = host.xdpilot("", &["apply", "-f", &file]);
+    assert!(said.contains("policy edge: stored, version 1") && said.contains("in force"), "{said}");
+    assert!(!host.answers());
+    assert_eq!(host.xdpilot("", &["diff"]), "nothing would change\n");
+    // The same again changes nothing, in the store or in the kernel.
+    let program = host.program("e0");
+    assert!(host.xdpilot("", &["apply", "-f", &file]).contains("policy edge: unchanged"));
+    assert_eq!(host.program("e0"), program);
+    assert_eq!(host.xdpilot("", &["get", "policy", "edge"]), "policy edge {\n  drop when icmp\n}\n");
+    host.xdpilot("", &["delete", "attachment", "edge"]);
+    assert!(host.answers());
+    assert_eq!(host.program("e0"), None);
+    host.xdpilot("", &["rollback", "attachment", "edge"]);
+    assert!(!host.answers());
+    host.xdpilot("", &["delete", "policy", "edge"]);
+    assert_eq!(host.program("e0"), None);
+    let left = host.xdpilot("", &["get", "--json"]);
+    let left: Value = serde_json::from_str(&left).unwrap();
+    assert_eq!(left["documents"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn root_sets_change_in_place_and_versions_come_back() {
+    let host = Host::new();
+    let words = "set bad = { 10.9.0.7 }\npolicy edge on e0 { drop when src in bad }\n";
+    host.xdpilot("", &["apply", "-f", &host.file("edge.xdp", words)]);
+    let program = host.program("e0").unwrap();
+    assert!(host.answers());
+    let set = host.file("set.xdp", "set bad = { 10.9.0.7, 10.9.0.0/30 }\n");
+    host.xdpilot("", &["apply", "-f", &set]);
+    assert!(!host.answers());
+    host.xdpilot("", &["rollback", "set", "bad"]);
+    assert!(host.answers());
+    assert_eq!(host.program("e0"), Some(program));
+    let history: Value = serde_json::from_str(&host.xdpilot("", &["history", "set", "bad", "--json"])).unwrap();
+    assert_eq!(history["versions"].as_array().unwrap().len(), 3);
+    // What is exported makes the same store elsewhere.
+    let all = host.xdpilot("", &["export"]);
+    host.xdpilot("", &["delete", "policy", "edge"]);
+    let other = format!("redb:{}", host.folder.path().join("other").display());
+    host.xdpilot(&other, &["apply", "-f", &host.file("all.xdp", &all)]);
+    assert_eq!(host.xdpilot(&other, &["export"]), all);
+    host.xdpilot(&other, &["delete", "policy", "edge"]);
+}
+
+#[test]
+fn root_mistakes_are_told_and_change_nothing() {
+    let host = Host::new();
+    host.xdpilot("", &["apply", "-f", &host.file("edge.xdp", &no_pings("e0"))]);
+    let before = (host.program("e0"), host.xdpilot("", &["get"]));
+    for (words, text, why) in [
+        (&["apply", "-f"][..], "policy edge on e0 { drp when icmp }", "did you mean drop?"),
+        (&["apply", "-f"], "policy edge on e0, { drop }", "expected a target"),
+        (&["apply", "-f"], "policy edge on e0 { drop when src in bad }", "no set bad"),
+        (&["apply", "-f"], "set bad = file \"gone.txt\"", "gone.txt"),
+        (&["apply", "--on", "docker:", "-f"], "policy edge { drop }", "docker:"),
+        (&["delete", "policy", "edgy"], "", "did you mean edge?"),
+        (&["get", "policy", "edgy"], "", "did you mean edge?"),
+        (&["rollback", "policy", "edge", "--to", "9"], "", "versions 1"),
+        (&["apply", "--store", "ectd://a", "-f"], "set a = {}", "a store is redb:PATH"),
+    ] {
+        let file = host.file("wrong.xdp", text);
+        let words = if text.is_empty() { words.to_vec() } else { [words, &[file.as_str()]].concat() };
+        let output = host.output("", &words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+        assert!(said.contains(why), "{words:?}: {said}");
+        assert_eq!((host.program("e0"), host.xdpilot("", &["get"])), before, "{words:?}");
+    }
+    host.xdpilot("", &["delete", "policy", "edge"]);
+}
+
+#[test]
+fn root_an_interface_that_is_not_there_is_waited_for() {
+    let host = Host::new();
+    let said = host.xdpilot("", &["apply", "-f", &host.file("edge.xdp", &no_pings("e0, later0"))]);
+    assert!(said.contains("later0: policy edge waits for it"), "{said}");
+    assert!(!host.answers());
+    host.xdpilot("", &["delete", "policy", "edge"]);
+}
