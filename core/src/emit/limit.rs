@@ -24,7 +24,7 @@ impl Emitter<'_> {
         let key = if limit.per.is_empty() { stack::RULE } else { stack::KEY };
         match self.maps.plain_limit_numbers.get(&rule) {
             Some(number) => self.asm.store_imm(Size::W, 10, key, *number as i32),
-            None => self.limit_key(limit),
+            None => self.limit_key(rule, limit),
         }
         let burst = limit::burst(limit);
         self.lookup(map, key);
@@ -109,10 +109,13 @@ impl Emitter<'_> {
     }
 
     /// The key at [`stack::KEY`].
-    fn limit_key(&mut self, limit: &Limit) {
+    fn limit_key(&mut self, rule: usize, limit: &Limit) {
         let size = key_size(limit) as i16;
         for at in (0..size).step_by(4) {
             self.asm.store_imm(Size::W, 10, stack::KEY + at, 0);
+        }
+        if let Some(number @ 1..) = self.maps.limit_numbers.get(&rule) {
+            self.asm.store_imm(Size::H, 10, stack::KEY + 2, i32::from(*number));
         }
         self.find_layers();
         let (v4, v6, behind) = (self.asm.label(), self.asm.label(), self.asm.label());

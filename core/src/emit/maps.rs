@@ -52,6 +52,9 @@ const ELEMENTS: u32 = 65_536;
 pub(super) const TABLES_FROM: usize = 512;
 /// The most keys of a limit; the least recently used goes for a new one.
 const KEYS: u32 = 65_536;
+/// Where more limits are per key than this, those with keys of one length share a map, which has room for the keys of so
+/// many of them.
+const OWN_LIMITS: usize = 16;
 /// Bytes of a bitmap of all ports.
 pub(super) const PORTS: u32 = 8192;
 const LRU_HASH: u32 = 9;
@@ -82,8 +85,10 @@ pub(super) struct Maps {
     pub(super) held: BTreeMap<(usize, Part), i16>,
     /// Those of them that are tables.
     pub(super) tables: BTreeMap<(usize, Part), Geometry>,
-    /// By rule: limits per key have a map each; none where it is one of the next.
+    /// By rule: the maps of limits per key; none where it is one of the plain ones.
     pub(super) limits: BTreeMap<usize, MapId>,
+    /// By rule: what tells its keys from those of other limits in the same map.
+    pub(super) limit_numbers: BTreeMap<usize, u16>,
     /// Of all limits without keys, and their numbers in it by rule.
     pub(super) plain_limits: Option<MapId>,
     pub(super) plain_limit_numbers: BTreeMap<usize, u32>,
@@ -99,7 +104,7 @@ impl Maps {
     }
 }
 
-/// The name of the map of a rule's limit per key.
+/// The name of the map of a rule's limit per key, which may be one for those behind it, too.
 pub fn limit_map_name(rule: usize) -> String {
     format!("limit_{rule}")
 }
@@ -177,19 +182,26 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
 fn add_actions(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shape, Option<Shape>) -> MapId) {
     let shape =
         |kind, key_size, value_size, max_entries| Shape { kind, key_size, value_size, max_entries, ..Shape::default() };
+    let mut keyed: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (index, rule) in rules.rules.iter().enumerate() {
         match &rule.action {
             Action::Limit(limit) if limit.per.is_empty() => {
                 maps.plain_limit_numbers.insert(index, maps.plain_limit_numbers.len() as u32);
             }
-            Action::Limit(limit) => {
-                let id = add(limit_map_name(index), shape(LRU_HASH, key_size(limit), 8, KEYS), None);
-                maps.limits.insert(index, id);
-            }
+            Action::Limit(limit) => keyed.entry(key_size(limit)).or_default().push(index),
             Action::Sample { .. } => {
                 maps.sample_numbers.insert(index, maps.sample_numbers.len() as u32);
             }
             Action::Verdict(_) | Action::Count(_) | Action::Set(_) => {}
+        }
+    }
+    let many = keyed.values().map(Vec::len).sum::<usize>() > OWN_LIMITS;
+    for (size, limits) in keyed {
+        for limits in limits.chunks(if many { usize::from(u16::MAX) } else { 1 }) {
+            let keys = KEYS * limits.len().min(OWN_LIMITS) as u32;
+            let id = add(limit_map_name(limits[0]), shape(LRU_HASH, size, 8, keys), None);
+            maps.limits.extend(limits.iter().map(|rule| (*rule, id)));
+            maps.limit_numbers.extend(limits.iter().zip(0..).map(|(rule, number)| (*rule, number)));
         }
     }
     let (limits, samples) = (maps.plain_limit_numbers.len() as u32, maps.sample_numbers.len() as u32);
@@ -269,7 +281,7 @@ fn set_shape(part: Part, table: Option<Geometry>, elements: u32) -> Shape {
     }
 }
 
-/// The length of a limit's key in bytes: the family in 4 bytes, then the parts, padded to a multiple of 4.
+/// The length of a limit's key in bytes: the family and the limit's number in its map in 4 bytes, then the parts, padded to a multiple of 4.
 pub(super) fn key_size(limit: &Limit) -> u32 {
     let parts: u32 = limit.per.iter().map(|key| u32::from(part_size(*key))).sum();
     (4 + parts).next_multiple_of(4)

@@ -57,6 +57,20 @@ pub(super) struct Step {
     pub(super) act: Act,
 }
 
+impl Step {
+    /// What is done where all of `when` holds and all of one of several: a rule for each of them, if that means the same.
+    pub(super) fn of_any(when: Vec<Term>, any: &[Vec<Term>], act: Act) -> Vec<Step> {
+        match (any, &act) {
+            ([], _) => Vec::new(),
+            (_, Act::Verdict(_)) => {
+                let step = |one: &Vec<Term>| Step { when: [when.as_slice(), one].concat(), act: act.clone() };
+                any.iter().map(step).collect()
+            }
+            _ => vec![Step { when: [when, vec![Term::one_of(any)]].concat(), act }],
+        }
+    }
+}
+
 /// What is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Act {

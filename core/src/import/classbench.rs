@@ -22,6 +22,10 @@ pub(super) fn import(text: &str, request: &Request<'_>) -> Result<Imported, Erro
             Err(reason) => draft.leave_out(Some(number), line, reason),
         }
     }
+    let flagged = lines(text).filter(|(_, line)| asks_for_flags(line)).count();
+    if flagged > 0 {
+        draft.note(format!("flags in a column behind the protocol are not looked at: {flagged} lines have some"));
+    }
     draft.finish(Format::Classbench)
 }
 
@@ -41,6 +45,13 @@ fn filter(line: &str) -> Result<String, String> {
     let ports = [(Side::Src, source_ports), (Side::Dst, destination_ports)];
     terms.extend(transport(protocol(next("protocol")?)?, ports)?);
     Ok(conjunction(&terms, Family::V4))
+}
+
+/// Whether the column behind the protocol, `FLAGS/MASK`, has a mask with bits.
+fn asks_for_flags(line: &str) -> bool {
+    let column = line.split(|c: char| c.is_whitespace() || c == ':').filter(|word| !word.is_empty()).nth(7);
+    let mask = column.and_then(|column| column.split_once('/')).map(|(_, mask)| mask.trim_start_matches("0x"));
+    mask.and_then(|mask| u32::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask != 0)
 }
 
 /// Protocol and ports.

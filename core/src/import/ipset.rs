@@ -1,12 +1,15 @@
-//! `ipset save`: sets of addresses, prefixes, ports and Ethernet addresses.
+//! `ipset save`: sets of addresses, prefixes, ports and Ethernet addresses, and tuples of them.
 //!
 //! An ipset says nothing of what becomes of its members: each set has one rule, which looks for sources (of ports, for
-//! destinations).
+//! destinations). Sets of tuples have a rule for each of them.
 
 use std::net::IpAddr;
 
 use super::draft::Draft;
-use super::{Format, Imported, Request, lines, ranges};
+use super::ranges;
+use super::term::{Family, Side, conjunction};
+use super::tuple::Tuple;
+use super::{Format, Imported, Request, lines};
 use crate::error::Error;
 use crate::policy::{Element, element};
 
@@ -19,6 +22,10 @@ pub(super) enum Kind {
     Ports,
     /// Ethernet addresses.
     Macs,
+    /// Several of them beside each other.
+    Tuples,
+    /// Other sets; the kind of the first of them takes its place.
+    Sets,
 }
 
 /// A set.
@@ -28,13 +35,21 @@ pub(super) struct Ipset {
     pub(super) name: String,
     /// The kind of its elements; a reason where a policy has no such sets.
     pub(super) kind: Result<Kind, String>,
-    /// What is in it.
-    pub(super) elements: Vec<Element>,
+    /// What is in it, and is no tuple.
+    elements: Vec<Element>,
+    /// What is not in it though a shorter prefix is.
+    exceptions: Vec<Element>,
+    /// The tuples that are in it.
+    pub(super) tuples: Vec<Tuple>,
+    /// Which of two addresses or ports the parts of a tuple are, where nobody says it.
+    sides: Vec<Side>,
     /// Where it is made.
     line: u32,
     words: String,
     /// Length that addresses are cut to.
     netmask: Option<u8>,
+    /// Whether its elements are names of other sets.
+    of_sets: bool,
     /// How many were added.
     added: usize,
 }
@@ -52,9 +67,15 @@ pub(super) fn import(text: &str, request: &Request<'_>) -> Result<Imported, Erro
     for set in &sets {
         let Some((name, kind)) = set.declare(&mut draft) else { continue };
         let when = match kind {
-            Kind::Addresses { .. } => format!("src in {name}"),
             Kind::Ports => format!("dst port in {name}"),
             Kind::Macs => format!("ether src in {name}"),
+            Kind::Tuples => {
+                for tuple in &set.tuples {
+                    draft.rule(&verdict, &conjunction(&tuple.terms(&set.sides), Family::Any), Some(&set.name));
+                }
+                continue;
+            }
+            Kind::Addresses { .. } | Kind::Sets => format!("src in {name}"),
         };
         draft.rule(&verdict, &when, None);
     }
@@ -71,17 +92,29 @@ pub(super) fn read(number: u32, line: &str, sets: &mut Vec<Ipset>, draft: &mut D
                 draft.note("elements of ipset have timeouts; those of a policy's sets stay until they are taken out");
             }
         }
-        (Some("add" | "-A"), Some(name), Some(word)) => match sets.iter_mut().find(|set| set.name == name) {
-            Some(set) => {
-                if let Err(reason) = set.add(word, words.any(|word| word == "nomatch")) {
-                    draft.leave_out(Some(number), line, reason);
-                }
+        (Some("add" | "-A"), Some(name), Some(word)) => {
+            if let Err(reason) = add(name, word, words.any(|word| word == "nomatch"), sets) {
+                draft.leave_out(Some(number), line, reason);
             }
-            None => draft.leave_out(Some(number), line, format!("no set {name} is made above")),
-        },
+        }
         _ => return false,
     }
     true
+}
+
+/// Adds an element to a set.
+fn add(name: &str, word: &str, nomatch: bool, sets: &mut [Ipset]) -> Result<(), String> {
+    let find = |name: &str| sets.iter().position(|set| set.name == name);
+    let unknown = |name: &str| format!("no set {name} is made above");
+    let at = find(name).ok_or_else(|| unknown(name))?;
+    let member = match sets[at].of_sets {
+        true => Some(sets[find(word).ok_or_else(|| unknown(word))?].clone()),
+        false => None,
+    };
+    match member {
+        Some(member) => sets[at].add_set(&member),
+        None => sets[at].add(word, nomatch),
+    }
 }
 
 /// What stands behind an option.
@@ -94,24 +127,54 @@ fn option<'l>(line: &'l str, name: &str) -> Option<&'l str> {
 impl Ipset {
     fn new(line: u32, words: &str, name: &str, kind: &str, options: Vec<&str>) -> Self {
         let v6 = options.windows(2).any(|pair| pair == ["family", "inet6"]);
+        let mut sides = Vec::new();
+        let of_sets = kind == "list:set";
         let kind = match kind {
             "hash:ip" | "hash:net" | "bitmap:ip" => Ok(Kind::Addresses { v6 }),
             "bitmap:port" => Ok(Kind::Ports),
             "hash:mac" => Ok(Kind::Macs),
-            "list:set" => Err("a set of sets has no counterpart".to_owned()),
-            _ => Err(format!("elements of {kind} are tuples; those of a policy's sets are single")),
+            "list:set" => Ok(Kind::Sets),
+            _ => Self::sides(kind).map(|found| {
+                sides = found;
+                Kind::Tuples
+            }),
         };
-        let netmask = option(words, "netmask").and_then(|length| length.parse().ok());
-        let (name, words) = (name.to_owned(), words.to_owned());
-        Ipset { name, kind, elements: Vec::new(), line, words, netmask, added: 0 }
+        Ipset {
+            name: name.to_owned(),
+            kind,
+            elements: Vec::new(),
+            exceptions: Vec::new(),
+            tuples: Vec::new(),
+            sides,
+            line,
+            words: words.to_owned(),
+            netmask: option(words, "netmask").and_then(|length| length.parse().ok()),
+            of_sets,
+            added: 0,
+        }
+    }
+
+    /// Which side the parts of tuples are: the first address is the source, ports and further addresses are the
+    /// destination's.
+    fn sides(kind: &str) -> Result<Vec<Side>, String> {
+        let (_, parts) = kind.split_once(':').ok_or_else(|| format!("{kind} is no kind of set that is known"))?;
+        let mut addresses = 0;
+        parts
+            .split(',')
+            .map(|part| match part {
+                "ip" | "net" => {
+                    addresses += 1;
+                    Ok(if addresses == 1 { Side::Src } else { Side::Dst })
+                }
+                "port" => Ok(Side::Dst),
+                part => Err(format!("a {part} beside other parts of {kind} has no counterpart")),
+            })
+            .collect()
     }
 
     fn add(&mut self, word: &str, nomatch: bool) -> Result<(), String> {
         self.added += 1;
         let Ok(kind) = self.kind else { return Ok(()) };
-        if nomatch {
-            return Err("an exception to the set has no counterpart".into());
-        }
         let wrong = || format!("{word} is no element of this set");
         match kind {
             Kind::Addresses { .. } => {
@@ -119,21 +182,43 @@ impl Ipset {
                     (Some(length), Ok(address)) => ranges::prefix(address, length).map(|element| vec![element]),
                     _ => ranges::addresses(word),
                 };
-                self.elements.extend(found.ok_or_else(wrong)?);
+                let into = if nomatch { &mut self.exceptions } else { &mut self.elements };
+                into.extend(found.ok_or_else(wrong)?);
             }
+            _ if nomatch => return Err("an exception to the set has no counterpart".into()),
             Kind::Ports => self.elements.push(ranges::ports(word, '-').map(Element::Ports).ok_or_else(wrong)?),
             Kind::Macs => match element(word, 0..0) {
                 Ok(mac @ Element::Mac(_)) => self.elements.push(mac),
                 _ => return Err(wrong()),
             },
+            Kind::Tuples => self.tuples.push(Tuple::of_ipset(word, self.sides.len()).ok_or_else(wrong)?),
+            Kind::Sets => {}
         }
         Ok(())
     }
 
-    /// Puts it into a policy: its name there, and its kind.
+    /// Adds what is in another set.
+    fn add_set(&mut self, member: &Ipset) -> Result<(), String> {
+        self.added += 1;
+        let kind = member.kind.clone()?;
+        if kind == Kind::Tuples || self.kind != Ok(Kind::Sets) && self.kind != Ok(kind) {
+            return Err("sets of different kinds in one have no counterpart".into());
+        }
+        self.kind = Ok(kind);
+        self.elements.extend(member.all());
+        Ok(())
+    }
+
+    /// The elements, without the exceptions.
+    fn all(&self) -> Vec<Element> {
+        self.elements.iter().flat_map(|element| ranges::without(element, &self.exceptions)).collect()
+    }
+
+    /// Puts it into a policy, unless it has tuples: its name there, and its kind.
     pub(super) fn declare(&self, draft: &mut Draft) -> Option<(String, Kind)> {
         match &self.kind {
-            Ok(kind) => Some((draft.set(&self.name, &self.elements), *kind)),
+            Ok(Kind::Tuples) => Some((String::new(), Kind::Tuples)),
+            Ok(kind) => Some((draft.set(&self.name, &self.all()), *kind)),
             Err(reason) => {
                 let reason = format!("{reason}; its {} elements are left out", self.added);
                 draft.leave_out(Some(self.line), &self.words, reason);

@@ -16,6 +16,7 @@ mod recognise;
 mod term;
 #[cfg(test)]
 mod tests;
+mod tuple;
 
 use crate::error::Result;
 use crate::policy::Verdict;
@@ -83,6 +84,8 @@ pub struct LeftOut {
 /// # Errors
 /// The format is not recognised, the text is not of its format, or it is not clear which chain is meant.
 pub fn import(text: &str, request: &Request<'_>) -> Result<Imported> {
+    // Editors of Windows begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let format = match request.format {
         Some(format) => format,
         None => recognise::format(text)?,

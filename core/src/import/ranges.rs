@@ -61,6 +61,46 @@ fn mask_length(mask: IpAddr) -> Option<u8> {
     }
 }
 
+/// What of a prefix is in none of the longer ones among others.
+pub(super) fn without(element: &Element, others: &[Element]) -> Vec<Element> {
+    let Some((v6, length, low, high)) = bounds(element) else { return vec![element.clone()] };
+    let inside = |other: &Element| {
+        bounds(other)
+            .filter(|(family, longer, first, last)| *family == v6 && *longer > length && *first >= low && *last <= high)
+    };
+    let mut holes: Vec<(u128, u128)> =
+        others.iter().filter_map(inside).map(|(.., first, last)| (first, last)).collect();
+    if holes.is_empty() {
+        return vec![element.clone()];
+    }
+    holes.sort_unstable();
+    let (mut left, mut next) = (Vec::new(), Some(low));
+    for (first, last) in holes {
+        let Some(from) = next.filter(|from| *from <= last) else { continue };
+        if from < first {
+            left.push((from, first - 1));
+        }
+        next = last.checked_add(1);
+    }
+    left.extend(next.filter(|from| *from <= high).map(|from| (from, high)));
+    let prefix = |(first, length): (u128, u8)| match v6 {
+        true => Element::V6(Ipv6Addr::from_bits(first), length),
+        false => Element::V4(Ipv4Addr::from_bits(first as u32), length),
+    };
+    left.into_iter().flat_map(|(low, high)| split(low, high, if v6 { 128 } else { 32 })).map(prefix).collect()
+}
+
+/// Whether a prefix is of IPv6, its length, its first and its last address.
+fn bounds(element: &Element) -> Option<(bool, u8, u128, u128)> {
+    let (v6, length, first, bits) = match element {
+        Element::V4(address, length) => (false, *length, u128::from(address.to_bits()), 32),
+        Element::V6(address, length) => (true, *length, address.to_bits(), 128),
+        _ => return None,
+    };
+    let rest = 1u128.checked_shl(bits - u32::from(length)).map_or(u128::MAX, |size| size - 1);
+    Some((v6, length, first, first | rest))
+}
+
 fn prefixes_v4(low: Ipv4Addr, high: Ipv4Addr) -> Vec<Element> {
     let split = split(u128::from(low.to_bits()), u128::from(high.to_bits()), 32);
     split.map(|(first, length)| Element::V4(Ipv4Addr::from_bits(first as u32), length)).collect()

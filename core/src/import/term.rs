@@ -80,6 +80,12 @@ impl Term {
         }
     }
 
+    /// Holds where all of one of these do.
+    pub(super) fn one_of(any: &[Vec<Term>]) -> Self {
+        let texts: Vec<String> = any.iter().map(|all| format!("({})", joined(all.iter()))).collect();
+        Term::any(Family::Any, &texts)
+    }
+
     /// Addresses of one family; none where every address is meant.
     pub(super) fn addresses(side: Side, elements: &[Element]) -> Option<Self> {
         let family = match elements.first()? {

@@ -19,6 +19,9 @@ pub(crate) fn policy(random: &mut Random, most: usize, crowded: usize) -> Rules 
             rules.extend(family(random));
         } else if random.once_in(25) {
             rules.extend(crowd(random, crowded));
+        } else if random.once_in(50) {
+            // So many that they share maps.
+            rules.extend((0..30).map(|_| rule(cond(random, 2), Action::Limit(limit(random)))));
         } else {
             rules.push(rule(cond(random, 3), action(random)));
         }

@@ -59,6 +59,8 @@ pub(super) struct Graph {
     known: Vec<Known>,
     /// Numbers that are compared, each once: the first is known as 1.
     values: Vec<Value>,
+    /// The edges that were led past a test since its outcome is known.
+    passed: Vec<(Edge, Id)>,
     changed: bool,
     progress: bool,
 }
@@ -73,6 +75,7 @@ impl Graph {
             moved: false,
             known: Vec::with_capacity(USUAL),
             values: Vec::with_capacity(USUAL),
+            passed: Vec::new(),
             changed: false,
             progress: false,
         };
@@ -189,6 +192,17 @@ impl Graph {
         self.drop_root();
     }
 
+    /// Leads edges back to tests that they were led past since the outcome is known. The graph means the same and looks at
+    /// the same bytes, but parts of it that follow each other have one way in again.
+    pub(super) fn relax(&mut self) {
+        let order = self.preorder();
+        for (edge, to) in std::mem::take(&mut self.passed).into_iter().rev() {
+            if Frame::new(self, &order).may_lead_back(self, edge, to) {
+                self.lead(edge, to);
+            }
+        }
+    }
+
     /// A first test whose outcome does not matter is left out.
     fn drop_root(&mut self) {
         let root = self.root;
@@ -247,6 +261,7 @@ impl Graph {
             let found = frame.edges_before(edge).find_map(|before| self.outcome(to, before));
             let Some(target) = found else { return };
             self.changed = true;
+            self.passed.push((edge, to));
             self.lead(edge, target);
         }
     }
@@ -413,6 +428,14 @@ impl Frame {
             Some(rank) => self.order.get(rank).map(|id| (*id, 0)),
             None => self.order.get(bit).map(|id| (*id, 1)),
         })
+    }
+
+    /// Whether a test leads where an edge does, as is known on the edge, and does not lead to where the edge begins.
+    fn may_lead_back(&self, graph: &Graph, edge: Edge, test: Id) -> bool {
+        let place = |id: Id| self.downwards.iter().position(|other| *other == id);
+        let target = Some(graph.next(edge.0, edge.1));
+        let after = place(edge.0).zip(place(test)).is_some_and(|(from, test)| from < test);
+        after && self.edges_before(edge).any(|before| graph.outcome(test, before) == target)
     }
 
     fn dominates(&self, top: Id, id: Id) -> bool {

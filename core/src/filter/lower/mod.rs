@@ -59,7 +59,10 @@ pub fn lower(filter: &Filter, context: &Context<'_>) -> Result<Cond, Problem> {
         graph.optimize();
         refused.retain(|(value, _)| graph.compares(value));
         if graph.moved
-            && let Some(moved) = structure::condition(&graph, 8 * MOST_TESTS)
+            && let Some(moved) = structure::condition(&graph, 8 * MOST_TESTS).or_else(|| {
+                graph.relax();
+                structure::condition(&graph, 8 * MOST_TESTS)
+            })
         {
             found = fold::cond(moved, optimized);
         }

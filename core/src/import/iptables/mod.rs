@@ -32,6 +32,8 @@ struct Context<'a> {
     family: Family,
     interface: Option<&'a str>,
     sets: Vec<(String, Known)>,
+    /// The same as they were read.
+    ipsets: &'a [Ipset],
 }
 
 /// A set: the name that the policy has for it and its kind, or why it has none.
@@ -42,7 +44,7 @@ pub(super) fn import(text: &str, request: &Request<'_>) -> Result<Imported, Erro
     let mut draft = Draft::default();
     let sets = sets(text, &mut draft);
     let known = sets.iter().map(|set| (set.name.clone(), declare(set, text, &mut draft))).collect();
-    let context = Context { family: family(text), interface: request.interface, sets: known };
+    let context = Context { family: family(text), interface: request.interface, sets: known, ipsets: &sets };
     let tables = tables(text, &context, &mut draft);
     let (table, base) = choose(&tables, request.chain)?;
     tell_others(&tables, (table, base), &mut draft);

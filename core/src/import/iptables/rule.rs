@@ -57,6 +57,8 @@ pub(super) fn meaning(words: &[String], context: &Context<'_>) -> Result<Meaning
 #[derive(Debug, Default)]
 struct Parts {
     terms: Vec<Term>,
+    /// All of one of these hold, too.
+    any: Option<Vec<Vec<Term>>>,
     /// `tcp`, `udp` or `sctp`.
     transport: Option<&'static str>,
     act: Option<Target>,
@@ -296,11 +298,12 @@ impl Parser<'_> {
 
     fn set(&mut self, negated: bool) -> Result<(), Reason> {
         let (name, flags) = (self.next("--match-set")?, self.next("--match-set")?);
-        let side = match flags.as_str() {
-            "src" => Side::Src,
-            "dst" => Side::Dst,
-            _ => return Err(format!("elements of set {name} are tuples; those of a policy's sets are single")),
+        let side = |word: &str| match word {
+            "src" => Ok(Side::Src),
+            "dst" => Ok(Side::Dst),
+            _ => Err(format!("{word} of set {name} is neither src nor dst")),
         };
+        let sides = flags.split(',').map(side).collect::<Result<Vec<Side>, Reason>>()?;
         let known = self.context.sets.iter().find(|(known, _)| *known == name).map(|(_, known)| known);
         let (set, kind) = match known {
             None => {
@@ -311,6 +314,10 @@ impl Parser<'_> {
             Some(Err(reason)) => return Err(reason.clone()),
             Some(Ok(known)) => known,
         };
+        if *kind == Kind::Tuples {
+            return self.tuples(&name, &sides, negated);
+        }
+        let [side] = sides[..] else { return Err(format!("elements of set {name} are no tuples")) };
         let term = match kind {
             Kind::Addresses { v6 } => {
                 let family = if *v6 { Family::V6 } else { Family::V4 };
@@ -318,8 +325,32 @@ impl Parser<'_> {
             }
             Kind::Ports => Term::new(Family::Ip, format!("{} port in {set}", side.word())),
             Kind::Macs => Term::new(Family::Any, format!("ether {} in {set}", side.word())),
+            // A set of no sets.
+            Kind::Sets | Kind::Tuples => return self.none_of(negated),
         };
         self.test(negated, Some(term));
+        Ok(())
+    }
+
+    /// A set of tuples: one of them must hold.
+    fn tuples(&mut self, name: &str, sides: &[Side], negated: bool) -> Result<(), Reason> {
+        let set = self.context.ipsets.iter().find(|set| set.name == name);
+        let tuples = set.map(|set| set.tuples.as_slice()).unwrap_or_default();
+        let any: Vec<Vec<Term>> = tuples.iter().map(|tuple| tuple.terms(sides)).collect();
+        if tuples.first().is_some_and(|tuple| tuple.len() != sides.len()) {
+            return Err(format!("elements of set {name} have {} parts", tuples[0].len()));
+        }
+        match (any.is_empty(), negated, &self.rule.any) {
+            (true, ..) => return self.none_of(negated),
+            (_, false, None) => self.rule.any = Some(any),
+            _ => self.test(negated, Some(Term::one_of(&any))),
+        }
+        Ok(())
+    }
+
+    /// A test that holds for nothing, or its opposite.
+    fn none_of(&mut self, negated: bool) -> Result<(), Reason> {
+        self.rule.elsewhere |= !negated;
         Ok(())
     }
 
@@ -373,7 +404,7 @@ impl Parser<'_> {
     }
 
     fn finish(self) -> Result<Meaning, Reason> {
-        let Parts { terms: when, act, limit, comment, notes, elsewhere, .. } = self.rule;
+        let Parts { terms: when, any, act, limit, comment, notes, elsewhere, .. } = self.rule;
         let act = match (act, limit.above) {
             (Some(Target::Verdict(Verdict::Drop)), Some(above)) => Act::Do(limit.words(above)),
             (_, Some(_)) => return Err("a policy's limit drops what exceeds it, and does nothing else".into()),
@@ -384,7 +415,11 @@ impl Parser<'_> {
             // A rule without a target counts, as every rule of a policy does.
             (None, None) => Act::Do("count counted".into()),
         };
-        let steps = if elsewhere { Vec::new() } else { vec![Step { when, act }] };
+        let steps = match any {
+            _ if elsewhere => Vec::new(),
+            Some(any) => Step::of_any(when, &any, act),
+            None => vec![Step { when, act }],
+        };
         Ok(Meaning { steps, comment, notes })
     }
 }

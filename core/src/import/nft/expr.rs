@@ -18,6 +18,8 @@ type Reason = String;
 pub(super) enum Test {
     /// All of these.
     Terms(Vec<Term>),
+    /// All of one of these.
+    Any(Vec<Vec<Term>>),
     /// It holds for no packet that the policy sees; why.
     Never(Option<String>),
 }
@@ -26,6 +28,9 @@ pub(super) enum Test {
 pub(super) fn matches(value: &Value, context: &Context<'_>) -> Result<Test, Reason> {
     let part = |field: &str| value.get(field).ok_or_else(|| format!("{value} has no {field}"));
     let (left, right) = (part("left")?, part("right")?);
+    // Sets of what a policy's sets do not have are written out.
+    let listed = listed(right, context);
+    let right = listed.as_ref().unwrap_or(right);
     let negated = match text(value, "op") {
         "==" | "in" => false,
         "!=" => true,
@@ -33,6 +38,9 @@ pub(super) fn matches(value: &Value, context: &Context<'_>) -> Result<Test, Reas
     };
     if let Some(meta) = left.get("meta") {
         return self::meta(text(meta, "key"), right, negated, context);
+    }
+    if let Some(fields) = left.get("concat").and_then(Value::as_array) {
+        return tuples(fields, right, negated, context);
     }
     let field = left.get("payload").unwrap_or(left);
     if text(field, "protocol") == "tcp" && text(field, "field") == "flags" {
@@ -44,16 +52,60 @@ pub(super) fn matches(value: &Value, context: &Context<'_>) -> Result<Test, Reas
         if text(field, "protocol") == "tcp" && text(field, "field") == "flags" {
             return flags(Some(mask), right, negated, false).map(one);
         }
+        return masked(field, mask, right, negated);
     }
     match left.get("payload") {
         Some(payload) => payload_test(text(payload, "protocol"), text(payload, "field"), right, negated, context),
         None => Err(match left.as_object().and_then(|left| left.keys().next()).map(String::as_str) {
             Some("ct") => "connections are not known where a policy stands, before the kernel's stack".into(),
-            Some("concat") => "tuples have no counterpart".into(),
             Some(kind) => format!("{kind} has no counterpart"),
             None => format!("{left} is no field"),
         }),
     }
+}
+
+/// The elements of a named set that is none of the policy's.
+fn listed(right: &Value, context: &Context<'_>) -> Option<Value> {
+    let name = right.as_str()?.strip_prefix('@')?;
+    let (_, known) = context.sets.iter().find(|(known, _)| known == name)?;
+    let written = context.written.get(name).filter(|_| known.is_err())?;
+    let value = |element: &Value| element.get("elem").and_then(|elem| elem.get("val")).unwrap_or(element).clone();
+    Some(serde_json::json!({ "set": written.iter().map(value).collect::<Vec<_>>() }))
+}
+
+/// Fields beside each other, of which one of several tuples must hold.
+fn tuples(fields: &[Value], right: &Value, negated: bool, context: &Context<'_>) -> Result<Test, Reason> {
+    if negated {
+        return Err("tuples of which none may hold have no counterpart".into());
+    }
+    let mut any = Vec::new();
+    for tuple in values(right) {
+        let tuple = tuple.get("elem").and_then(|elem| elem.get("val")).unwrap_or(tuple);
+        let parts = tuple.get("concat").and_then(Value::as_array).filter(|parts| parts.len() == fields.len());
+        let parts = parts.ok_or_else(|| format!("{tuple} is no tuple of {} parts", fields.len()))?;
+        let mut all = Some(Vec::new());
+        for (left, right) in fields.iter().zip(parts) {
+            match (matches(&serde_json::json!({ "op": "==", "left": left, "right": right }), context)?, &mut all) {
+                (Test::Terms(terms), Some(all)) => all.extend(terms),
+                (Test::Any(more), Some(all)) => all.push(Term::one_of(&more)),
+                (Test::Never(_), _) => all = None,
+                (_, None) => {}
+            }
+        }
+        any.extend(all);
+    }
+    Ok(if any.is_empty() { Test::Never(None) } else { Test::Any(any) })
+}
+
+/// Some bits of a field that is a number.
+fn masked(field: &Value, mask: &Value, right: &Value, negated: bool) -> Result<Test, Reason> {
+    let (protocol, name) = (text(field, "protocol"), text(field, "field"));
+    let found = bytes(protocol, name).zip(mask.as_u64());
+    let ((family, bytes), mask) = found.ok_or_else(|| format!("bits of {protocol} {name} have no counterpart"))?;
+    several(family, bytes.split('[').next().unwrap_or_default(), right, negated, |value| {
+        let number = value.as_u64().ok_or_else(|| format!("{value} is no number"))?;
+        Ok(format!("{bytes} & {mask:#x} = {number}"))
+    })
 }
 
 pub(super) fn one(term: Term) -> Test {
@@ -142,11 +194,13 @@ fn payload_test(
         _ => {
             let (family, bytes) =
                 bytes(protocol, field).ok_or_else(|| format!("{protocol} {field} has no counterpart"))?;
-            let text = |value: &Value| {
-                let number = word(value)
-                    .and_then(|word| word.parse::<u32>().ok())
-                    .ok_or_else(|| format!("{value} is no number"))?;
-                Ok(format!("{bytes} = {number}"))
+            let number = |value: &Value| {
+                let number = word(value).and_then(|word| word.parse::<u32>().ok());
+                number.ok_or_else(|| format!("{value} is no number"))
+            };
+            let text = |value: &Value| match value.get("range").and_then(Value::as_array).map(Vec::as_slice) {
+                Some([low, high]) => Ok(format!("({bytes} >= {} and {bytes} <= {})", number(low)?, number(high)?)),
+                _ => Ok(format!("{bytes} = {}", number(value)?)),
             };
             several(family, bytes.split('[').next().unwrap_or_default(), right, negated, text)
         }

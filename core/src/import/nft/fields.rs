@@ -95,6 +95,13 @@ pub(super) fn dscp(family: Family, right: &Value, negated: bool) -> Result<Test,
             Some(digits) => class(digits),
             None => match word.as_str() {
                 "ef" => Some(46),
+                // Assured forwarding: a class and a drop precedence.
+                word if word.starts_with("af") => match word.as_bytes() {
+                    [_, _, class @ b'1'..=b'4', drop @ b'1'..=b'3'] => {
+                        Some(8 * u32::from(class - b'0') + 2 * u32::from(drop - b'0'))
+                    }
+                    _ => None,
+                },
                 word => word.parse().ok().filter(|number| *number < 64),
             },
         };
@@ -124,20 +131,27 @@ pub(super) fn versions(right: &Value, negated: bool) -> Result<Test, Reason> {
 /// `tcp flags syn` (any of them), `tcp flags & (syn | ack) == syn`.
 pub(super) fn flags(mask: Option<&Value>, right: &Value, negated: bool, any: bool) -> Result<Term, Reason> {
     const ALL: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"];
-    let set = flag_words(right)?;
     let text = if any {
-        let texts: Vec<String> = set.iter().map(|flag| format!("tcp {flag}")).collect();
+        let texts: Vec<String> = flag_words(right)?.iter().map(|flag| format!("tcp {flag}")).collect();
         Term::any(Family::Ip, &texts).text
     } else {
         let mask = match mask {
             Some(mask) => flag_words(mask)?,
             None => ALL.map(str::to_owned).to_vec(),
         };
-        if set.iter().any(|flag| !mask.contains(flag)) {
-            return Err("no packet has flags that are not looked at".into());
-        }
-        let words = mask.iter().map(|flag| if set.contains(flag) { flag.clone() } else { format!("!{flag}") });
-        format!("tcp {}", words.collect::<Vec<_>>().join(","))
+        let exactly = |value: &Value| {
+            let set = flag_words(value)?;
+            if set.iter().any(|flag| !mask.contains(flag)) {
+                return Err("no packet has flags that are not looked at".into());
+            }
+            let words = mask.iter().map(|flag| if set.contains(flag) { flag.clone() } else { format!("!{flag}") });
+            Ok(format!("tcp {}", words.collect::<Vec<_>>().join(",")))
+        };
+        let texts = match right.get("set") {
+            Some(_) => values(right).into_iter().map(exactly).collect::<Result<Vec<String>, Reason>>()?,
+            None => vec![exactly(right)?],
+        };
+        Term::any(Family::Ip, &texts).text
     };
     let term = Term::new(Family::Ip, text);
     Ok(if negated { Term::new(Family::Ip, format!("(tcp and not {})", term.text)) } else { term })

@@ -5,6 +5,8 @@ mod fields;
 mod rule;
 mod sets;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::chains::{self, Chain, Rule};
@@ -37,6 +39,8 @@ struct Context<'a> {
     interface: Option<&'a str>,
     /// The sets of the table, by their names there.
     sets: Vec<(String, sets::Known)>,
+    /// What is in its sets and maps, as it is written there.
+    written: HashMap<String, Vec<Value>>,
 }
 
 /// Makes a policy of a chain and those that it jumps to.
@@ -55,7 +59,8 @@ pub(super) fn import(text: &str, request: &Request<'_>) -> Result<Imported, Erro
     tell_others(&bases, base, objects, &mut draft);
     let family = family(base.table.0);
     let sets = sets::declare(objects, base.table, &mut draft);
-    let context = Context { family, interface: request.interface, sets };
+    let written = sets::written(objects, base.table);
+    let context = Context { family, interface: request.interface, sets, written };
     let chains = chains(objects, base, &context);
     if let Some(chain) = chains.iter().find(|chain| chain.name == base.name) {
         chains::flatten(&chains, chain, family, &mut draft)?;

@@ -1,5 +1,6 @@
 //! The named sets of a table.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -24,26 +25,46 @@ pub(super) fn declare(objects: &[Value], table: Table<'_>, draft: &mut Draft) ->
             continue;
         }
         let listed = of_kind(objects, "element").filter(|more| table_of(more) == table && text(more, "name") == name);
+        let filled = format!("\"set\":{reference}");
+        if rules.iter().any(|rule| rule.contains(&filled)) {
+            draft.note(format!("set {name} is filled by rules of nft; the policy's has what was in it"));
+        }
         let known = elements([set].into_iter().chain(listed), draft).map(|elements| draft.set(name, &elements));
         sets.push((name.to_owned(), known.map_err(|reason| format!("set {name}: {reason}"))));
     }
     sets
 }
 
-fn elements<'j>(parts: impl Iterator<Item = &'j Value>, draft: &mut Draft) -> Result<Vec<Element>, String> {
-    let mut elements = Vec::new();
-    for part in parts {
-        if part.get("type").is_some_and(Value::is_array) {
-            return Err("its elements are tuples; those of a policy's sets are single".into());
+/// What is in each set and map of a table, as it is written there.
+pub(super) fn written(objects: &[Value], table: Table<'_>) -> HashMap<String, Vec<Value>> {
+    let mut written: HashMap<String, Vec<Value>> = HashMap::new();
+    for kind in ["set", "map", "element"] {
+        for part in of_kind(objects, kind).filter(|part| table_of(part) == table) {
+            let elements = part.get("elem").and_then(Value::as_array).into_iter().flatten();
+            written.entry(text(part, "name").to_owned()).or_default().extend(elements.cloned());
         }
+    }
+    written
+}
+
+fn elements<'j>(parts: impl Iterator<Item = &'j Value>, draft: &mut Draft) -> Result<Vec<Element>, String> {
+    const KINDS: [&str; 4] = ["ipv4_addr", "ipv6_addr", "inet_service", "ether_addr"];
+    let (mut elements, mut other) = (Vec::new(), false);
+    for part in parts {
+        other |= part.get("type").is_some_and(|kind| kind.as_str().is_none_or(|kind| !KINDS.contains(&kind)));
         for value in part.get("elem").and_then(Value::as_array).into_iter().flatten() {
             if value.get("elem").is_some_and(|elem| elem.get("timeout").or(elem.get("expires")).is_some()) {
                 draft.note("elements of nft have timeouts; those of a policy's sets stay until they are taken out");
             }
-            elements.extend(self::value(value)?);
+            if !other {
+                elements.extend(self::value(value)?);
+            }
         }
     }
-    Ok(elements)
+    match other {
+        true => Err("a policy's sets have addresses, ports and Ethernet addresses".into()),
+        false => Ok(elements),
+    }
 }
 
 /// A value on the right side: an element, or a range or prefix of them.

@@ -125,3 +125,15 @@ fn classbench_means_what_a_linear_search_finds() {
     }
     assert!((1000..5900).contains(&decided), "{decided}");
 }
+
+#[test]
+fn flags_are_told() {
+    let line = "@1.2.3.4/32\t5.6.7.8/32\t0 : 65535\t80 : 80\t0x06/0xFF\t";
+    let flags = |words: &str| imported(&format!("{line}0x0000/0x0000\n{line}{words}\n"), &REQUEST).notes;
+    assert_eq!(flags("0x0000/0x0000"), Vec::<String>::new());
+    assert_eq!(flags(""), Vec::<String>::new());
+    assert_eq!(
+        flags("0x0200/0x1200 more"),
+        ["flags in a column behind the protocol are not looked at: 1 lines have some"]
+    );
+}

@@ -144,3 +144,36 @@ fn chains_in_circles_end() {
         assert!(import(&text, &REQUEST).unwrap_err().to_string().contains("import chain INPUT"));
     }
 }
+
+#[test]
+fn sets_of_tuples_in_rules_of_iptables() {
+    let text = "create web hash:ip,port\nadd web 192.0.2.1,tcp:80\nadd web 192.0.2.2,udp:53\ncreate none hash:ip,port\n\
+                create faces hash:net,iface\nadd faces 10.0.0.0/8,eth0\n*filter\n:INPUT ACCEPT\n:SUB - [0:0]\n\
+                -A INPUT -m set --match-set web dst,dst -s 10.0.0.0/8 -j ACCEPT\n\
+                -A INPUT -m set --match-set web src,dst -j SUB\n\
+                -A INPUT -m set --match-set none src,dst -j DROP\n\
+                -A INPUT -p icmp -m set ! --match-set none src,dst -j DROP\n\
+                -A INPUT -m set ! --match-set web dst,dst -p tcp -j DROP\n\
+                -A INPUT -m set --match-set web src -j DROP\n\
+                -A INPUT -m set --match-set faces src,src -j DROP\n\
+                -A SUB -p tcp -j DROP\nCOMMIT\n";
+    let imported = imported(text, &REQUEST);
+    assert_eq!(
+        reasons(&imported),
+        [
+            (Some(15), "elements of set web have 2 parts"),
+            (Some(16), "set faces: a iface beside other parts of hash:net,iface has no counterpart"),
+        ]
+    );
+    let packets = [
+        ("tcp 10.0.0.1:9 > 192.0.2.1:80", "pass"),
+        ("tcp 11.0.0.1:9 > 192.0.2.1:80", "pass"),
+        ("tcp 11.0.0.1:9 > 192.0.2.1:81", "drop"),
+        ("udp 10.0.0.1:9 > 192.0.2.2:53", "pass"),
+        ("tcp 192.0.2.1:9 > 192.0.2.1:80", "drop"),
+        ("udp 192.0.2.2:9 > 9.9.9.9:53", "pass"),
+        ("icmp 192.0.2.2 > 9.9.9.9", "drop"),
+    ];
+    let (words, expected): (Vec<&str>, Vec<&str>) = packets.into_iter().unzip();
+    assert_eq!(verdicts(&imported.policy, &words), expected.join(" "), "{}", imported.policy);
+}

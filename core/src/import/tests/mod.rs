@@ -56,20 +56,73 @@ fn sets_of_ipset() {
         imported.policy,
         "set bad = { 10.0.0.1 }\nset nets = { 2001:db8::/32 }\nset web = { 80, 443-445 }\n\
          set cards = { 02:00:00:00:00:0a }\n\n\
-         drop when src in bad\ndrop when src in nets\ndrop when dst port in web\ndrop when ether src in cards\n"
+         drop when src in bad\ndrop when src in nets\ndrop when dst port in web\ndrop when ether src in cards\n\
+         drop when ip src host 10.0.0.1 and tcp dst port 80  # both\n"
     );
+    assert_eq!(reasons(&imported), [(Some(14), "no set strange is made above")]);
+    assert_eq!(imported.notes.len(), 1);
+}
+
+#[test]
+fn exceptions_tuples_and_sets_of_sets_of_ipset() {
+    let text = "create nets hash:net\nadd nets 10.0.0.0/8\nadd nets 10.1.0.0/16 nomatch\nadd nets 10.1.2.0/24\n\
+                add nets 11.0.0.0/32 nomatch\n\
+                create hosts hash:ip\nadd hosts 192.0.2.1\n\
+                create all list:set size 8\nadd all nets\nadd all hosts\nadd all no\nadd all three\n\
+                create three hash:net,port,net\nadd three 192.0.2.0/24,udp:53,198.51.100.0/24\n\
+                add three 0.0.0.0/0,sctp:9,203.0.113.9\nadd three 1.2.3.4,icmp:8/0,1.2.3.4\n\
+                create faces hash:net,iface\nadd faces 10.0.0.0/8,eth0\n";
+    let imported = imported(text, &REQUEST);
     assert_eq!(
         reasons(&imported),
         [
-            (Some(6), "an exception to the set has no counterpart"),
-            (Some(14), "no set strange is made above"),
-            (
-                Some(12),
-                "elements of hash:ip,port are tuples; those of a policy's sets are single; its 1 elements are left out"
-            ),
+            (Some(11), "no set no is made above"),
+            (Some(12), "no set three is made above"),
+            (Some(16), "1.2.3.4,icmp:8/0,1.2.3.4 is no element of this set"),
+            (Some(17), "a iface beside other parts of hash:net,iface has no counterpart; its 1 elements are left out"),
         ]
     );
-    assert_eq!(imported.notes.len(), 1);
+    let packets = [
+        ("udp 10.0.0.1:1 > 1.1.1.1:1", "drop"),
+        ("udp 10.1.0.1:1 > 1.1.1.1:1", "pass"),
+        ("udp 10.1.2.1:1 > 1.1.1.1:1", "drop"),
+        ("udp 10.1.3.0:1 > 1.1.1.1:1", "pass"),
+        ("udp 10.255.255.255:1 > 1.1.1.1:1", "drop"),
+        ("udp 192.0.2.1:1 > 1.1.1.1:1", "drop"),
+        ("udp 192.0.2.2:1 > 198.51.100.7:53", "drop"),
+        ("tcp 192.0.2.2:1 > 198.51.100.7:53", "pass"),
+        ("sctp 9.9.9.9:1 > 203.0.113.9:9", "drop"),
+    ];
+    let (words, expected): (Vec<&str>, Vec<&str>) = packets.into_iter().unzip();
+    assert_eq!(verdicts(&imported.policy, &words), expected.join(" "), "{}", imported.policy);
+    assert!(imported.policy.contains("drop when src in all\n"), "{}", imported.policy);
+}
+
+#[test]
+fn exceptions_leave_what_no_longer_prefix_takes() {
+    let element = |word: &str| ranges::addresses(word).unwrap().remove(0);
+    let mut random = Random::new(9);
+    for _ in 0..500 {
+        let mut prefix = || {
+            let word = format!("10.0.0.{}/{}", random.below(256), 24 + random.below(9));
+            element(&word)
+        };
+        let (from, others) = (prefix(), [prefix(), prefix(), prefix()]);
+        let holds = |element: &Element, last: u8| match element {
+            Element::V4(address, length) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
+                (address.to_bits() ^ (0x0a00_0000 | u32::from(last))) & mask == 0
+            }
+            _ => false,
+        };
+        let length = |element: &Element| if let Element::V4(_, length) = element { *length } else { 0 };
+        let left = ranges::without(&from, &others);
+        for last in 0..=255 {
+            let taken = others.iter().any(|other| length(other) > length(&from) && holds(other, last));
+            let found = left.iter().any(|element| holds(element, last));
+            assert_eq!(found, holds(&from, last) && !taken, "{from} without {others:?}: {left:?}");
+        }
+    }
 }
 
 #[test]
@@ -83,6 +136,13 @@ fn lists_of_prefixes() {
          pass when src in set-2024-bad-guys\n"
     );
     assert_eq!(reasons(&imported), [(Some(7), "this is no address, prefix or range of addresses")]);
+}
+
+#[test]
+fn lists_of_windows() {
+    let imported = imported("\u{feff}10.0.0.1\r\n10.0.0.2\r\n", &REQUEST);
+    assert!(imported.left_out.is_empty(), "{:?}", imported.left_out);
+    assert!(imported.policy.starts_with("set list = { 10.0.0.1, 10.0.0.2 }"), "{}", imported.policy);
 }
 
 #[test]

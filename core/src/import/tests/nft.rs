@@ -92,6 +92,16 @@ fn matches_of_nft() {
         ("inet", "ip ttl", "<", "5", "drop when ip[8] < 5"),
         ("inet", "ip dscp", "==", r#""cs1""#, "drop when ip[1] & 0xfc = 32"),
         ("inet", "tcp flags", "in", r#"["syn", "fin"]"#, "drop when (tcp syn or tcp fin)"),
+        (
+            "inet",
+            "tcp flags",
+            "==",
+            r#"{"set": ["syn", {"|": ["syn", "ack"]}]}"#,
+            "drop when (tcp !fin,syn,!rst,!psh,!ack,!urg,!ece,!cwr or tcp !fin,syn,!rst,!psh,ack,!urg,!ece,!cwr)",
+        ),
+        ("inet", "ip ttl", "==", r#"{"range": [1, 4]}"#, "drop when (ip[8] >= 1 and ip[8] <= 4)"),
+        ("inet", "ip dscp", "==", r#"{"set": ["af11", "ef"]}"#, "drop when (ip[1] & 0xfc = 40 or ip[1] & 0xfc = 184)"),
+        ("inet", "ip dscp", "==", r#""af44""#, "no DSCP \"af44\" is known"),
         ("inet", "tcp option", "==", "1", "tcp option has no counterpart"),
         ("inet", "ip saddr", "==", r#""@no""#, "there is no set no"),
     ] {
@@ -110,6 +120,77 @@ fn matches_of_nft() {
         let left = format!(r#"{{"meta": {{"key": "{key}"}}}}"#);
         assert_eq!(nft(family, &matched(&left, "==", right)), expected, "{key} {right}");
     }
+    let fragments = format!(r#"{{"&": [{}, 8191]}}"#, payload("ip frag-off"));
+    assert_eq!(nft("inet", &matched(&fragments, "!=", "0")), "drop when ip and not ip[6:2] & 0x1fff = 0");
     let limit = r#"{"limit": {"rate": 10, "burst": 3, "per": "second"}}"#;
     assert!(nft("inet", limit).contains("lets the next rules decide"));
+    let over = r#"{"limit": {"rate": 10, "burst": 3, "per": "second", "inv": true}}"#;
+    let source = payload("ip saddr");
+    let add = format!(r#"{{"set": {{"op": "add", "elem": {source}, "set": "@s", "stmt": [{over}]}}}}"#);
+    assert_eq!(nft("inet", &add), "limit 10/s per src burst 3 when ip");
+    let meter = format!(r#"{{"meter": {{"key": {source}, "name": "m", "size": 9, "stmt": {over}}}}}"#);
+    assert_eq!(nft("inet", &meter), "limit 10/s per src burst 3 when ip");
+    let add = format!(r#"{{"set": {{"op": "add", "elem": {source}, "set": "@s"}}}}"#);
+    assert_eq!(nft("inet", &add), "what packets put into sets has no counterpart");
+}
+
+/// What `nft -j list ruleset` prints of `ip saddr . tcp dport @web accept`, `ip saddr . udp dport @near jump sub`,
+/// `meta l4proto @gre drop`, `tcp dport vmap @ports`, `ip saddr . tcp dport vmap { 192.0.2.7 . 1-9 : accept }`.
+const TUPLES: &str = r#"{"nftables": [
+  {"chain": {"family": "inet", "table": "t", "name": "sub"}},
+  {"chain": {"family": "inet", "table": "t", "name": "in", "type": "filter", "hook": "input", "policy": "accept"}},
+  {"set": {"family": "inet", "table": "t", "name": "web", "type": ["ipv4_addr", "inet_service"], "elem": [
+    {"concat": ["192.0.2.1", 80]}, {"elem": {"val": {"concat": ["192.0.2.2", 443]}, "timeout": 60}}]}},
+  {"set": {"family": "inet", "table": "t", "name": "near", "type": ["ipv4_addr", "inet_service"], "flags": ["interval"], "elem": [
+    {"concat": [{"prefix": {"addr": "198.51.100.0", "len": 24}}, {"range": [80, 90]}]}]}},
+  {"set": {"family": "inet", "table": "t", "name": "gre", "type": "inet_proto", "elem": [47]}},
+  {"set": {"family": "inet", "table": "t", "name": "seen", "type": "ipv4_addr", "flags": ["timeout"]}},
+  {"map": {"family": "inet", "table": "t", "name": "ports", "type": "inet_service", "map": "verdict",
+    "elem": [[22, {"drop": null}], [{"range": [23, 25]}, {"jump": {"target": "sub"}}]]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 1, "expr": [{"match": {"op": "==", "left": {"concat": [
+    {"payload": {"protocol": "ip", "field": "saddr"}}, {"payload": {"protocol": "tcp", "field": "dport"}}]}, "right": "@web"}},
+    {"accept": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 2, "expr": [{"match": {"op": "==", "left": {"concat": [
+    {"payload": {"protocol": "ip", "field": "saddr"}}, {"payload": {"protocol": "udp", "field": "dport"}}]}, "right": "@near"}},
+    {"jump": {"target": "sub"}}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 3, "expr": [
+    {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "@gre"}}, {"drop": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 4, "expr": [
+    {"vmap": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": "@ports"}}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 5, "expr": [{"vmap": {"key": {"concat": [
+    {"payload": {"protocol": "ip", "field": "saddr"}}, {"payload": {"protocol": "tcp", "field": "dport"}}]},
+    "data": {"set": [[{"concat": ["192.0.2.7", {"range": [1, 9]}]}, {"accept": null}]]}}}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 6, "expr": [
+    {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@seen"}}, {"drop": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 7, "expr": [{"match": {"op": "!=", "left": {"concat": [
+    {"payload": {"protocol": "ip", "field": "saddr"}}, {"payload": {"protocol": "tcp", "field": "dport"}}]}, "right": "@web"}},
+    {"drop": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 8, "expr": [
+    {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}, {"drop": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "other", "handle": 10, "expr": [
+    {"set": {"op": "add", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@seen"}}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "sub", "handle": 9, "expr": [
+    {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "9.9.9.9"}}, {"drop": null}]}}
+]}"#;
+
+#[test]
+fn tuples_and_named_maps_of_nft() {
+    let imported = imported(TUPLES, &REQUEST);
+    assert_eq!(reasons(&imported), [(None, "tuples of which none may hold have no counterpart")]);
+    assert!(imported.notes.iter().any(|note| note.contains("timeouts")), "{:?}", imported.notes);
+    assert!(imported.notes.iter().any(|note| note.contains("set seen is filled")), "{:?}", imported.notes);
+    let packets = [
+        ("tcp 192.0.2.1:9 > 1.1.1.1:80", "pass"),
+        ("tcp 192.0.2.2:9 > 1.1.1.1:443", "pass"),
+        ("tcp 192.0.2.2:9 > 1.1.1.1:80", "drop"),
+        ("udp 198.51.100.7:9 > 9.9.9.9:85", "drop"),
+        ("udp 198.51.100.7:9 > 9.9.9.8:85", "pass"),
+        ("udp 198.51.100.7:9 > 9.9.9.9:91", "pass"),
+        ("ip proto 47 1.1.1.1 > 2.2.2.2", "drop"),
+        ("tcp 192.0.2.7:9 > 1.1.1.1:9", "pass"),
+        ("tcp 192.0.2.7:9 > 1.1.1.1:10", "drop"),
+        ("tcp 1.1.1.1:9 > 9.9.9.9:24", "drop"),
+    ];
+    let (words, expected): (Vec<&str>, Vec<&str>) = packets.into_iter().unzip();
+    assert_eq!(verdicts(&imported.policy, &words), expected.join(" "), "{}", imported.policy);
 }
