@@ -1,4 +1,5 @@
-//! The committed example objects are what `examples/build` makes of the sources. Needs clang.
+//! The examples do what they say: the committed objects are what `examples/build` makes of the sources, and the one of
+//! routing routes. Needs clang; root, etcd, python3 and curl.
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -67,4 +68,27 @@ fn objects_do_not_tell_where_they_were_built() {
             [&homes[0], &homes[1]].map(|home| fs::read(home.path().join(format!("{name}.o"))).unwrap());
         assert!(first == second, "{name}");
     }
+}
+
+#[test]
+fn root_requests_go_where_the_rules_in_the_store_say() {
+    let mut command = Command::new(examples().join("http-routing/run"));
+    let output = command.env("XDPILOT", env!("CARGO_BIN_EXE_xdpilot")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let acts: Vec<&str> = said.split("\n# ").collect();
+    // What each host answers in an act, as a letter.
+    let answers = |act: &str| -> String {
+        let act = acts.iter().find(|text| text.starts_with(act)).unwrap_or_else(|| panic!("no {act} in {said}"));
+        act.lines().filter_map(|line| line.strip_prefix("  by host ")?.split(": ").nth(1)?.chars().next()).collect()
+    };
+    let cats_but_for_testers = |answers: &str| {
+        let letters: Vec<char> = answers.chars().collect();
+        letters.len() == 3 && [0, 2].iter().all(|at| "cd".contains(letters[*at])) && letters[1] == 'b'
+    };
+    assert!(cats_but_for_testers(&answers("xdpilot apply")), "{said}");
+    assert_eq!(answers("the rules change"), "bbb", "{said}");
+    assert!(cats_but_for_testers(&answers("xdpilot rollback")), "{said}");
+    assert_eq!(answers("the dogs rest"), "cbc", "{said}");
+    assert_eq!(answers("the store is gone"), "cbc", "{said}");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
@@ -49,6 +49,8 @@ pub(super) enum Wake {
 
 /// So long a store that is elsewhere may take at the begin, before the last state of it is taken.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// So long the agent waits at its end for what is at work.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a node is looked at that has a rollout.
 const TICK: Duration = Duration::from_millis(500);
 /// The longest time without a look at whether all is as it should be.
@@ -63,27 +65,31 @@ pub fn run(args: &Args) -> Result<()> {
     let pause = Pause::new()?;
     fs::create_dir_all(&config.state)
         .map_err(|error| Error::failed(format!("make folder {}", config.state.display())).kernel(error.to_string()))?;
-    let sources = Sources::open(&config)?;
+    let sources = Arc::new(Sources::open(&config)?);
     let (tell, wakes) = mpsc::channel();
     let (reports, told) = mpsc::channel();
     let (asks, asked) = mpsc::channel();
-    let end = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let (pause, end, sources) = (&pause, &end, &sources);
-        let ended = tell.clone();
-        scope.spawn(move || await_signal(pause, end, &ended));
-        let listen = move |what: Told| tell.send(Wake::Store(what)).is_ok();
-        scope.spawn(move || follow::follow(&sources.reach, sources.mirror.as_deref(), end, &listen));
-        let reach = &sources.reach;
-        scope.spawn(move || announce(reach, &told));
-        scope.spawn(move || conduct(reach, &asked));
-        let checks = Checks::begin()?;
-        let mut agent = Agent::new(&config, sources, checks, (reports, asks));
-        let result = agent.work(&wakes);
-        end.store(true, Ordering::Relaxed);
-        drop(agent);
-        result
-    })
+    let end = Arc::new(AtomicBool::new(false));
+    let mut threads = Vec::new();
+    let mut begin = |run: Box<dyn FnOnce(&Sources, &AtomicBool) + Send>| {
+        let (sources, end) = (sources.clone(), end.clone());
+        threads.push(thread::spawn(move || run(&sources, &end)));
+    };
+    let ended = tell.clone();
+    begin(Box::new(move |_, end| await_signal(&pause, end, &ended)));
+    let listen = move |what: Told| tell.send(Wake::Store(what)).is_ok();
+    begin(Box::new(move |sources, end| follow::follow(&sources.reach, sources.mirror.as_deref(), end, &listen)));
+    begin(Box::new(move |sources, _| announce(&sources.reach, &told)));
+    begin(Box::new(move |sources, _| conduct(&sources.reach, &asked)));
+    let checks = Checks::begin()?;
+    let result = Agent::new(&config, &sources, checks, (reports, asks)).work(&wakes);
+    end.store(true, Ordering::Relaxed);
+    // Who waits for an answer of the store is not waited for.
+    let begun = Instant::now();
+    while begun.elapsed() < FAREWELL && !threads.iter().all(JoinHandle::is_finished) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    result
 }
 
 /// Waits for a signal, or that the loop ends by itself.
