@@ -165,7 +165,7 @@ pub trait Store: Send + Sync {
 
 /// News of a store, in order.
 pub trait Watch: Send {
-    /// The next news; none where there is none in time.
+    /// The next news; none where there is none in time, and none, after that time, where [`News::Lost`] ended the watch.
     fn next(&mut self, timeout: Duration) -> Option<News>;
 }
 

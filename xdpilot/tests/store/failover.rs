@@ -1,5 +1,7 @@
 //! Members that end, hang, come back, or lose the others.
 
+use std::env;
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -156,6 +158,8 @@ fn no_request_hangs_for_ever() {
             let (name, result) = told.recv_timeout(SOON).unwrap();
             let error = result.unwrap_err().to_string();
             assert!(error.contains("no answer in") && error.contains(&members[0].client), "{name}: {error}");
+            // A commit went to it where it had answered just before.
+            assert!(name == "commit" || !error.contains("not known whether"), "{name}: {error}");
         }
     });
     let News::Away(why) = next(&mut *watch) else { panic!("not away") };
@@ -191,6 +195,59 @@ fn without_a_leader_the_store_is_away() {
     let Committed::Done(last) = eventually(|| store.commit(&[], &[put("a", "2")])) else { panic!("a conflict") };
     let (changes, _) = changes_through_failures(&mut *watch, last);
     assert_eq!(changes.last(), Some(&put("a", "2")));
+}
+
+/// Where this process has a network of its own.
+const NETWORK: &str = "XDPILOT_TESTS_NETWORK";
+
+/// In a network namespace of its own, where packets to members can be dropped.
+#[test]
+fn root_a_cut_network_is_survived() {
+    if env::var_os(NETWORK).is_some() {
+        return cut_network();
+    }
+    let script = "ip link set lo up && exec \"$1\" --exact --nocapture failover::root_a_cut_network_is_survived";
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", script, "sh"]).arg(env::current_exe().unwrap()).env(NETWORK, "1");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+fn iptables(words: &[&str]) {
+    let output = Command::new("iptables").args(words).output().unwrap();
+    assert!(output.status.success(), "iptables {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn cut_network() {
+    let members = Member::three();
+    let store = open(&members);
+    let begin = done(&*store, &[put("count", "begin")]);
+    let mut watch = store.watch("", begin).unwrap();
+    // One after the other; the one that is asked is among them.
+    for (round, member) in members.iter().enumerate() {
+        let host = member.client.split(':').next().unwrap();
+        iptables(&["-A", "INPUT", "-d", host, "-p", "tcp", "--dport", "2379", "-j", "DROP"]);
+        let cut = Instant::now();
+        let change = put("count", format!("{round}"));
+        let Committed::Done(last) = eventually(|| store.commit(&[], std::slice::from_ref(&change))) else {
+            panic!("a conflict")
+        };
+        changes_through_failures(&mut *watch, last);
+        assert!(cut.elapsed() < SOON, "{:?}", cut.elapsed());
+        iptables(&["-F", "INPUT"]);
+    }
+    iptables(&["-A", "INPUT", "-p", "tcp", "--dport", "2379", "-j", "DROP"]);
+    let cut = Instant::now();
+    assert!(matches!(next(&mut *watch), News::Away(_)));
+    assert!(store.get("count").is_err());
+    assert!(store.commit(&[], &[put("count", "lost")]).is_err());
+    assert!(cut.elapsed() < SOON * 3, "{:?}", cut.elapsed());
+    iptables(&["-F", "INPUT"]);
+    assert_eq!(next(&mut *watch), News::Back);
+    let Committed::Done(last) = eventually(|| store.commit(&[], &[put("count", "end")])) else { panic!("a conflict") };
+    let (changes, _) = changes_through_failures(&mut *watch, last);
+    assert_eq!(changes.last(), Some(&put("count", "end")));
 }
 
 /// Whoever puts an empty cluster in the place of one that was lost has other revisions.

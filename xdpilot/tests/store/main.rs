@@ -1,5 +1,5 @@
 //! The stores: one suite for both, the embedded one and etcd's; then what each of them has to survive. Needs etcd
-//! (etcd-server) and openssl; filling a disk needs root.
+//! (etcd-server) and openssl; filling a disk and cutting a network need root and iptables.
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

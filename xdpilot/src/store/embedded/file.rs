@@ -9,7 +9,7 @@ use std::time::Duration;
 use redb::{Database, ReadTransaction, TableError};
 use xdpilot_core::error::{Error, Kind, Result};
 
-use super::{ANNOUNCED, ENTRIES, NUMBERS, Outcome};
+use super::{ANNOUNCED, ENTRIES, NUMBERS, Outcome, Trouble};
 
 /// Pages that are kept in memory. (redb's own choice is a gigabyte.)
 const CACHE: usize = 8 << 20;
@@ -105,9 +105,9 @@ fn make_tables(database: &Database) -> Outcome<()> {
 }
 
 /// What redb says, as an error that a person can act on.
-pub(super) fn failed(what: &str, path: &Path, error: redb::Error) -> Error {
+pub(super) fn failed(what: &str, path: &Path, Trouble(error): Trouble) -> Error {
     let told = Error::failed(format!("{what} the store {}", path.display()));
-    let io = match error {
+    let io = match *error {
         redb::Error::DatabaseAlreadyOpen => {
             return told
                 .cause("another process has it open, an agent or a command that is not over yet")

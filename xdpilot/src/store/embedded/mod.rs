@@ -21,7 +21,17 @@ const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const REVISION: &str = "revision";
 
 /// What redb says.
-type Outcome<T> = std::result::Result<T, redb::Error>;
+type Outcome<T> = std::result::Result<T, Trouble>;
+
+/// redb's error, which is large.
+#[derive(Debug)]
+struct Trouble(Box<redb::Error>);
+
+impl<E: Into<redb::Error>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Trouble(Box::new(error.into()))
+    }
+}
 
 const LIMITS: Limits = Limits { changes: 1 << 20, bytes: 1 << 30 };
 

@@ -26,12 +26,12 @@ impl Shared {
         // etcd counts whole seconds.
         let seconds = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX).max(1);
         let before = leases.get(key).copied();
-        if let Some(lease) = before.filter(|lease| lease.seconds == seconds) {
-            if self.keep_alive(lease.id).await? {
-                match self.put_below(key, &value, lease.id).await {
-                    Err(fault) if fault.why == Why::Expired => {}
-                    result => return result,
-                }
+        if let Some(lease) = before.filter(|lease| lease.seconds == seconds)
+            && self.keep_alive(lease.id).await?
+        {
+            match self.put_below(key, &value, lease.id).await {
+                Err(fault) if fault.why == Why::Expired => {}
+                result => return result,
             }
         }
         let id = self.grant(seconds).await?;

@@ -135,7 +135,10 @@ impl Members {
         }
         let member = self.current.load(Ordering::Relaxed);
         let result = self.attempt(member, COMMIT, &run).await;
-        result.map_err(|fault| Fault::new(fault.why, format!("{}: {}", self.members[member].name, fault.words)))
+        result.map_err(|fault| {
+            let open = if fault.why.elsewhere() { "\nit is not known whether the change is stored" } else { "" };
+            Fault::new(fault.why, format!("{}: {}{open}", self.members[member].name, fault.words))
+        })
     }
 
     /// Whether the current member answered a moment ago.

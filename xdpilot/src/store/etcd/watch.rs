@@ -180,10 +180,10 @@ impl Follower {
                     End::Fault(Fault::told(&response.cancel_reason))
                 };
             }
-            if let Some(news) = self.take(response) {
-                if self.teller.tell(news).await == Outcome::Closed {
-                    return End::Closed;
-                }
+            if let Some(news) = self.take(response)
+                && self.teller.tell(news).await == Outcome::Closed
+            {
+                return End::Closed;
             }
         }
     }
