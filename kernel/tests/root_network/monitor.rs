@@ -84,7 +84,7 @@ fn root_what_concerns_no_target_is_not_told() {
         "bridge link set dev right cost 7",
         "ip link set right nomaster",
         "ip link set right alias quiet",
-        "ip link set right xdpgeneric object DROPPER section xdp",
+        "ip link set right xdpgeneric object DROPPER section .text",
         "ip link set right xdpgeneric off",
         "ip link set right carrier off",
     ] {
