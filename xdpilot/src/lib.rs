@@ -1,6 +1,7 @@
 //! The parts of the `xdpilot` tool: what its verbs are made of.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod attach;
 pub mod bench;
 pub mod capture;

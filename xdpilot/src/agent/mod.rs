@@ -1,0 +1,3 @@
+//! The agent: keeps what is attached equal to what is stored.
+
+pub mod surroundings;
