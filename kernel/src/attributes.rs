@@ -16,13 +16,17 @@ impl<'a> Attributes<'a> {
 
     /// The value of the first attribute of this kind.
     pub(crate) fn bytes(&self, kind: u16) -> Option<&'a [u8]> {
-        NlasIterator::new(self.0).map_while(Result::ok).find(|attribute| attribute.kind() == kind).and_then(
-            |attribute| {
-                // The buffer reaches to the end of all attributes; this one's own length counts its header.
-                let length = usize::from(attribute.length());
-                attribute.into_inner().get(4..length)
-            },
-        )
+        self.all(kind).next()
+    }
+
+    /// The values of all attributes of this kind.
+    pub(crate) fn all(&self, kind: u16) -> impl Iterator<Item = &'a [u8]> {
+        let sound = NlasIterator::new(self.0).map_while(Result::ok);
+        sound.filter(move |attribute| attribute.kind() == kind).filter_map(|attribute| {
+            // The buffer reaches to the end of all attributes; this one's own length counts its header.
+            let length = usize::from(attribute.length());
+            attribute.into_inner().get(4..length)
+        })
     }
 
     /// The attributes nested in the first attribute of this kind.
@@ -42,9 +46,15 @@ impl<'a> Attributes<'a> {
 
     /// A text up to its NUL.
     pub(crate) fn text(&self, kind: u16) -> Option<String> {
-        let bytes = self.bytes(kind)?;
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-        Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+        self.texts(kind).next()
+    }
+
+    /// The texts of all attributes of this kind.
+    pub(crate) fn texts(&self, kind: u16) -> impl Iterator<Item = String> {
+        self.all(kind).map(|bytes| {
+            let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+            String::from_utf8_lossy(&bytes[..end]).into_owned()
+        })
     }
 }
 

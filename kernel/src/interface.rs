@@ -13,12 +13,12 @@ use xdpilot_core::near::suggestion;
 use crate::{attributes::Attributes, link_message::link_message, mode::Attached, socket};
 
 /// `struct ifinfomsg`, which precedes the attributes.
-const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 /// Numbers of `include/uapi/linux/if_link.h`.
 const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFLA_LINK: u16 = 5;
+pub(crate) const IFLA_IFNAME: u16 = 3;
+pub(crate) const IFLA_MTU: u16 = 4;
+pub(crate) const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
@@ -29,7 +29,7 @@ const IFLA_XDP: u16 = 43;
 const IFLA_XDP_DRV_PROG_ID: u16 = 5;
 const IFLA_XDP_SKB_PROG_ID: u16 = 6;
 const IFLA_XDP_HW_PROG_ID: u16 = 7;
-const IFLA_ALT_IFNAME: u16 = 53;
+pub(crate) const IFLA_ALT_IFNAME: u16 = 53;
 /// A main name has at most 15 bytes, an alternative name at most 127.
 const LONGEST_MAIN: usize = 15;
 const LONGEST_NAME: usize = 127;
@@ -99,7 +99,7 @@ impl Interface {
 }
 
 /// Asks the kernel to leave the counters out, which make most of an answer.
-fn without_statistics() -> LinkAttribute {
+pub(crate) fn without_statistics() -> LinkAttribute {
     LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
 }
 

@@ -2,9 +2,11 @@
 //! (ip-netns(8), `ip/ipnetns.c` of iproute2).
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::fd::{AsFd, BorrowedFd},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
 };
 
 use nix::{
@@ -38,6 +40,53 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort_unstable();
     names
+}
+
+/// Which namespaces the names lead to, and what becomes of that.
+///
+/// A name is a mount: the kernel tells of mounts (`POLLPRI` on `/proc/self/mountinfo`, proc(5)). When its file appears,
+/// nothing is mounted there yet.
+#[derive(Debug)]
+pub struct Names {
+    mounts: File,
+    known: BTreeMap<String, u64>,
+}
+
+impl Names {
+    /// Listens; what is there now is known.
+    ///
+    /// # Errors
+    /// There is no `/proc`.
+    pub fn new() -> Result<Self> {
+        let mounts = File::open("/proc/self/mountinfo");
+        let mounts = mounts.map_err(|error| failed("listen for mounts", &error, "is /proc mounted?"))?;
+        Ok(Names { mounts, known: inodes() })
+    }
+
+    /// The names that came, went, or lead to another namespace since the last time, sorted.
+    pub fn changed(&mut self) -> Vec<String> {
+        let before = std::mem::replace(&mut self.known, inodes());
+        let names: BTreeSet<&String> = before.keys().chain(self.known.keys()).collect();
+        let changed = names.into_iter().filter(|name| before.get(*name) != self.known.get(*name));
+        changed.cloned().collect()
+    }
+}
+
+impl AsFd for Names {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mounts.as_fd()
+    }
+}
+
+/// The names with the inode numbers of the namespaces that they lead to.
+fn inodes() -> BTreeMap<String, u64> {
+    // Nothing is mounted on a plain file: it has the number of its folder's file system.
+    let Ok(folder) = fs::metadata(DIRECTORY) else { return BTreeMap::new() };
+    let leads = |name: String| {
+        let file = fs::metadata(path(&name).ok()?).ok()?;
+        (file.dev() != folder.dev()).then(|| (name, file.ino()))
+    };
+    names().into_iter().filter_map(leads).collect()
 }
 
 /// Makes a new, empty network namespace of this name, as `ip netns add` does. Its loopback is down.

@@ -7,15 +7,10 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage},
-    nsid::{NsidAttribute, NsidMessage},
 };
 use xdpilot_core::error::{Error, Result};
 
-use crate::{attributes::Attributes, interface::Interface, link_message::link_message, namespace::Namespace, socket};
-
-/// `struct rtgenmsg` padded, which precedes the attributes of an `RTM_NEWNSID`; then `NETNSA_NSID`.
-const NSID_HEADER: usize = 4;
-const NETNSA_NSID: u16 = 1;
+use crate::{interface::Interface, link_message::link_message, namespace::Namespace, nsid, socket};
 
 /// One end of a pair to make.
 #[derive(Clone, Copy, Debug)]
@@ -89,21 +84,16 @@ pub fn peer(interface: &Interface) -> Result<(Namespace, Interface)> {
 
 /// The namespace that has this id in the numbering of the calling thread's namespace.
 fn by_id(id: i32) -> Result<Option<Namespace>> {
+    // Mostly the host's is asked for, from a container: it is not worth a walk through all processes.
+    if let Ok(own) = Namespace::of_pid(std::process::id())
+        && nsid::of(&own)? == Some(id)
+    {
+        return Ok(Some(own));
+    }
     for reachable in Namespace::all() {
-        if id_of(&reachable.namespace)? == Some(id) {
+        if nsid::of(&reachable.namespace)? == Some(id) {
             return Ok(Some(reachable.namespace));
         }
     }
     Ok(None)
-}
-
-/// The id of a namespace in the numbering of the calling thread's namespace (`RTM_GETNSID`,
-/// `net/core/net_namespace.c`); none when it was never given one.
-fn id_of(namespace: &Namespace) -> Result<Option<i32>> {
-    let mut request = NsidMessage::default();
-    request.attributes = vec![NsidAttribute::Fd(namespace.as_fd().as_raw_fd() as u32)];
-    let what = format!("ask for the id of the network namespace net:[{}]", namespace.inode());
-    let answer = socket::get(&what, RouteNetlinkMessage::GetNsId(request))?;
-    let attributes = Attributes::new(answer.get(NSID_HEADER..).unwrap_or_default());
-    Ok(attributes.i32(NETNSA_NSID).filter(|&id| id >= 0))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -94,7 +95,35 @@ pub fn readable(descriptors: &[BorrowedFd<'_>]) -> Result<Vec<bool>> {
     Ok(polled.iter().map(|one| one.any().unwrap_or(false)).collect())
 }
 
-/// The same, as long as somebody reads what is written to the pipe `out`; none where nobody does any more.
+/// The same, for at most this time.
+///
+/// # Errors
+/// As [`readable`].
+pub fn readable_within(descriptors: &[BorrowedFd<'_>], time: Duration) -> Result<Vec<bool>> {
+    let mut polled = to_read(descriptors);
+    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+    // A signal shortens the wait: who waits for a time has something to do after it.
+    match nix::poll::poll(&mut polled, time) {
+        Ok(_) | Err(Errno::EINTR) => Ok(polled.iter().map(|one| one.any().unwrap_or(false)).collect()),
+        Err(errno) => Err(failed("wait for events", errno)),
+    }
+}
+
+/// The same, without a limit, or until a mount appears or vanishes ([`Names`](crate::netns_directory::Names)); the last
+/// of the answers says that.
+///
+/// # Errors
+/// As [`readable`].
+pub fn readable_or_mounted(descriptors: &[BorrowedFd<'_>], mounts: Option<BorrowedFd<'_>>) -> Result<Vec<bool>> {
+    let mut polled = to_read(descriptors);
+    polled.extend(mounts.map(|mounts| PollFd::new(mounts, PollFlags::POLLPRI)));
+    wait(&mut polled)?;
+    let mut ready: Vec<bool> = polled.iter().map(|one| one.any().unwrap_or(false)).collect();
+    ready.resize(descriptors.len() + 1, false);
+    Ok(ready)
+}
+
+/// The same as [`readable`], as long as somebody reads what is written to the pipe `out`; none where nobody does any more.
 ///
 /// # Errors
 /// As [`readable`].

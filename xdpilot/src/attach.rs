@@ -103,14 +103,16 @@ fn standing_egress(place: &Place) -> Result<Option<Standing>> {
 
 fn standing_xdp(place: &Place) -> Result<Vec<Standing>> {
     let interface = place.namespace.run(|| Interface::by_index(place.interface.index))?;
-    let links = if interface.xdp.is_empty() { Vec::new() } else { link::all()? };
     let pinned = Link::open_pinned(&place.link_path(Direction::Ingress)).and_then(|link| link.info()).ok();
     let mut out = Vec::new();
     for (mode, id) in interface.xdp.programs() {
         let Some(program) = ProgramInfo::of_id(id)? else { continue };
         let held = |link: &LinkInfo| link.program_id == id && link.xdp_ifindex() == Some(interface.index);
         let ours = pinned.filter(|link| held(link));
-        let link = ours.or_else(|| links.iter().copied().find(|link| held(link)));
+        let link = match ours {
+            None => link::all()?.into_iter().find(|link| held(link)),
+            ours => ours,
+        };
         out.push(Standing { hook: Hook::Xdp(mode), program, link, ours: ours.is_some() });
     }
     Ok(out)

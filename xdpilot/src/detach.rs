@@ -64,7 +64,10 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
         notes.extend(settle_peer(place)?);
         let released = companion::release(&record.receivers)?;
         notes.extend((released > 0).then(|| format!("took {} off where frames were redirected to", pass::NAME)));
-        notes.extend(leave_backends(&program.map_ids)?);
+        // All programs are looked at for that.
+        if backends.is_some() || returns::is_return(program) {
+            notes.extend(leave_backends(&program.map_ids)?);
+        }
         if let Some(backends) = backends {
             place.namespace.run(|| ways::forget_neighbours(&live::backends(&backends)?, &State::default()))?;
         }

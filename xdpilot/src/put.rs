@@ -339,11 +339,12 @@ fn unsettle(done: &Done<'_>) {
 
 /// Takes off what a program that was replaced needed on the side of its backends, and the new one does not.
 fn leave_old(old: &ProgramInfo, new: &ProgramInfo, place: &Place, state: &State) -> Result<()> {
+    let Some(backends) = record::map_named(old, BACKENDS)? else { return Ok(()) };
     let alone = only(old, new);
     detach::leave_backends(&alone)?;
-    match record::map_named(old, BACKENDS)?.filter(|map| alone.contains(&map.info().id)) {
-        Some(backends) => place.namespace.run(|| ways::forget_neighbours(&live::backends(&backends)?, state)),
-        None => Ok(()),
+    match alone.contains(&backends.info().id) {
+        true => place.namespace.run(|| ways::forget_neighbours(&live::backends(&backends)?, state)),
+        false => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod common;
 mod configure;
+mod monitor;
 mod namespaces;
 mod offload;
 mod privilege;

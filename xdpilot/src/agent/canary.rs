@@ -94,8 +94,9 @@ impl Canary {
                 return None;
             }
             let [before, after] = [dropped_before * 100 / all_before, dropped * 100 / all];
-            (after > before + POINTS)
-                .then(|| format!("policy {policy} at {place} drops {after} % of the packets, and dropped {before} % before"))
+            (after > before + POINTS).then(|| {
+                format!("policy {policy} at {place} drops {after} % of the packets, and dropped {before} % before")
+            })
         })
     }
 

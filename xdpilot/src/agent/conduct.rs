@@ -48,8 +48,7 @@ fn halt(store: &dyn Store, rollout: &Rollout, why: &str) -> Result<()> {
 /// Gives the rollout to all nodes if all that have it are well.
 fn promote(store: &dyn Store, rollout: &Rollout, since: Instant) -> Result<()> {
     let entries = store.list(NODES)?.entries;
-    let reports: Vec<Report> =
-        entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect();
+    let reports: Vec<Report> = entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect();
     for node in &rollout.nodes {
         let report = reports.iter().find(|report| report.node == *node);
         let state = report.and_then(|report| report.rollout.as_ref()).filter(|one| one.id == rollout.id);

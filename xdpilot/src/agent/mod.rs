@@ -1,6 +1,7 @@
 //! The agent: keeps what is attached equal to what is stored.
 
 mod announce;
+mod around;
 mod canary;
 mod checks;
 mod conduct;
@@ -16,6 +17,7 @@ pub mod reconcile;
 pub mod report;
 mod run;
 mod standing;
+pub mod surroundings;
 mod survey;
 mod wanted;
 

@@ -94,9 +94,9 @@ impl Reconciler {
         self.try_again();
     }
 
-    /// A container may have come, gone or begun anew; none: each of an engine.
-    pub fn forget_container(&mut self, engine: Engine, container: Option<&str>) {
-        self.surveyor.forget_container(engine, container);
+    /// Containers of an engine may have come, gone or begun anew: those that are named so.
+    pub fn forget_containers(&mut self, engine: Engine, is_named: impl Fn(&str) -> bool) {
+        self.surveyor.forget_containers(engine, is_named);
         self.unsure = true;
         self.try_again();
     }
@@ -220,21 +220,15 @@ impl Reconciler {
         let store = snapshot.id.as_deref().unwrap_or_default();
         if self.store != store {
             self.store = store.to_string();
+            self.standing.clear();
             self.unsure = true;
         }
         if !std::mem::take(&mut self.unsure) {
             return Ok(());
         }
-        let known = std::mem::take(&mut self.standing);
         self.unsure = true;
-        let mut standing = standing::all(&self.store, &self.node.name)?;
+        self.standing = standing::all(&self.store, &self.node.name, std::mem::take(&mut self.standing))?;
         self.unsure = false;
-        for (key, found) in &mut standing {
-            if let Some(known) = known.get(key).filter(|known| known.program == found.program) {
-                found.standing.sets.clone_from(&known.standing.sets);
-            }
-        }
-        self.standing = standing;
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use clap::Args as ClapArgs;
 use xdpilot_core::error::{Error, Result};
 
 use super::announce::announce;
+use super::around::Around;
 use super::canary::Canary;
 use super::checks::Checks;
 use super::conduct::{Ask, conduct};
@@ -20,6 +21,7 @@ use super::log::{Level, log};
 use super::mirror::Mirror;
 use super::reconcile::Reconciler;
 use super::report::{Attached, Report, State};
+use super::surroundings::Happening;
 use crate::documents::{DOCUMENTS, Snapshot};
 use crate::pause::Pause;
 use crate::store::embedded::Embedded;
@@ -43,6 +45,8 @@ pub struct Args {
 pub(super) enum Wake {
     /// Something about the store.
     Store(Told),
+    /// Something about targets.
+    Happened(Happening),
     /// The end.
     End,
 }
@@ -75,6 +79,12 @@ pub fn run(args: &Args) -> Result<()> {
         let (sources, end) = (sources.clone(), end.clone());
         threads.push(thread::spawn(move || run(&sources, &end)));
     };
+    let happened = Mutex::new(tell.clone());
+    let hear = move |what: Happening| {
+        // Nobody listens at the end.
+        _ = happened.lock().unwrap_or_else(PoisonError::into_inner).send(Wake::Happened(what));
+    };
+    let around = Around::begin(hear)?;
     let ended = tell.clone();
     begin(Box::new(move |_, end| await_signal(&pause, end, &ended)));
     let listen = move |what: Told| tell.send(Wake::Store(what)).is_ok();
@@ -82,7 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
     begin(Box::new(move |sources, _| announce(&sources.reach, &told)));
     begin(Box::new(move |sources, _| conduct(&sources.reach, &asked)));
     let checks = Checks::begin()?;
-    let result = Agent::new(&config, &sources, checks, (reports, asks)).work(&wakes);
+    let result = Agent::new(&config, &sources, (checks, around), (reports, asks)).work(&wakes);
     end.store(true, Ordering::Relaxed);
     // Who waits for an answer of the store is not waited for.
     let begun = Instant::now();
@@ -133,6 +143,7 @@ struct Agent<'a> {
     last: Option<Report>,
     reports: Sender<Report>,
     checks: Checks,
+    around: Around,
     /// The rollout that this node has before others.
     canary: Option<Canary>,
     asks: Sender<Ask>,
@@ -140,7 +151,12 @@ struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    fn new(config: &Config, sources: &'a Sources, checks: Checks, (reports, asks): (Sender<Report>, Sender<Ask>)) -> Self {
+    fn new(
+        config: &Config,
+        sources: &'a Sources,
+        (checks, around): (Checks, Around),
+        (reports, asks): (Sender<Report>, Sender<Ask>),
+    ) -> Self {
         Agent {
             reconciler: Reconciler::new(config.node.clone()),
             sources,
@@ -149,6 +165,7 @@ impl<'a> Agent<'a> {
             last: None,
             reports,
             checks,
+            around,
             canary: None,
             asks,
             begun: Instant::now(),
@@ -225,6 +242,7 @@ impl<'a> Agent<'a> {
     fn take(&mut self, wake: Wake) -> bool {
         match wake {
             Wake::End => return false,
+            Wake::Happened(what) => self.around.take(what, &mut self.reconciler),
             Wake::Store(Told::Documents(snapshot)) => self.snapshot = Some(*snapshot),
             Wake::Store(Told::Away(why)) => {
                 log(Level::Warning, "the store is away; its last state stays in force", &[("why", &why)]);
@@ -252,6 +270,13 @@ impl<'a> Agent<'a> {
             None => self.reconciler.pass(near, snapshot)?,
         };
         self.checks.follow(&self.reconciler);
+        // What happened before a target was followed is seen at once.
+        if self.around.follow(&mut self.reconciler) {
+            report = match self.canary.as_ref().filter(|canary| canary.has_it()) {
+                Some(_) => self.reconciler.pass(near, &snapshot.rolled_out(near))?,
+                None => self.reconciler.pass(near, snapshot)?,
+            };
+        }
         report.rollout = self.canary.as_ref().map(Canary::report);
         self.ask();
         if self.last.as_ref() == Some(&report) {

@@ -36,17 +36,20 @@ pub(super) fn key(pinned: &Pinned) -> Key {
     Key { namespace: pinned.namespace, ifindex: pinned.ifindex, egress }
 }
 
-/// What stands for a store on this node. The elements of its sets are not known.
+/// What stands for a store on this node. The elements of its sets are not known, but for those that are `known` to have
+/// stood there before.
 ///
 /// # Errors
 /// This user may not see it.
-pub(super) fn all(store: &str, node: &str) -> Result<BTreeMap<Key, Found>> {
+pub(super) fn all(store: &str, node: &str, mut known: BTreeMap<Key, Found>) -> Result<BTreeMap<Key, Found>> {
     let mut all = BTreeMap::new();
     for pinned in state::links()? {
-        // One that goes away meanwhile does not stand there.
-        if let Some(found) = at(pinned, store, node).ok().flatten() {
-            all.insert(key(&found.pinned), found);
-        }
+        let found = match known.remove(&key(&pinned)).filter(Found::stands) {
+            Some(found) => Some(found),
+            // One that goes away meanwhile does not stand there.
+            None => at(pinned, store, node).ok().flatten(),
+        };
+        all.extend(found.map(|found| (key(&found.pinned), found)));
     }
     Ok(all)
 }
@@ -57,7 +60,9 @@ pub(super) fn all(store: &str, node: &str) -> Result<BTreeMap<Key, Found>> {
 /// The link is gone.
 fn at(pinned: Pinned, store: &str, node: &str) -> Result<Option<Found>> {
     let Some(loaded) = sets::at(pinned)? else { return Ok(None) };
-    let Some(stored) = loaded.record.stored.filter(|stored| stored.store == store && stored.node == node) else { return Ok(None) };
+    let Some(stored) = loaded.record.stored.filter(|stored| stored.store == store && stored.node == node) else {
+        return Ok(None);
+    };
     let sets = loaded.record.policy.iter().flat_map(|policy| &policy.sets).map(|set| (set.name.clone(), 0)).collect();
     let standing = Standing { policy: stored.policy, place: stored.place, digest: stored.digest, sets };
     let (program, target) = (loaded.program, loaded.record.target);

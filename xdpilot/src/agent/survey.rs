@@ -1,6 +1,6 @@
 //! What is wanted at which interface, before anything is done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use xdpilot_core::error::{Error, Result};
@@ -10,6 +10,7 @@ use xdpilot_core::rules::Rules;
 use super::diff::{Key, Standing, Wanted};
 use super::digest::digest;
 use super::node::Node;
+use super::reconcile::gone;
 use super::report::Refused;
 use super::wanted::{self, MadeOf, Program, Wish};
 use crate::direction::Direction;
@@ -73,6 +74,10 @@ impl Survey {
 pub(super) struct Surveyor {
     /// Policies, or what is wrong with them, with what they are made of.
     programs: HashMap<(String, Direction), (MadeOf, Result<Program>)>,
+    /// Those that were compared with the documents in this survey.
+    compared: HashSet<(String, Direction)>,
+    /// What they were with these interfaces around, for packets of several buffers or not.
+    digests: HashMap<(String, Direction, bool), (String, String)>,
     /// The interfaces of targets.
     interfaces: HashMap<PolicyPlace, Result<Vec<Interface>>>,
     /// The interfaces of targets that policies name, in words.
@@ -86,16 +91,14 @@ impl Surveyor {
         self.named.retain(|target, _| matches!(target.parse(), Ok(Target::Container { .. })));
     }
 
-    /// A container may have come, gone or begun anew; none: each of an engine.
-    pub(super) fn forget_container(&mut self, of: Engine, container: Option<&str>) {
+    /// Containers of an engine may have come, gone or begun anew: those that are named so.
+    pub(super) fn forget_containers(&mut self, of: Engine, is_named: impl Fn(&str) -> bool) {
         let is_it = |words: &str| match words.parse() {
-            Ok(Target::Container { engine, name, .. }) => engine == of && container.is_none_or(|one| one == name),
+            Ok(Target::Container { engine, name, .. }) => engine == of && is_named(&name),
             _ => false,
         };
-        // A target may name a container by its id, too.
-        let other = |found: bool, words: &str| !found && !is_it(words);
-        self.interfaces.retain(|place, found| other(found.is_err(), &place.target));
-        self.named.retain(|target, found| other(found.is_empty(), target));
+        self.interfaces.retain(|place, _| !is_it(&place.target));
+        self.named.retain(|target, _| !is_it(target));
     }
 
     /// The targets that are followed.
@@ -109,6 +112,7 @@ impl Surveyor {
         let mut survey = Survey { refused: wishes.refused, ..Survey::default() };
         survey.held.extend(wishes.held.into_iter().map(|policy| (policy, None)));
         self.forget_unused(&wishes.wishes);
+        self.compared.clear();
         for wish in wishes.wishes {
             let interfaces = self.locate(snapshot, &wish, &mut survey);
             survey.located.push(Located { wish, interfaces });
@@ -148,7 +152,7 @@ impl Surveyor {
                 survey.conflicts.push((wish.clone(), interface, why));
                 continue;
             }
-            let digest = digest(&program.policy, interface.frags, &around);
+            let digest = self.digest(&program, wish, interface.frags, &around);
             let sets = program.policy.rules.sets.iter().map(|set| (set.name.clone(), revision(snapshot, &set.name)));
             let (policy, place) = (wish.policy.clone(), wish.place.to_string());
             survey.wanted.insert(interface.key, Wanted { policy, place, digest, sets: sets.collect() });
@@ -163,16 +167,32 @@ impl Surveyor {
         program.as_ref().ok().map(|program| &program.policy.rules)
     }
 
-    /// A policy; what it is made of is looked at each time, what it becomes is not.
+    /// A policy; what it is made of is looked at in each survey, what it becomes is not.
     fn program(&mut self, snapshot: &Snapshot, wish: &Wish) -> Result<Program> {
-        let made_of = MadeOf::of(snapshot, &wish.policy);
-        let known = self.programs.get(&(wish.policy.clone(), wish.direction()));
-        if let Some((_, program)) = known.filter(|(before, _)| *before == made_of) {
-            return program.clone();
+        let key = (wish.policy.clone(), wish.direction());
+        if self.compared.insert(key.clone()) {
+            let made_of = MadeOf::of(snapshot, &wish.policy);
+            if self.programs.get(&key).is_none_or(|(before, _)| *before != made_of) {
+                self.digests.retain(|(policy, direction, _), _| (policy, *direction) != (&key.0, key.1));
+                self.programs.insert(key.clone(), (made_of, wanted::program(snapshot, wish)));
+            }
         }
-        let program = wanted::program(snapshot, wish);
-        self.programs.insert((wish.policy.clone(), wish.direction()), (made_of, program.clone()));
-        program
+        match self.programs.get(&key) {
+            Some((_, program)) => program.clone(),
+            None => Err(gone(&format!("policy {}", wish.policy))),
+        }
+    }
+
+    fn digest(&mut self, program: &Program, wish: &Wish, frags: bool, around: &str) -> String {
+        let key = (wish.policy.clone(), wish.direction(), frags);
+        if let Some((known, digest)) = self.digests.get(&key)
+            && known == around
+        {
+            return digest.clone();
+        }
+        let digest = digest(&program.policy, frags, around);
+        self.digests.insert(key, (around.to_string(), digest.clone()));
+        digest
     }
 
     /// The interfaces of the targets that a policy names, in words.

@@ -41,6 +41,34 @@ impl State {
     }
 }
 
+/// A line of `GET /events`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Event {
+    #[serde(rename = "Action")]
+    pub(super) action: String,
+    #[serde(rename = "Actor")]
+    pub(super) actor: Actor,
+}
+
+/// What an event is about.
+#[derive(Debug, Deserialize)]
+pub(super) struct Actor {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    #[serde(rename = "Attributes", default)]
+    pub(super) attributes: Attributes,
+}
+
+/// Facts of a container, beside its labels.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Attributes {
+    #[serde(default)]
+    pub(super) name: String,
+    /// With a leading slash; only where it was renamed.
+    #[serde(rename = "oldName", default)]
+    pub(super) old_name: Option<String>,
+}
+
 /// The body of an answer that is not 200.
 #[derive(Debug, Deserialize)]
 pub(super) struct Refusal {

@@ -1,6 +1,7 @@
 //! The questions asked of an engine, and its answers in words.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -105,15 +106,26 @@ impl Client {
         }
     }
 
+    /// Asks a question whose answer has no end.
+    pub(super) fn ask(&self, path: &str) -> Result<UnixStream> {
+        let mut stream = socket::connect(self.engine, &self.socket)?;
+        let timed = stream.set_write_timeout(Some(LIMITS.time));
+        timed.and_then(|()| http::ask(&mut stream, path)).map_err(|error| self.unanswered(path, &error))?;
+        Ok(stream)
+    }
+
     fn get(&self, path: &str) -> Result<Response> {
         let mut stream = socket::connect(self.engine, &self.socket)?;
-        http::get(&mut stream, path, LIMITS).map_err(|error| {
-            let words = match error.kind() {
-                io::ErrorKind::TimedOut => format!("no full answer within {} s", LIMITS.time.as_secs()),
-                _ => error.to_string(),
-            };
-            self.error(path).cause(words).mend(self.restart())
-        })
+        http::get(&mut stream, path, LIMITS).map_err(|error| self.unanswered(path, &error))
+    }
+
+    /// The error of a question that got no answer, or only the beginning of one.
+    pub(super) fn unanswered(&self, path: &str, error: &io::Error) -> Error {
+        let words = match error.kind() {
+            io::ErrorKind::TimedOut => format!("no full answer within {} s", LIMITS.time.as_secs()),
+            _ => error.to_string(),
+        };
+        self.error(path).cause(words).mend(self.restart())
     }
 
     fn decode<T: DeserializeOwned>(&self, path: &str, response: &Response) -> Result<T> {
@@ -122,7 +134,7 @@ impl Client {
         })
     }
 
-    fn refused(&self, path: &str, response: &Response) -> Error {
+    pub(super) fn refused(&self, path: &str, response: &Response) -> Error {
         let words = match serde_json::from_slice::<Refusal>(&response.body) {
             Ok(refusal) => refusal.message,
             Err(_) => String::from_utf8_lossy(&response.body).chars().take(200).collect(),

@@ -1,4 +1,6 @@
 //! One HTTP/1.0 GET over a Unix socket: no keep-alive, no redirects, bounded time and memory.
+//!
+//! Answers that have no end are read by [`super::events`].
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -31,9 +33,7 @@ pub(super) struct Response {
 pub(super) fn get(stream: &mut UnixStream, path: &str, limits: Limits) -> io::Result<Response> {
     let deadline = Instant::now() + limits.time;
     stream.set_write_timeout(Some(limits.time))?;
-    let request =
-        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(timed_out)?;
+    ask(stream, path)?;
 
     let mut bytes = Vec::new();
     let head = loop {
@@ -62,6 +62,13 @@ pub(super) fn get(stream: &mut UnixStream, path: &str, limits: Limits) -> io::Re
     Ok(Response { status: head.status, body })
 }
 
+/// Sends the request. Errors: as [`get`].
+pub(super) fn ask(stream: &mut UnixStream, path: &str) -> io::Result<()> {
+    let request =
+        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(timed_out)
+}
+
 /// Reads what is there; false at the end of the stream.
 fn read_more(stream: &mut UnixStream, bytes: &mut Vec<u8>, deadline: Instant, most: usize) -> io::Result<bool> {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -81,23 +88,24 @@ fn read_more(stream: &mut UnixStream, bytes: &mut Vec<u8>, deadline: Instant, mo
     Ok(count > 0)
 }
 
-struct Head {
-    status: u16,
-    framing: Framing,
+/// What stands before the body of an answer.
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
     /// Bytes up to the body.
-    size: usize,
+    pub(super) size: usize,
 }
 
 /// How the end of the body is known.
-#[derive(Clone, Copy)]
-enum Framing {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
     UntilEnd,
     Length(usize),
     Chunked,
 }
 
 /// The head, or nothing while it is incomplete.
-fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
+pub(super) fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut fields);
     let size = match response.parse(bytes).map_err(malformed)? {
@@ -147,15 +155,15 @@ fn timed_out(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
 }
 
-fn ended_early() -> io::Error {
+pub(super) fn ended_early() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the answer ends early")
 }
 
-fn too_large(most: usize) -> io::Error {
+pub(super) fn too_large(most: usize) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("the answer is longer than {most} bytes"))
 }
 
-fn malformed(why: impl std::fmt::Display) -> io::Error {
+pub(super) fn malformed(why: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the answer is not HTTP: {why}"))
 }
 

@@ -4,6 +4,7 @@
 
 mod api;
 mod client;
+pub mod events;
 mod http;
 mod socket;
 
@@ -18,7 +19,7 @@ pub use client::Client;
 pub(crate) use client::is_name;
 
 /// A container engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Engine {
     /// Docker Engine.
     Docker,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use xdpilot_core::error::{Error, Result};
 
 use super::config::Config;
-use crate::agent::reconcile::{Planned, Reconciler};
 use crate::agent::node::Node;
+use crate::agent::reconcile::{Planned, Reconciler};
 use crate::agent::report::Report;
 use crate::documents::change::{self, Edit, Outcome};
 use crate::documents::rollout::{ROLLOUT, Rollout};

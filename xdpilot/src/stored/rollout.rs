@@ -102,10 +102,15 @@ pub(super) fn print_one(rollout: &Rollout, json: bool, out: &mut impl Write) -> 
     }
     let Shown { id, nodes, bake_seconds, documents, halted, .. } = shown;
     let (documents, nodes) = (documents.join(", "), nodes.join(", "));
-    print(out, &match halted {
-        Some(why) => format!("rollout {id} of {documents} was halted: {why}\n"),
-        None => format!("rollout {id} of {documents} is at work on {nodes}; all others have it after {bake_seconds} s\n"),
-    })
+    print(
+        out,
+        &match halted {
+            Some(why) => format!("rollout {id} of {documents} was halted: {why}\n"),
+            None => format!(
+                "rollout {id} of {documents} is at work on {nodes}; all others have it after {bake_seconds} s\n"
+            ),
+        },
+    )
 }
 
 /// Waits until a rollout is over, and all nodes have it.

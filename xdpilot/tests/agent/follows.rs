@@ -1,6 +1,8 @@
 //! What is wanted follows the store, and labels.
 
-use crate::world::{Fleet, Host, no_pings, until};
+use std::time::{Duration, Instant};
+
+use crate::world::{Fleet, Host, no_pings, run, until};
 
 #[test]
 fn root_policies_go_to_the_nodes_with_their_labels() {
@@ -18,6 +20,41 @@ fn root_policies_go_to_the_nodes_with_their_labels() {
     hosts[0].xdpilot(&store, &["delete", "policy", "edge"]);
     until("the end", || hosts.iter().all(|host| host.program("e0").is_none()).then_some(()));
     drop(agents);
+}
+
+/// From now to the program, on a machine that does other things too.
+const SOON: Duration = Duration::from_secs(1);
+
+#[test]
+fn root_interfaces_that_come_later_are_found_within_a_second() {
+    let fleet = Fleet::new(1);
+    let (host, store) = (fleet.host(), fleet.store());
+    let _agent = host.agent(&store, &[]);
+    let other = format!("netns:{}p/late0", host.name);
+    host.xdpilot(&store, &["apply", "-f", &host.file("edge.xdp", &no_pings(&format!("e0, e1, {other}"))), "--wait"]);
+    let nodes = host.xdpilot(&store, &["get", "nodes"]);
+    assert_eq!(nodes.matches("waits for it").count(), 2, "{nodes}");
+    let soon = |what: &str, has: &dyn Fn() -> bool| {
+        let begin = Instant::now();
+        until(what, || has().then_some(()));
+        assert!(begin.elapsed() < SOON, "{what}: {:?}", begin.elapsed());
+    };
+    // Another interface of that name.
+    host.rewire();
+    soon("an interface that is made anew", &|| host.program("e0").is_some());
+    assert!(!host.answers());
+    // The name goes elsewhere: what stood there goes with it.
+    run(&format!("ip -n {} link set e0 down", host.name));
+    run(&format!("ip -n {} link set e0 name e1", host.name));
+    run(&format!("ip -n {} link set e1 up", host.name));
+    soon("an interface with another name", &|| host.program("e1").is_some());
+    let nodes = host.xdpilot(&store, &["get", "nodes"]);
+    assert!(nodes.contains("e0: policy edge waits for it") && nodes.contains("e1: policy edge in force"), "{nodes}");
+    // One in another namespace, which gets another one of the same name.
+    run(&format!("ip -n {}p link add late0 type veth peer name late1", host.name));
+    soon("an interface of another namespace", &|| {
+        run(&format!("ip -n {}p -d link show late0", host.name)).contains("prog/xdp")
+    });
 }
 
 #[test]

@@ -29,9 +29,9 @@ fn running(client: &Client) -> TestEngine {
     TestEngine::new(Engine::Docker, client.socket().to_owned(), names, vec![], watchdog)
 }
 
-/// Starts dockerd with everything of its own: it sees /etc, /var and /run through private mounts, since its key file
+/// Starts dockerd, and again whenever it ends, with everything of its own: it sees /etc, /var and /run through private mounts, since its key file
 /// and plugin directory are at fixed places there, and touches neither iptables nor the forwarding switch.
-fn private() -> TestEngine {
+pub(crate) fn private() -> TestEngine {
     let names = names("docker");
     let start = format!(
         "ip link add {bridge} type bridge
@@ -41,9 +41,11 @@ fn private() -> TestEngine {
          mkdir \"$dir/data\" \"$dir/exec\"
          echo '{{}}' >\"$dir/daemon.json\"
          unshare --mount --propagation private sh -ec 'dir=$1; {mounts}
-           exec dockerd --config-file $dir/daemon.json --data-root $dir/data --exec-root $dir/exec \\
-             --pidfile $dir/dockerd.pid -H unix://$dir/sock --bridge {bridge} --cgroup-parent /{id} \\
-             --iptables=false --ip-masq=false --ip-forward=false --userland-proxy=false' sh \"$dir\" </dev/null &
+           until [ -e $dir/over ]; do
+             dockerd --config-file $dir/daemon.json --data-root $dir/data --exec-root $dir/exec \\
+               --pidfile $dir/dockerd.pid -H unix://$dir/sock --bridge {bridge} --cgroup-parent /{id} \\
+               --iptables=false --ip-masq=false --ip-forward=false --userland-proxy=false || break
+           done' sh \"$dir\" </dev/null &
          daemon=$!",
         bridge = names.bridge,
         subnet = names.subnet,
@@ -52,7 +54,8 @@ fn private() -> TestEngine {
         mounts = super::engine::MOUNTS,
     );
     let stop = format!(
-        "kill $daemon
+        "touch \"$dir/over\"
+         kill $(cat \"$dir/dockerd.pid\")
          wait $daemon
          ip link del {}
          {}",

@@ -71,8 +71,7 @@ impl Findings {
     /// The pipe cannot be read.
     pub fn take(&mut self) -> Result<Vec<String>> {
         let mut bytes = vec![0; 65_536];
-        let count =
-            self.0.read(&mut bytes).map_err(|error| Error::failed("read a pipe").kernel(error.to_string()))?;
+        let count = self.0.read(&mut bytes).map_err(|error| Error::failed("read a pipe").kernel(error.to_string()))?;
         let text = String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()).into_owned();
         Ok(text.lines().map(ToString::to_string).collect())
     }
