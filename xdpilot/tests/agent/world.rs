@@ -128,10 +128,17 @@ impl Host {
 
     /// Its agent.
     pub(crate) fn agent(&self, store: &str, more: &[&str]) -> Agent {
+        self.agent_with(store, more, &[])
+    }
+
+    /// Its agent, with these variables.
+    pub(crate) fn agent_with(&self, store: &str, more: &[&str], variables: &[(&str, &str)]) -> Agent {
         let log = self.folder.path().join("agent.log");
         let words = [&["agent", "--node", &self.name], more].concat();
         let file = File::options().create(true).append(true).open(&log).unwrap();
-        let child = self.command(store, &words).stderr(file).stdout(Stdio::null()).spawn().unwrap();
+        let mut command = self.command(store, &words);
+        command.envs(variables.iter().copied());
+        let child = command.stderr(file).stdout(Stdio::null()).spawn().unwrap();
         Agent { child, log }
     }
 }

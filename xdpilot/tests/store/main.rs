@@ -10,6 +10,7 @@ mod disk;
 mod failover;
 mod killed;
 mod listings;
+#[allow(dead_code, reason = "shared with other tests")]
 mod member;
 mod place;
 mod quota;
