@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (asks, asked) = mpsc::channel();
     let end = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
-    let mut begin = |run: Box<dyn FnOnce(&Sources, &AtomicBool) + Send>| {
+    let mut begin = |run: Run| {
         let (sources, end) = (sources.clone(), end.clone());
         threads.push(thread::spawn(move || run(&sources, &end)));
     };
@@ -101,6 +101,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     result
 }
+
+/// What a thread of the agent does, until it is the end.
+type Run = Box<dyn FnOnce(&Sources, &AtomicBool) + Send>;
 
 /// Waits for a signal, or that the loop ends by itself.
 fn await_signal(pause: &Pause, end: &AtomicBool, tell: &Sender<Wake>) {
@@ -133,13 +136,16 @@ impl Sources {
     }
 }
 
+/// Policy, place and interface.
+type Whereabouts = (String, String, Option<String>);
+
 /// The loop's state.
 struct Agent<'a> {
     reconciler: Reconciler,
     sources: &'a Sources,
     snapshot: Option<Snapshot>,
     /// What was told last of each place, so that only changes are.
-    said: BTreeMap<(String, String, Option<String>), (State, Option<u32>, Option<String>)>,
+    said: BTreeMap<Whereabouts, (State, Option<u32>, Option<String>)>,
     last: Option<Report>,
     reports: Sender<Report>,
     checks: Checks,
@@ -291,9 +297,10 @@ impl<'a> Agent<'a> {
 
     /// Sees to the end of the rollout.
     fn ask(&self) {
-        let Some(canary) = &self.canary else { return };
-        // Nobody listens at the end.
-        _ = canary.ask().map(|ask| self.asks.send(ask));
+        if let Some(ask) = self.canary.as_ref().and_then(Canary::ask) {
+            // Nobody listens at the end.
+            _ = self.asks.send(ask);
+        }
     }
 
     /// Tells what is other than it was.

@@ -1,7 +1,7 @@
 //! `xdpilot check`: whether a policy is sound, the kernel takes it, and it does what its tests say.
 
 mod report;
-mod tests;
+pub(crate) mod tests;
 
 use std::io::Write;
 

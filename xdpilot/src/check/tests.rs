@@ -27,6 +27,25 @@ pub(super) fn run(test: &Test, policy: &Policy, in_kernel: bool, text: &Text) ->
     Ok(Tested { name: test.name.clone(), policy: policy.rules.name.clone(), line: text.line(test.span.start), cases })
 }
 
+/// The first packet that the evaluator treats otherwise than tests expect, in words.
+///
+/// # Errors
+/// A packet is none.
+pub(crate) fn first_failure(tests: &[Test], policy: &Policy, text: &Text) -> Result<Option<String>> {
+    for test in tests {
+        let tested = run(test, policy, false, text)?;
+        if let Some(case) = tested.cases.iter().find(|case| !case.ok) {
+            let by = case.evaluator.text.as_ref().map_or_else(String::new, |rule| format!(" by {rule}"));
+            let becomes = case.evaluator.becomes.as_ref().map_or_else(String::new, |(packet, _)| format!(", and becomes {packet}"));
+            return Ok(Some(format!(
+                "test {:?}, line {}: {} => {} is expected; it is {}{by}{becomes}",
+                test.name, case.line, case.packet, case.expected, case.evaluator.verdict
+            )));
+        }
+    }
+    Ok(None)
+}
+
 fn one(
     case: &TestCase,
     policy: &Policy,

@@ -189,7 +189,6 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Plans edits, and makes sure that they are sound.
     fn make(store: &'a dyn Store, edits: &[Edit], by: &'a str) -> Result<Self> {
-        identify(store)?;
         let last = store.get(LAST)?.map_or(0, |entry| entry.revision);
         let before = Snapshot::read(store)?;
         let (outcome, batch, bodies) = (Outcome::default(), Batch::default(), BTreeMap::new());
@@ -358,6 +357,7 @@ impl Batch {
                 limits.changes
             )));
         }
+        identify(store)?;
         in_parts(store, &self.pieces)?;
         let committed = store.commit(&self.expected, &self.changes);
         let unused: Vec<Change> =

@@ -71,6 +71,14 @@ fn documents_are_checked_before_they_are_stored() {
         (vec![text(Kind::Policy, "edge", "policy edge { drp }")], "did you mean drop?"),
         (vec![text(Kind::Pool, "edge", "set edge = {}")], "must say pool edge"),
         (vec![text(Kind::Set, "bad", "set bad = file \"x\"")], "not the names of files"),
+        (
+            vec![text(
+                Kind::Policy,
+                "edge",
+                "policy edge { drop when src in bad }\ntest \"t\" { udp 192.0.2.2:1 > 192.0.2.9:2 => drop }",
+            )],
+            "test \"t\", line 2: udp 192.0.2.2:1 > 192.0.2.9:2 => drop is expected; it is pass",
+        ),
     ] {
         let error = refused(&store, &edits);
         assert!(error.contains(why), "{error}");

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use xdpilot_core::error::{Error, Result};
+use xdpilot_core::policy::{self, Element};
 
 use super::{Body, Document, Kind, Meaning, NEWEST_SCHEMA, Name, Snapshot, Stored, compose};
+use crate::check::tests::first_failure;
 use crate::direction::Direction;
+use crate::policy::Text;
 use crate::store::{Change, Store};
 
 /// Checks that documents with these bodies (none: deleted) are sound, and the policies that name them stay so; returns
@@ -37,6 +40,7 @@ pub(super) fn check(
         let Ok(meaning) = &stored.meaning else { continue };
         if bodies.contains_key(name) {
             sound(&after, &name.name)?;
+            as_tested(store, &after, name, pieces)?;
         } else if bodies.keys().any(|changed| names(meaning, changed) && !stays_set(before, &after, changed))
             && sound(before, &name.name).is_ok()
         {
@@ -52,24 +56,46 @@ pub(super) fn check(
     Ok(after)
 }
 
+/// Whether a policy does what its tests say.
+fn as_tested(store: &dyn Store, after: &Snapshot, name: &Name, pieces: &[Change]) -> Result<()> {
+    let Some(Ok(meaning)) = after.meaning(Kind::Policy, &name.name) else { return Ok(()) };
+    let Meaning::Policy(written, text) = &**meaning else { return Ok(()) };
+    if written.tests.is_empty() {
+        return Ok(());
+    }
+    let mut elements = |set: &Name, ids: &[String]| -> Result<Vec<Element>> {
+        let mut all = Vec::new();
+        for id in ids {
+            let piece = piece(store, set, id, pieces)?;
+            all.extend(policy::elements(&piece).map_err(|_| Error::failed(format!("{set} in the store")))?);
+        }
+        Ok(all)
+    };
+    let policy = compose(after, &name.name, Direction::Ingress, &mut elements)?;
+    let text = Text { text: text.clone(), path: None, name: name.to_string() };
+    match first_failure(&written.tests, &policy, &text)? {
+        None => Ok(()),
+        Some(failure) => Err(Error::usage(format!("{name}: {failure}")).mend("mend the policy, or its test")),
+    }
+}
+
+/// The text of a piece that may not be stored yet.
+fn piece(store: &dyn Store, name: &Name, id: &str, pieces: &[Change]) -> Result<String> {
+    let key = name.piece(id);
+    let new = pieces.iter().find_map(|piece| match piece {
+        Change::Put { key: put, value } if *put == key => Some(String::from_utf8_lossy(value).into_owned()),
+        _ => None,
+    });
+    new.map_or_else(|| super::pieces::one(store, name, id), Ok)
+}
+
 /// What a body means whose pieces may not be stored yet.
 fn meaning(store: &dyn Store, name: &Name, body: &Body, pieces: &[Change]) -> Result<Meaning> {
     match body {
         Body::Text { text } => Meaning::of_text(name, text),
         Body::Pieces { elements: Some(_), pieces } => Ok(Meaning::SetPieces(pieces.clone())),
         Body::Pieces { elements: None, pieces: ids } => {
-            let mut text = String::new();
-            for id in ids {
-                let key = name.piece(id);
-                let new = pieces.iter().find_map(|piece| match piece {
-                    Change::Put { key: put, value } if *put == key => Some(String::from_utf8_lossy(value).into_owned()),
-                    _ => None,
-                });
-                text += &match new {
-                    Some(text) => text,
-                    None => super::pieces::one(store, name, id)?,
-                };
-            }
+            let text: String = ids.iter().map(|id| piece(store, name, id, pieces)).collect::<Result<_>>()?;
             Meaning::of_text(name, &text)
         }
     }
