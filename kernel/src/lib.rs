@@ -5,6 +5,7 @@ pub mod clock;
 pub mod configure;
 pub mod cpu;
 pub mod headers;
+pub mod inherited;
 pub mod interface;
 pub mod link;
 pub mod load;

@@ -1,14 +1,17 @@
 //! The agent: keeps what is attached equal to what is stored.
 
 mod announce;
+pub(crate) mod api;
 mod diff;
 mod digest;
 mod elements;
 mod execute;
+mod folder;
 mod follow;
 mod log;
 mod mirror;
 pub mod node;
+mod notify;
 pub mod reconcile;
 pub mod report;
 mod run;

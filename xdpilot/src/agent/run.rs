@@ -1,7 +1,6 @@
 //! `xdpilot agent`: the loop.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -9,12 +8,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use xdpilot_core::error::{Error, Result};
+use xdpilot_core::error::Result;
 
 use super::announce::announce;
+use super::api::{Listen, Server, Shared};
+use super::folder::Folder;
 use super::follow::{self, Reach, Told};
 use super::log::{Level, log};
 use super::mirror::Mirror;
+use super::notify::Notify;
 use super::reconcile::Reconciler;
 use super::report::{Attached, Report, State};
 use crate::documents::{DOCUMENTS, Snapshot};
@@ -29,8 +31,11 @@ use crate::stored::config::{Config, StoreArgs};
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   xdpilot agent                                            # the store of this machine
-  xdpilot agent --store etcd://10.0.0.1,10.0.0.2,10.0.0.3 --label role=edge")]
+  xdpilot agent --store etcd://10.0.0.1,10.0.0.2,10.0.0.3 --label role=edge
+  xdpilot agent --listen 0.0.0.0:9443 --tls-cert cert.pem --tls-key key.pem --tokens tokens")]
 pub struct Args {
+    #[command(flatten)]
+    listen: Listen,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -56,13 +61,17 @@ const ROUND: Duration = Duration::from_secs(60);
 pub fn run(args: &Args) -> Result<()> {
     let config = args.store.config()?;
     let pause = Pause::new()?;
-    fs::create_dir_all(&config.state)
-        .map_err(|error| Error::failed(format!("make folder {}", config.state.display())).kernel(error.to_string()))?;
+    let _folder = Folder::take(&config.state)?;
     let sources = Sources::open(&config)?;
+    let store = config.store_or_default().to_string();
+    let shared = Shared::new(config.node.clone(), store, sources.reach.clone());
+    let server = Server::start(&config, &args.listen, shared.clone())?;
+    let notify = Notify::from_environment();
+    notify.ready();
     let (tell, wakes) = mpsc::channel();
     let (reports, told) = mpsc::channel();
     let end = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let (pause, end, sources) = (&pause, &end, &sources);
         let ended = tell.clone();
         scope.spawn(move || await_signal(pause, end, &ended));
@@ -70,12 +79,15 @@ pub fn run(args: &Args) -> Result<()> {
         scope.spawn(move || follow::follow(&sources.reach, sources.mirror.as_deref(), end, &listen));
         let reach = &sources.reach;
         scope.spawn(move || announce(reach, &told));
-        let mut agent = Agent::new(&config, sources, reports);
+        let mut agent = Agent::new(&config, sources, reports, shared, notify);
         let result = agent.work(&wakes);
+        agent.notify.stopping();
         end.store(true, Ordering::Relaxed);
         drop(agent);
         result
-    })
+    });
+    drop(server);
+    result
 }
 
 /// Waits for a signal, or that the loop ends by itself.
@@ -90,7 +102,7 @@ fn await_signal(pause: &Pause, end: &AtomicBool, tell: &Sender<Wake>) {
 
 /// Where documents come from.
 struct Sources {
-    reach: Reach,
+    reach: Arc<Reach>,
     /// The last state of a store that is elsewhere.
     mirror: Option<Arc<Mirror>>,
     /// What documents and their pieces are read from: on this machine.
@@ -102,10 +114,12 @@ impl Sources {
         let address = config.store_or_default();
         if let Address::Embedded(path) = &address {
             let store: Arc<dyn Store> = Arc::new(Embedded::open(path)?);
-            return Ok(Sources { reach: Reach::new(address, Some(store.clone())), mirror: None, near: store });
+            let reach = Arc::new(Reach::new(address, Some(store.clone())));
+            return Ok(Sources { reach, mirror: None, near: store });
         }
         let mirror = Arc::new(Mirror::open(&config.state.join("mirror.redb"))?);
-        Ok(Sources { reach: Reach::new(address, None), mirror: Some(mirror.clone()), near: mirror })
+        let reach = Arc::new(Reach::new(address, None));
+        Ok(Sources { reach, mirror: Some(mirror.clone()), near: mirror })
     }
 }
 
@@ -118,11 +132,20 @@ struct Agent<'a> {
     said: BTreeMap<(String, String, Option<String>), (State, Option<u32>, Option<String>)>,
     last: Option<Report>,
     reports: Sender<Report>,
+    /// What the API is told.
+    shared: Arc<Shared>,
+    notify: Notify,
     begun: Instant,
 }
 
 impl<'a> Agent<'a> {
-    fn new(config: &Config, sources: &'a Sources, reports: Sender<Report>) -> Self {
+    fn new(
+        config: &Config,
+        sources: &'a Sources,
+        reports: Sender<Report>,
+        shared: Arc<Shared>,
+        notify: Notify,
+    ) -> Self {
         Agent {
             reconciler: Reconciler::new(config.node.clone()),
             sources,
@@ -130,6 +153,8 @@ impl<'a> Agent<'a> {
             said: BTreeMap::new(),
             last: None,
             reports,
+            shared,
+            notify,
             begun: Instant::now(),
         }
     }
@@ -147,7 +172,8 @@ impl<'a> Agent<'a> {
         let mut looked = Instant::now();
         loop {
             let now = Instant::now();
-            let next = self.next(looked).saturating_duration_since(now);
+            let due = self.next(looked);
+            let next = self.notify.next().map_or(due, |alive| alive.min(due)).saturating_duration_since(now);
             match wakes.recv_timeout(next) {
                 Ok(wake) => {
                     let mut go_on = self.take(wake);
@@ -164,6 +190,7 @@ impl<'a> Agent<'a> {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             self.pass()?;
+            self.notify.alive();
         }
     }
 
@@ -202,6 +229,9 @@ impl<'a> Agent<'a> {
 
     /// Takes note of a wake; whether it goes on.
     fn take(&mut self, wake: Wake) -> bool {
+        if let Wake::Store(told) = &wake {
+            self.shared.told(told);
+        }
         match wake {
             Wake::End => return false,
             Wake::Store(Told::Documents(snapshot)) => self.snapshot = Some(*snapshot),
@@ -219,9 +249,11 @@ impl<'a> Agent<'a> {
     fn pass(&mut self) -> Result<()> {
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
         let report = self.reconciler.pass(&*self.sources.near, snapshot)?;
+        self.shared.passed(&report);
         if self.last.as_ref() == Some(&report) {
             return Ok(());
         }
+        self.notify.status(&report);
         self.tell(&report);
         self.last = Some(report.clone());
         // Nobody listens at the end.

@@ -11,6 +11,7 @@ pub mod history;
 mod meaning;
 mod name;
 mod pieces;
+mod shown;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -21,4 +22,5 @@ pub use document::{Body, Document, NEWEST_SCHEMA};
 pub use meaning::Meaning;
 pub use name::{DOCUMENTS, Kind, Name};
 pub use pieces::{Pieces, keys as piece_keys, whole};
+pub use shown::Shown;
 pub use snapshot::{Snapshot, Stored};

@@ -4,7 +4,7 @@
 
 mod api;
 mod client;
-mod http;
+pub(crate) mod http;
 mod socket;
 
 #[cfg(test)]

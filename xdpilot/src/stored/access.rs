@@ -1,90 +1,94 @@
 //! How a verb reaches the documents: in the store itself, or by the agent of this machine.
 
-use xdpilot_core::error::Result;
+use std::path::Path;
+
+use xdpilot_core::error::{Error, Result};
 
 use super::config::Config;
-use crate::agent::reconcile::{Planned, Reconciler};
+use super::direct;
+use super::remote::Remote;
+use crate::agent::api::forms::StepForm;
+use crate::agent::reconcile::Reconciler;
 use crate::agent::report::Report;
 use crate::documents::change::{self, Edit, Outcome};
-use crate::documents::{Document, Name, Snapshot, history, whole};
+use crate::documents::{Name, Shown, Snapshot};
 use crate::store::{self, Address, Store};
 
 /// The way to the documents.
 pub struct Access {
-    store: Box<dyn Store>,
+    way: Way,
     config: Config,
-    /// Whether there is an agent that follows the store.
-    followed: bool,
 }
 
-/// A document, for people.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// Its name.
-    pub name: Name,
-    /// Its version, who wrote it, and when.
-    pub document: Option<Document>,
-    /// What is wrong with it.
-    pub fault: Option<String>,
+enum Way {
+    /// The store itself, and whether there is an agent that follows it.
+    Store(Box<dyn Store>, bool),
+    /// An agent.
+    Agent(Remote),
 }
 
 impl Access {
-    /// Opens the store that is meant.
+    /// Opens the store that is meant, or finds the agent that has it.
     ///
     /// # Errors
     /// It cannot be reached.
     pub fn open(config: Config) -> Result<Self> {
-        let address = config.store_or_default();
-        let followed = matches!(address, Address::Etcd(_));
-        Ok(Access { store: store::open(&address)?, config, followed })
+        let way = match (&config.store, Remote::find(&config.socket())) {
+            (Some(address @ Address::Etcd(_)), _) => Way::Store(store::open(address)?, true),
+            (None, remote) => match remote? {
+                Some(remote) => Way::Agent(remote),
+                None => Way::Store(store::open(&config.store_or_default())?, false),
+            },
+            (Some(Address::Embedded(path)), remote) => match remote {
+                Ok(Some(remote)) if is_store(&remote.store()?, path) => Way::Agent(remote),
+                _ => Way::Store(store::open(&Address::Embedded(path.clone()))?, false),
+            },
+        };
+        Ok(Access { way, config })
     }
 
-    /// The store's name.
-    pub fn name(&self) -> String {
-        self.store.name()
-    }
-
-    /// All documents.
+    /// All documents, without their texts.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn list(&self) -> Result<Vec<Shown>> {
-        let snapshot = Snapshot::read(&*self.store)?;
-        let shown = snapshot.documents.into_iter().map(|(name, stored)| Shown {
-            name,
-            fault: stored.meaning.as_ref().err().map(ToString::to_string),
-            document: stored.document.clone(),
-        });
-        Ok(shown.collect())
+        match &self.way {
+            Way::Store(store, _) => direct::list(&**store),
+            Way::Agent(remote) => remote.list(),
+        }
     }
 
-    /// A document and its whole text; none where there is no such document.
+    /// A document with its whole text; none where there is no such document.
     ///
     /// # Errors
     /// The store cannot be read, or the document is none.
-    pub fn text(&self, name: &Name) -> Result<Option<(Document, String)>> {
-        let Some(entry) = self.store.get(&name.key())? else { return Ok(None) };
-        let document = Document::decode(name, &entry.value)?;
-        let text = whole(&*self.store, name, &document)?;
-        Ok(Some((document, text)))
+    pub fn text(&self, name: &Name) -> Result<Option<Shown>> {
+        match &self.way {
+            Way::Store(store, _) => direct::text(&**store, name),
+            Way::Agent(remote) => remote.text(name),
+        }
     }
 
-    /// The versions of a document that are known, oldest first.
+    /// The versions of a document that are known, oldest first, without their texts.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn versions(&self, name: &Name) -> Result<Vec<Document>> {
-        history::versions(&*self.store, name)
+    pub fn versions(&self, name: &Name) -> Result<Vec<Shown>> {
+        match &self.way {
+            Way::Store(store, _) => direct::versions(&**store, name),
+            Way::Agent(remote) => remote.versions(name),
+        }
     }
 
     /// A version of a document, with its whole text.
     ///
     /// # Errors
     /// It is not known (any more).
-    pub fn version(&self, name: &Name, version: u64) -> Result<(Document, String)> {
-        let document = history::version(&*self.store, name, version)?;
-        let text = whole(&*self.store, name, &document)?;
-        Ok((document, text))
+    pub fn version(&self, name: &Name, version: u64) -> Result<Shown> {
+        match &self.way {
+            Way::Store(store, _) => direct::version(&**store, name, version),
+            Way::Agent(remote) => remote.version(name, version),
+        }
     }
 
     /// Changes documents.
@@ -92,7 +96,10 @@ impl Access {
     /// # Errors
     /// As of [`change::commit`].
     pub fn commit(&self, edits: &[Edit]) -> Result<Outcome> {
-        change::commit(&*self.store, edits, &by())
+        match &self.way {
+            Way::Store(store, _) => change::commit(&**store, edits, &by()),
+            Way::Agent(remote) => remote.commit(edits, &by()),
+        }
     }
 
     /// Brings this machine's kernel to what the store says, where no agent does; what it is like then.
@@ -100,29 +107,21 @@ impl Access {
     /// # Errors
     /// This user may not do that.
     pub fn reconcile(&self) -> Result<Option<Report>> {
-        if self.followed {
-            return Ok(None);
-        }
-        let snapshot = Snapshot::read(&*self.store)?;
-        Reconciler::new(self.config.node.clone()).pass(&*self.store, &snapshot).map(Some)
+        let Way::Store(store, false) = &self.way else { return Ok(None) };
+        let snapshot = Snapshot::read(&**store)?;
+        Reconciler::new(self.config.node.clone()).pass(&**store, &snapshot).map(Some)
     }
 
-    /// What would change in this machine's kernel until it equals a snapshot.
+    /// What would change in this machine's kernel until it equals the store, as it is or as it would be after edits.
     ///
     /// # Errors
-    /// This user may not see what stands.
-    pub fn plan(&self, snapshot: &Snapshot) -> Result<Vec<Planned>> {
-        Reconciler::new(self.config.node.clone()).plan(&*self.store, snapshot)
-    }
-
-    /// The documents as they are, or as they would be after edits.
-    ///
-    /// # Errors
-    /// The store cannot be read, or the edits be made.
-    pub fn preview(&self, edits: &[Edit]) -> Result<Snapshot> {
-        match edits {
-            [] => Snapshot::read(&*self.store),
-            edits => change::preview(&*self.store, edits),
+    /// The edits cannot be made, or this user may not see what stands.
+    pub fn plan(&self, edits: &[Edit]) -> Result<Vec<StepForm>> {
+        match &self.way {
+            Way::Store(store, _) => {
+                Ok(direct::plan(&**store, &self.config.node, edits)?.into_iter().map(StepForm::of).collect())
+            }
+            Way::Agent(remote) => remote.plan(edits),
         }
     }
 
@@ -131,8 +130,10 @@ impl Access {
     /// # Errors
     /// The store cannot be read.
     pub fn reports(&self) -> Result<Vec<Report>> {
-        let entries = self.store.list(NODES)?.entries;
-        Ok(entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect())
+        match &self.way {
+            Way::Store(store, _) => direct::reports(&**store),
+            Way::Agent(remote) => remote.nodes().map(|nodes| nodes.nodes),
+        }
     }
 
     /// The revision of the last commit of documents.
@@ -140,15 +141,33 @@ impl Access {
     /// # Errors
     /// The store cannot be read.
     pub fn last(&self) -> Result<u64> {
-        Ok(self.store.get(change::LAST)?.map_or(0, |entry| entry.revision))
+        match &self.way {
+            Way::Store(store, _) => direct::last(&**store),
+            Way::Agent(remote) => remote.nodes().map(|nodes| nodes.revision),
+        }
     }
 }
 
-/// What the keys of nodes' reports begin with.
-pub const NODES: &str = "nodes/";
+/// Whether a store that an agent names is the file that a command means.
+fn is_store(name: &str, path: &Path) -> bool {
+    let same = |other: &str| match (Path::new(other).canonicalize(), path.canonicalize()) {
+        (Ok(other), Ok(path)) => other == path,
+        _ => Path::new(other) == path,
+    };
+    name.strip_prefix("redb:").is_some_and(same)
+}
 
 /// Who changes documents, in words.
 fn by() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     variable("SUDO_USER").or_else(|| variable("USER")).unwrap_or_else(|| "root".to_string())
+}
+
+/// What an error is where this user may not ask the agent.
+pub(super) fn denied(socket: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("ask the agent at {}", socket.display()))
+        .of_kind(xdpilot_core::error::Kind::NotPermitted)
+        .kernel(error.to_string())
+        .cause("its socket is root's")
+        .mend("run the command with sudo")
 }

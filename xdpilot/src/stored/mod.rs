@@ -5,10 +5,12 @@ pub mod apply;
 pub mod config;
 pub mod delete;
 pub mod diff;
+pub mod direct;
 pub mod edit;
 pub mod export;
 pub mod get;
 pub mod history;
+mod remote;
 pub mod rollback;
 pub mod wait;
 
