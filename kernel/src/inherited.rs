@@ -30,8 +30,8 @@ pub fn listener() -> Result<Option<UnixListener>> {
         std::mem::forget(socket);
         return Err(failed(errno.desc().to_string()));
     }
-    let address: SockaddrStorage = getsockname(std::os::fd::AsRawFd::as_raw_fd(&socket))
-        .map_err(|errno| failed(errno.desc().to_string()))?;
+    let address: SockaddrStorage =
+        getsockname(std::os::fd::AsRawFd::as_raw_fd(&socket)).map_err(|errno| failed(errno.desc().to_string()))?;
     let listens = nix::sys::socket::getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false);
     if address.family() != Some(AddressFamily::Unix) || !listens {
         return Err(Error::failed("take the socket of the service manager")

@@ -142,7 +142,9 @@ fn loose(name: &str, places: &Places, store: &StoreArgs, command: &str) -> Resul
     let Some(one) = loaded.iter().find(of_store) else { return Ok(sets) };
     let policy = one.record.stored.as_ref().map_or("", |stored| &stored.policy);
     Err(Error::new(Kind::Refused, format!("change set {name} on {}", one.record.target))
-        .cause(format!("policy {policy} is there for a store, which would undo the change: change the set in the store"))
+        .cause(format!(
+            "policy {policy} is there for a store, which would undo the change: change the set in the store"
+        ))
         .mend(format!("{command} --store {}", store.config()?.store_or_default())))
 }
 

@@ -20,7 +20,8 @@ impl Folder {
     /// # Errors
     /// Another agent has it, or the system refuses.
     pub(super) fn take(path: &Path) -> Result<Self> {
-        let failed = |what: &str, words: String| Error::failed(format!("{what} folder {}", path.display())).kernel(words);
+        let failed =
+            |what: &str, words: String| Error::failed(format!("{what} folder {}", path.display())).kernel(words);
         if !path.is_dir() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(|error| failed("make", error.to_string()))?;

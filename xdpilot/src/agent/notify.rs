@@ -75,7 +75,8 @@ impl Notify {
 fn words(report: &Report) -> String {
     let count = |state| report.attached.iter().filter(|one| one.state == state).count();
     let all = [(count(State::Ok), "in force"), (count(State::Waiting), "wait"), (count(State::Failed), "failed")];
-    let mut words: Vec<String> = all.iter().filter(|(count, _)| *count > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let mut words: Vec<String> =
+        all.iter().filter(|(count, _)| *count > 0).map(|(n, word)| format!("{n} {word}")).collect();
     if !report.refused.is_empty() {
         words.push(format!("{} documents refused", report.refused.len()));
     }

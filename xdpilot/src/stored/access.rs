@@ -33,15 +33,15 @@ impl Access {
     /// # Errors
     /// It cannot be reached.
     pub fn open(config: Config) -> Result<Self> {
-        let way = match (&config.store, Remote::find(&config.socket())) {
-            (Some(address @ Address::Etcd(_)), _) => Way::Store(store::open(address)?, true),
-            (None, remote) => match remote? {
+        let way = match &config.store {
+            Some(address @ Address::Etcd(_)) => Way::Store(store::open(address)?, true),
+            Some(address @ Address::Embedded(path)) => match holder(&config, path)? {
+                Some(remote) => Way::Agent(remote),
+                None => Way::Store(store::open(address)?, false),
+            },
+            None => match Remote::find(&config.socket())? {
                 Some(remote) => Way::Agent(remote),
                 None => Way::Store(store::open(&config.store_or_default())?, false),
-            },
-            (Some(Address::Embedded(path)), remote) => match remote {
-                Ok(Some(remote)) if is_store(&remote.store()?, path) => Way::Agent(remote),
-                _ => Way::Store(store::open(&Address::Embedded(path.clone()))?, false),
             },
         };
         Ok(Access { way, config })
@@ -146,6 +146,19 @@ impl Access {
             Way::Agent(remote) => remote.nodes().map(|nodes| nodes.revision),
         }
     }
+}
+
+/// The agent that has a store's file open: its socket is in the folder of what the node keeps, or beside the file.
+fn holder(config: &Config, path: &Path) -> Result<Option<Remote>> {
+    let beside = Config { state: path.parent().unwrap_or(Path::new("")).to_owned(), ..config.clone() };
+    for socket in [config.socket(), beside.socket()] {
+        // An agent that this user may not ask has another store, or the file is not this user's either.
+        let Ok(Some(remote)) = Remote::find(&socket) else { continue };
+        if is_store(&remote.store()?, path) {
+            return Ok(Some(remote));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a store that an agent names is the file that a command means.

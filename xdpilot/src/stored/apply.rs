@@ -74,13 +74,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
 ///
 /// # Errors
 /// The store has no such set; places are named, which a store does not know.
-pub(crate) fn one(
-    store: &StoreArgs,
-    places: &Places,
-    set: &str,
-    content: Content,
-    out: &mut impl Write,
-) -> Result<()> {
+pub(crate) fn one(store: &StoreArgs, places: &Places, set: &str, content: Content, out: &mut impl Write) -> Result<()> {
     let name = Name::checked(Kind::Set, set)?;
     if places.are_named() {
         return Err(Error::usage(format!("change {name} at some places"))

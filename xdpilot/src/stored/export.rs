@@ -39,7 +39,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         }
         let Some(mut text) = access.text(&one.name)?.and_then(|shown| shown.text) else { continue };
         if one.name.kind == Kind::Policy
-            && let Some(places) = access.text(&Name::new(Kind::Attachment, one.name.name.clone()))?.and_then(|shown| shown.text)
+            && let Some(places) =
+                access.text(&Name::new(Kind::Attachment, one.name.name.clone()))?.and_then(|shown| shown.text)
         {
             text = with_places(&text, places.trim());
         }

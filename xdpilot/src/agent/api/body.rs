@@ -30,9 +30,14 @@ pub(super) async fn bytes(body: Body) -> Result<Vec<u8>, Refusal> {
 
 /// A body of JSON.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        Error::usage("read the request's body").cause(format!("it is not the JSON that was expected: {error}")).into()
-    })
+    let wrong = |why: &str| {
+        Error::usage("read the request's body").cause(format!("it is not the JSON that was expected: {why}"))
+    };
+    // An array of the fields would do for the parser.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(wrong("it is no object").into());
+    }
+    serde_json::from_slice(bytes).map_err(|error| wrong(&error.to_string()).into())
 }
 
 /// The edit of a document: its text, or JSON.

@@ -135,11 +135,7 @@ pub(super) async fn commit(
     store(&api, edits, caller).await
 }
 
-pub(super) async fn diff(
-    State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    content: Body,
-) -> Answer {
+pub(super) async fn diff(State(api): State<Arc<Api>>, Extension(peer): Extension<Peer>, content: Body) -> Answer {
     let _gate = peer.gate.bodies.acquire().await;
     let edits = edits(&body::bytes(content).await?)?;
     let node = api.shared.node.clone();

@@ -65,7 +65,8 @@ impl Listen {
             listener.set_nonblocking(true)?;
             Ok(listener)
         });
-        let listener = listener.map_err(|error| Error::failed(format!("listen on {address}")).kernel(error.to_string()))?;
+        let listener =
+            listener.map_err(|error| Error::failed(format!("listen on {address}")).kernel(error.to_string()))?;
         Ok(Some(Remote { listener, acceptor, tokens }))
     }
 }
@@ -76,9 +77,8 @@ impl Local {
     /// # Errors
     /// The system refuses.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let failed = |error: &io::Error| {
-            Error::failed(format!("listen on {}", path.display())).kernel(error.to_string())
-        };
+        let failed =
+            |error: &io::Error| Error::failed(format!("listen on {}", path.display())).kernel(error.to_string());
         let (listener, path) = match inherited::listener()? {
             Some(listener) => (listener, None),
             None => (bind(path).map_err(|error| failed(&error))?, Some(path.to_owned())),

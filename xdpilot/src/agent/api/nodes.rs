@@ -15,7 +15,6 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Answer {
 
 pub(super) async fn nodes(State(api): State<Arc<Api>>) -> Answer {
     // The reports come last: they know what was committed before.
-    let (revision, nodes) =
-        api.with_store(|store| Ok((direct::last(store)?, direct::reports(store)?))).await?;
+    let (revision, nodes) = api.with_store(|store| Ok((direct::last(store)?, direct::reports(store)?))).await?;
     Ok(json(&Nodes { version: VERSION, revision, nodes }))
 }

@@ -33,7 +33,8 @@ pub(super) fn figures() -> Figures {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
     let cpu = usage.map_or(0, |usage| usage.user_time().num_microseconds() + usage.system_time().num_microseconds());
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    let kilobytes =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
     let begun = BEGUN.get().and_then(|begun| begun.duration_since(UNIX_EPOCH).ok());
     Figures {
         cpu: cpu as f64 / 1e6,

@@ -145,13 +145,7 @@ impl Drop for Server {
     }
 }
 
-fn run(
-    runtime: &Runtime,
-    local: Local,
-    remote: Option<Remote>,
-    shared: Arc<Shared>,
-    stopped: oneshot::Receiver<()>,
-) {
+fn run(runtime: &Runtime, local: Local, remote: Option<Remote>, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let (tokens, remote) = match remote {
         Some(Remote { listener, acceptor, tokens }) => (Some(tokens), Some((listener, acceptor))),
         None => (None, None),

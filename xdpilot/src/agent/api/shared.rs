@@ -147,12 +147,7 @@ impl Shared {
 
     pub(super) fn status(&self) -> Status {
         let facts = self.lock();
-        Status {
-            version: VERSION,
-            store: self.store.clone(),
-            away: facts.away.clone(),
-            node: facts.report.clone(),
-        }
+        Status { version: VERSION, store: self.store.clone(), away: facts.away.clone(), node: facts.report.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {
