@@ -6,6 +6,7 @@ pub mod configure;
 pub mod cpu;
 pub mod frames;
 pub mod headers;
+pub mod inherited;
 pub mod interface;
 pub mod link;
 pub mod load;

@@ -206,14 +206,21 @@ pub type Counts = [Count; link::VERDICTS.len()];
 /// # Errors
 /// The kernel does not let this user read the program's maps.
 pub fn counts(program: &ProgramInfo) -> Result<Option<Counts>> {
-    let Some(map) = map_named(program, link::COUNTS)? else { return Ok(None) };
+    map_named(program, link::COUNTS)?.map(|map| counts_of(&map)).transpose()
+}
+
+/// The same, from the map that holds them.
+///
+/// # Errors
+/// The kernel does not let this user read it.
+pub fn counts_of(map: &Map) -> Result<Counts> {
     let mut counts = Counts::default();
     for (key, count) in (0..).zip(&mut counts) {
         if let [packets, bytes] = map.sum_per_cpu(key)?[..] {
             *count = Count { packets, bytes };
         }
     }
-    Ok(Some(counts))
+    Ok(counts)
 }
 
 /// All maps of a program.

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 use xdpilot_core::cond::Part;
-use xdpilot_core::error::{Error, Result};
+use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_core::policy::{self, Element};
 
+use crate::documents::change::Content;
 use crate::policy::elements::part_name;
 use crate::policy::places::Places;
 use crate::policy::read_elements;
-use crate::policy::sets::{self, Set};
-use crate::state;
+use crate::policy::sets::{self, Loaded, Set};
+use crate::stored::config::StoreArgs;
+use crate::{state, stored};
 
 /// Change and list the sets of loaded policies, without loading them anew.
 #[derive(Debug, ClapArgs)]
@@ -22,8 +24,10 @@ use crate::state;
   xdpilot set del blocked 203.0.113.7 --on docker:web
   xdpilot set replace blocked blocklist.txt
   xdpilot set list blocked
+  xdpilot set add blocked 203.0.113.7 --store redb:/var/lib/xdpilot/store.redb
 
-A change lasts until the policy is loaded anew.")]
+A change lasts until the policy is loaded anew. Policies of a store get their elements from it: --store changes them
+there, and so wherever they are used.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -50,6 +54,8 @@ struct Change {
     elements: Vec<String>,
     #[command(flatten)]
     places: Places,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -60,6 +66,8 @@ struct Replace {
     file: PathBuf,
     #[command(flatten)]
     places: Places,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -102,6 +110,12 @@ struct Document<'a, T: Serialize> {
 /// There is no such set, an element is none or of a kind that the set has no use for, or there is no room.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let text = match &args.action {
+        Action::Add(wish) if wish.store.is_named() => return store(wish, true, out),
+        Action::Del(wish) if wish.store.is_named() => return store(wish, false, out),
+        Action::Replace(wish) if wish.store.is_named() => {
+            let content = Content::Elements(read_elements(&wish.file)?);
+            return stored::apply::one(&wish.store, &wish.places, &wish.name, content, out);
+        }
         Action::Add(wish) => change(wish, true),
         Action::Del(wish) => change(wish, false),
         Action::Replace(wish) => replace(wish),
@@ -110,11 +124,36 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
 }
 
+/// Changes the set in the store.
+fn store(wish: &Change, add: bool, out: &mut impl Write) -> Result<()> {
+    let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
+    let content = match add {
+        true => Content::Change { add: elements, remove: Vec::new() },
+        false => Content::Change { add: Vec::new(), remove: elements },
+    };
+    stored::apply::one(&wish.store, &wish.places, &wish.name, content, out)
+}
+
+/// The sets of this name; none of them may be a store's, which would undo the change.
+fn loose(name: &str, places: &Places, store: &StoreArgs, command: &str) -> Result<Vec<Set>> {
+    let mut loaded = places.loaded()?;
+    let sets = sets::named(name, &mut loaded)?;
+    let of_store = |one: &&Loaded| sets.iter().any(|set| set.pinned == one.pinned) && one.record.stored.is_some();
+    let Some(one) = loaded.iter().find(of_store) else { return Ok(sets) };
+    let policy = one.record.stored.as_ref().map_or("", |stored| &stored.policy);
+    Err(Error::new(Kind::Refused, format!("change set {name} on {}", one.record.target))
+        .cause(format!(
+            "policy {policy} is there for a store, which would undo the change: change the set in the store"
+        ))
+        .mend(format!("{command} --store {}", store.config()?.store_or_default())))
+}
+
 fn change(wish: &Change, add: bool) -> Result<String> {
     let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
     // Two commands that change one map of ports would lose one of the changes.
     let _lock = state::lock();
-    let mut sets = sets::named(&wish.name, &mut wish.places.loaded()?)?;
+    let command = format!("xdpilot set {} {} {}", if add { "add" } else { "del" }, wish.name, wish.elements.join(" "));
+    let mut sets = loose(&wish.name, &wish.places, &wish.store, &command)?;
     sets.iter().try_for_each(|set| takes(&wish.name, set, &elements))?;
     let mut changed = Vec::new();
     for set in &mut sets {
@@ -129,7 +168,8 @@ fn change(wish: &Change, add: bool) -> Result<String> {
 fn replace(wish: &Replace) -> Result<String> {
     let elements = read_elements(&wish.file)?;
     let _lock = state::lock();
-    let mut sets = sets::named(&wish.name, &mut wish.places.loaded()?)?;
+    let command = format!("xdpilot set replace {} {}", wish.name, wish.file.display());
+    let mut sets = loose(&wish.name, &wish.places, &wish.store, &command)?;
     let mut changed = Vec::new();
     for set in &mut sets {
         changed.push(replace_one(&wish.name, set, &elements)?);

@@ -19,7 +19,7 @@ pub(super) fn announce(reach: &Reach, reports: &Receiver<Report>) {
             last = newer;
         }
         let begin = Instant::now();
-        let key = format!("{}{}", crate::stored::access::NODES, last.node);
+        let key = format!("{}{}", crate::stored::direct::NODES, last.node);
         // Strings and numbers always have a JSON form.
         let value = serde_json::to_vec(&last).unwrap_or_default();
         let done = reach.store().and_then(|store| store.announce(&key, &value, LIFE));

@@ -11,7 +11,7 @@ use super::report::{Report, RolloutState};
 use crate::documents::change;
 use crate::documents::rollout::Rollout;
 use crate::store::Store;
-use crate::stored::access::NODES;
+use crate::stored::direct::NODES;
 
 /// A node whose agent is gone for so long when this one is through does not come back in time.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -36,7 +36,11 @@ pub(crate) fn first_failure(tests: &[Test], policy: &Policy, text: &Text) -> Res
         let tested = run(test, policy, false, text)?;
         if let Some(case) = tested.cases.iter().find(|case| !case.ok) {
             let by = case.evaluator.text.as_ref().map_or_else(String::new, |rule| format!(" by {rule}"));
-            let becomes = case.evaluator.becomes.as_ref().map_or_else(String::new, |(packet, _)| format!(", and becomes {packet}"));
+            let becomes = case
+                .evaluator
+                .becomes
+                .as_ref()
+                .map_or_else(String::new, |(packet, _)| format!(", and becomes {packet}"));
             return Ok(Some(format!(
                 "test {:?}, line {}: {} => {} is expected; it is {}{by}{becomes}",
                 test.name, case.line, case.packet, case.expected, case.evaluator.verdict

@@ -9,7 +9,7 @@ use xdpilot_core::policy::Element;
 use super::history::{self, KEPT};
 use super::pieces::{self, Cut};
 use super::rollout::{ROLLOUT, Rollout};
-use super::{Body, Document, Kind, NEWEST_SCHEMA, Name, Snapshot, identify, validate};
+use super::{Body, Document, Kind, Meaning, NEWEST_SCHEMA, Name, Snapshot, identify, validate};
 use crate::store::{Change, Committed, Expected, Store};
 
 /// A change of one document.
@@ -41,6 +41,25 @@ pub enum Content {
     Staged(Body),
 }
 
+/// Sets of longer texts are stored in pieces.
+const LONG: usize = 16_384;
+
+impl Content {
+    /// What a document says whose whole text is this.
+    ///
+    /// # Errors
+    /// The text is faulty.
+    pub fn of_text(name: &Name, text: String) -> Result<Self> {
+        if name.kind == Kind::Set
+            && text.len() > LONG
+            && let Meaning::Set(elements) = Meaning::of_text(name, &text)?
+        {
+            return Ok(Content::Elements(elements));
+        }
+        Ok(Content::Text(text))
+    }
+}
+
 /// What a commit did.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -56,6 +75,19 @@ pub struct Outcome {
 
 /// A commit is tried so often where others change the same documents meanwhile.
 const TRIES: u32 = 16;
+
+/// `ESTALE`: the mark of errors about a version.
+const STALE: i32 = 116;
+
+/// Whether a commit failed since a document has another version than was expected.
+pub fn is_conflict(error: &Error) -> bool {
+    error.errno_value() == Some(STALE)
+}
+
+/// An error that is a conflict, as an agent told it.
+pub fn conflict(error: Error) -> Error {
+    error.errno(STALE)
+}
 
 /// Makes all edits in one commit, or none.
 ///
@@ -218,7 +250,8 @@ impl<'a> Plan<'a> {
                     0 => "it is gone meanwhile".to_string(),
                     _ => format!("it has version {version} now, not {expected}: somebody changed it meanwhile"),
                 })
-                .mend(format!("xdpilot get {name}")));
+                .mend(format!("xdpilot get {name}"))
+                .errno(STALE));
         }
         let Some(content) = &edit.content else { return self.delete(name) };
         let cut = match content {
@@ -294,8 +327,8 @@ impl<'a> Plan<'a> {
         let ids = match now.map(|document| &document.body) {
             Some(Body::Pieces { elements: Some(_), pieces }) => pieces,
             Some(Body::Text { text }) => {
-                let meaning = super::Meaning::of_text(name, text)?;
-                let super::Meaning::Set(mut elements) = meaning else { return Err(Error::failed(name.to_string())) };
+                let meaning = Meaning::of_text(name, text)?;
+                let Meaning::Set(mut elements) = meaning else { return Err(Error::failed(name.to_string())) };
                 let before = elements.len();
                 elements.retain(|element| !remove.contains(element));
                 let new: Vec<Element> = add.iter().filter(|element| !elements.contains(element)).cloned().collect();

@@ -12,6 +12,7 @@ mod meaning;
 mod name;
 mod pieces;
 pub mod rollout;
+mod shown;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -22,4 +23,5 @@ pub use document::{Body, Document, NEWEST_SCHEMA};
 pub use meaning::Meaning;
 pub use name::{DOCUMENTS, Kind, Name};
 pub use pieces::{Pieces, keys as piece_keys, whole};
+pub use shown::Shown;
 pub use snapshot::{Snapshot, Stored, identify};

@@ -110,7 +110,9 @@ impl Client {
     pub(super) fn ask(&self, path: &str) -> Result<UnixStream> {
         let mut stream = socket::connect(self.engine, &self.socket)?;
         let timed = stream.set_write_timeout(Some(LIMITS.time));
-        timed.and_then(|()| http::ask(&mut stream, path)).map_err(|error| self.unanswered(path, &error))?;
+        timed
+            .and_then(|()| http::ask(&mut stream, &http::Request::get(path)))
+            .map_err(|error| self.unanswered(path, &error))?;
         Ok(stream)
     }
 

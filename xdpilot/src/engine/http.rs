@@ -1,4 +1,4 @@
-//! One HTTP/1.0 GET over a Unix socket: no keep-alive, no redirects, bounded time and memory.
+//! One HTTP/1.0 request over a Unix socket: no keep-alive, no redirects, bounded time and memory.
 //!
 //! Answers that have no end are read by [`super::events`].
 
@@ -8,33 +8,58 @@ use std::time::{Duration, Instant};
 
 /// What an answer may cost.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// From the request to the answer's last byte.
-    pub(super) time: Duration,
+    pub(crate) time: Duration,
     /// Head and body together, in bytes.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The limits for a real engine.
-pub(super) const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 16 << 20 };
+pub(crate) const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 16 << 20 };
 
 /// More header fields than any engine sends.
 const MAX_HEADERS: usize = 64;
 
 /// An answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
-/// Asks for `path`. Errors: the socket's own, `TimedOut`, `FileTooLarge` past the limit, `UnexpectedEof`
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// Header fields besides the usual ones; those without a value are left out.
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// Asks for `path`.
+    pub(super) fn get(path: &'a str) -> Self {
+        Request { method: "GET", path, headers: &[], body: &[] }
+    }
+}
+
+/// Asks for `path`. Errors: as of [`send`].
+pub(crate) fn get(stream: &mut UnixStream, path: &str, limits: Limits) -> io::Result<Response> {
+    send(stream, &Request::get(path), limits)
+}
+
+/// Sends a request, and takes the answer. Errors: the socket's own, `TimedOut`, `FileTooLarge` past the limit, `UnexpectedEof`
 /// when the answer ends early, and `InvalidData` when it is not HTTP.
-pub(super) fn get(stream: &mut UnixStream, path: &str, limits: Limits) -> io::Result<Response> {
+pub(crate) fn send(stream: &mut UnixStream, request: &Request<'_>, limits: Limits) -> io::Result<Response> {
     let deadline = Instant::now() + limits.time;
     stream.set_write_timeout(Some(limits.time))?;
-    ask(stream, path)?;
-
+    match ask(stream, request) {
+        // Whoever refuses a request may close before all of it came: its answer tells why.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+        written => written?,
+    }
     let mut bytes = Vec::new();
     let head = loop {
         if let Some(head) = parse_head(&bytes)? {
@@ -62,11 +87,23 @@ pub(super) fn get(stream: &mut UnixStream, path: &str, limits: Limits) -> io::Re
     Ok(Response { status: head.status, body })
 }
 
-/// Sends the request. Errors: as [`get`].
-pub(super) fn ask(stream: &mut UnixStream, path: &str) -> io::Result<()> {
-    let request =
-        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(timed_out)
+/// Sends a request. Errors: as of [`send`].
+pub(super) fn ask(stream: &mut UnixStream, request: &Request<'_>) -> io::Result<()> {
+    stream.write_all(&head_of(request)).and_then(|()| stream.write_all(request.body)).map_err(timed_out)
+}
+
+fn head_of(request: &Request<'_>) -> Vec<u8> {
+    let Request { method, path, headers, body } = request;
+    let mut head =
+        format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n");
+    if !body.is_empty() {
+        head += &format!("Content-Length: {}\r\n", body.len());
+    }
+    // A line break in a value would begin another field.
+    let sound = headers.iter().filter(|(_, value)| !value.is_empty() && !value.contains(['\r', '\n', '\0']));
+    sound.for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+    head += "\r\n";
+    head.into_bytes()
 }
 
 /// Reads what is there; false at the end of the stream.

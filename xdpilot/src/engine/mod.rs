@@ -5,7 +5,7 @@
 mod api;
 mod client;
 pub mod events;
-mod http;
+pub(crate) mod http;
 mod socket;
 
 #[cfg(test)]

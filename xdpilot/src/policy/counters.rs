@@ -16,8 +16,15 @@ use crate::record::{self, Count, PolicyRecord, Record, RuleRecord};
 /// # Errors
 /// The kernel does not let this user read the program's maps.
 pub fn hits(program: &ProgramInfo, policy: &PolicyRecord) -> Result<Option<Vec<Count>>> {
-    let Some(map) = record::map_named(program, RULES)? else { return Ok(None) };
-    (0..=policy.rules.len()).map(|index| one(&map, index)).collect::<Result<_>>().map(Some)
+    record::map_named(program, RULES)?.map(|map| of_map(&map, policy)).transpose()
+}
+
+/// The same, from the map that holds them.
+///
+/// # Errors
+/// The kernel does not let this user read it.
+pub fn of_map(map: &Map, policy: &PolicyRecord) -> Result<Vec<Count>> {
+    (0..=policy.rules.len()).map(|index| one(map, index)).collect()
 }
 
 fn one(map: &Map, index: usize) -> Result<Count> {

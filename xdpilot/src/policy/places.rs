@@ -22,6 +22,11 @@ pub struct Places {
 }
 
 impl Places {
+    /// Whether places are named.
+    pub fn are_named(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
     /// The policies that are loaded there; everywhere where nothing is said.
     ///
     /// # Errors

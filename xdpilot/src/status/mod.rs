@@ -19,6 +19,8 @@ use crate::place::{self, Traffic};
 use crate::table::Style;
 use crate::target::Target;
 
+pub(crate) use policy::rates as rule_rates;
+pub(crate) use sample::rates as verdict_rates;
 pub use sample::{Key, Look, sample};
 pub use screen::draw;
 pub use snapshot::{Component, CounterStatus, Hits, Holder, InterfaceStatus, Owner, PolicyStatus, ProgramStatus};

@@ -67,7 +67,8 @@ fn size(program: &ProgramInfo, set: &SetRecord) -> Result<SetStatus> {
     Ok(SetStatus { name: set.name.clone(), elements })
 }
 
-fn rates(count: Count, before: Option<Hits>, interval: Option<f64>) -> Hits {
+/// Hits, with rates where it is known what they were an interval before.
+pub(crate) fn rates(count: Count, before: Option<Hits>, interval: Option<f64>) -> Hits {
     let rate = |now: u64, then: Option<u64>| {
         let seconds = interval.filter(|seconds| *seconds > 0.0)?;
         Some(now.saturating_sub(then?) as f64 / seconds)

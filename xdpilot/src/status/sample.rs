@@ -215,7 +215,8 @@ impl<'a> Sampler<'a> {
             loaded_at: info.as_ref().map(|info| info.loaded_at),
             source: record.map(|record| record.source),
             policy,
-            verdicts: counts.map(|counts| rates(&counts, before, self.interval)),
+            verdicts: counts
+                .map(|counts| rates(&counts, before.and_then(|before| before.verdicts.as_deref()), self.interval)),
             runs: before.filter(|_| self.look.runs).map(|before| runs(before.run_totals, run_totals)),
             components: if is_dispatcher { self.components(id) } else { Vec::new() },
             run_totals,
@@ -276,8 +277,7 @@ fn component_ids(links: &[LinkInfo], dispatcher: u32) -> Vec<u32> {
 }
 
 /// The counts, with rates where there is a sample before.
-fn rates(counts: &Counts, before: Option<&ProgramStatus>, interval: Option<f64>) -> Vec<VerdictCount> {
-    let before = before.and_then(|before| before.verdicts.as_deref());
+pub(crate) fn rates(counts: &Counts, before: Option<&[VerdictCount]>, interval: Option<f64>) -> Vec<VerdictCount> {
     let rate = |now: u64, then: Option<u64>| {
         let seconds = interval.filter(|seconds| *seconds > 0.0)?;
         Some(now.saturating_sub(then?) as f64 / seconds)

@@ -1,95 +1,95 @@
 //! How a verb reaches the documents: in the store itself, or by the agent of this machine.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use xdpilot_core::error::{Error, Result};
 
 use super::config::Config;
-use crate::agent::node::Node;
-use crate::agent::reconcile::{Planned, Reconciler};
+use super::direct;
+use super::remote::Remote;
+use crate::agent::api::forms::{RolloutForm, StepForm};
+use crate::agent::reconcile::Reconciler;
 use crate::agent::report::Report;
 use crate::documents::change::{self, Edit, Outcome};
-use crate::documents::rollout::{ROLLOUT, Rollout};
-use crate::documents::{Document, Kind, Meaning, Name, Snapshot, history, whole};
+use crate::documents::{Name, Shown, Snapshot};
 use crate::store::{self, Address, Store};
 
 /// The way to the documents.
 pub struct Access {
-    store: Box<dyn Store>,
+    way: Way,
     config: Config,
-    /// Whether there is an agent that follows the store.
-    followed: bool,
 }
 
-/// A document, for people.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// Its name.
-    pub name: Name,
-    /// Its version, who wrote it, and when.
-    pub document: Option<Document>,
-    /// What is wrong with it.
-    pub fault: Option<String>,
+enum Way {
+    /// The store itself, and whether there is an agent that follows it.
+    Store(Box<dyn Store>, bool),
+    /// An agent.
+    Agent(Remote),
 }
 
 impl Access {
-    /// Opens the store that is meant.
+    /// Opens the store that is meant, or finds the agent that has it.
     ///
     /// # Errors
     /// It cannot be reached.
     pub fn open(config: Config) -> Result<Self> {
-        let address = config.store_or_default();
-        let followed = matches!(address, Address::Etcd(_));
-        Ok(Access { store: store::open(&address)?, config, followed })
+        let way = match &config.store {
+            Some(address @ Address::Etcd(_)) => Way::Store(store::open(address)?, true),
+            Some(address @ Address::Embedded(path)) => match holder(&config, path)? {
+                Some(remote) => Way::Agent(remote),
+                None => Way::Store(store::open(address)?, false),
+            },
+            None => match Remote::find(&config.socket())? {
+                Some(remote) => Way::Agent(remote),
+                None => Way::Store(store::open(&config.store_or_default())?, false),
+            },
+        };
+        Ok(Access { way, config })
     }
 
-    /// The store's name.
-    pub fn name(&self) -> String {
-        self.store.name()
-    }
-
-    /// All documents.
+    /// All documents, without their texts.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn list(&self) -> Result<Vec<Shown>> {
-        let snapshot = Snapshot::read(&*self.store)?;
-        let shown = snapshot.documents.into_iter().map(|(name, stored)| Shown {
-            name,
-            fault: stored.meaning.as_ref().err().map(ToString::to_string),
-            document: stored.document.clone(),
-        });
-        Ok(shown.collect())
+        match &self.way {
+            Way::Store(store, _) => direct::list(&**store),
+            Way::Agent(remote) => remote.list(),
+        }
     }
 
-    /// A document and its whole text; none where there is no such document.
+    /// A document with its whole text; none where there is no such document.
     ///
     /// # Errors
     /// The store cannot be read, or the document is none.
-    pub fn text(&self, name: &Name) -> Result<Option<(Document, String)>> {
-        let Some(entry) = self.store.get(&name.key())? else { return Ok(None) };
-        let document = Document::decode(name, &entry.value)?;
-        let text = whole(&*self.store, name, &document)?;
-        Ok(Some((document, text)))
+    pub fn text(&self, name: &Name) -> Result<Option<Shown>> {
+        match &self.way {
+            Way::Store(store, _) => direct::text(&**store, name),
+            Way::Agent(remote) => remote.text(name),
+        }
     }
 
-    /// The versions of a document that are known, oldest first.
+    /// The versions of a document that are known, oldest first, without their texts.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn versions(&self, name: &Name) -> Result<Vec<Document>> {
-        history::versions(&*self.store, name)
+    pub fn versions(&self, name: &Name) -> Result<Vec<Shown>> {
+        match &self.way {
+            Way::Store(store, _) => direct::versions(&**store, name),
+            Way::Agent(remote) => remote.versions(name),
+        }
     }
 
     /// A version of a document, with its whole text.
     ///
     /// # Errors
     /// It is not known (any more).
-    pub fn version(&self, name: &Name, version: u64) -> Result<(Document, String)> {
-        let document = history::version(&*self.store, name, version)?;
-        let text = whole(&*self.store, name, &document)?;
-        Ok((document, text))
+    pub fn version(&self, name: &Name, version: u64) -> Result<Shown> {
+        match &self.way {
+            Way::Store(store, _) => direct::version(&**store, name, version),
+            Way::Agent(remote) => remote.version(name, version),
+        }
     }
 
     /// Changes documents.
@@ -97,32 +97,43 @@ impl Access {
     /// # Errors
     /// As of [`change::commit`].
     pub fn commit(&self, edits: &[Edit]) -> Result<Outcome> {
-        change::commit(&*self.store, edits, &by())
+        match &self.way {
+            Way::Store(store, _) => change::commit(&**store, edits, &by()),
+            Way::Agent(remote) => remote.commit(edits, &by()),
+        }
     }
 
     /// Makes edits a rollout, for a share (of a hundred) of the nodes that they concern.
     ///
     /// # Errors
     /// As of [`change::stage`]; no node is concerned.
-    pub fn stage(&self, edits: &[Edit], share: u8, bake: Duration) -> Result<Rollout> {
-        let reports = self.reports()?;
-        change::stage(&*self.store, edits, bake, &by(), |after, names| canaries(&reports, after, names, share))
+    pub fn stage(&self, edits: &[Edit], share: u8, bake: Duration) -> Result<RolloutForm> {
+        match &self.way {
+            Way::Store(store, _) => direct::stage(&**store, edits, share, bake, &by()).map(|one| RolloutForm::of(&one)),
+            Way::Agent(remote) => remote.stage(edits, share, bake, &by()),
+        }
     }
 
     /// The rollout in the store.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn rollout(&self) -> Result<Option<Rollout>> {
-        self.store.get(ROLLOUT)?.map(|entry| Rollout::decode(&entry)).transpose()
+    pub fn rollout(&self) -> Result<Option<RolloutForm>> {
+        match &self.way {
+            Way::Store(store, _) => Ok(direct::rollout(&**store)?.as_ref().map(RolloutForm::of)),
+            Way::Agent(remote) => remote.rollout("GET", ""),
+        }
     }
 
     /// Halts the rollout in the store; none where none is at work.
     ///
     /// # Errors
     /// The store cannot be changed.
-    pub fn halt(&self) -> Result<Option<Rollout>> {
-        Rollout::halt(&*self.store, None, &format!("by {}", by()))
+    pub fn halt(&self) -> Result<Option<RolloutForm>> {
+        match &self.way {
+            Way::Store(store, _) => Ok(direct::halt(&**store, &by())?.as_ref().map(RolloutForm::of)),
+            Way::Agent(remote) => remote.rollout("DELETE", &by()),
+        }
     }
 
     /// Brings this machine's kernel to what the store says, where no agent does; what it is like then.
@@ -130,29 +141,21 @@ impl Access {
     /// # Errors
     /// This user may not do that.
     pub fn reconcile(&self) -> Result<Option<Report>> {
-        if self.followed {
-            return Ok(None);
-        }
-        let snapshot = Snapshot::read(&*self.store)?;
-        Reconciler::new(self.config.node.clone()).pass(&*self.store, &snapshot).map(Some)
+        let Way::Store(store, false) = &self.way else { return Ok(None) };
+        let snapshot = Snapshot::read(&**store)?;
+        Reconciler::new(self.config.node.clone()).pass(&**store, &snapshot).map(Some)
     }
 
-    /// What would change in this machine's kernel until it equals a snapshot.
+    /// What would change in this machine's kernel until it equals the store, as it is or as it would be after edits.
     ///
     /// # Errors
-    /// This user may not see what stands.
-    pub fn plan(&self, snapshot: &Snapshot) -> Result<Vec<Planned>> {
-        Reconciler::new(self.config.node.clone()).plan(&*self.store, snapshot)
-    }
-
-    /// The documents as they are, or as they would be after edits.
-    ///
-    /// # Errors
-    /// The store cannot be read, or the edits be made.
-    pub fn preview(&self, edits: &[Edit]) -> Result<Snapshot> {
-        match edits {
-            [] => Snapshot::read(&*self.store),
-            edits => change::preview(&*self.store, edits),
+    /// The edits cannot be made, or this user may not see what stands.
+    pub fn plan(&self, edits: &[Edit]) -> Result<Vec<StepForm>> {
+        match &self.way {
+            Way::Store(store, _) => {
+                Ok(direct::plan(&**store, &self.config.node, edits)?.into_iter().map(StepForm::of).collect())
+            }
+            Way::Agent(remote) => remote.plan(edits),
         }
     }
 
@@ -161,8 +164,10 @@ impl Access {
     /// # Errors
     /// The store cannot be read.
     pub fn reports(&self) -> Result<Vec<Report>> {
-        let entries = self.store.list(NODES)?.entries;
-        Ok(entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect())
+        match &self.way {
+            Way::Store(store, _) => direct::reports(&**store),
+            Way::Agent(remote) => remote.nodes().map(|nodes| nodes.nodes),
+        }
     }
 
     /// The revision of the last commit of documents.
@@ -170,12 +175,34 @@ impl Access {
     /// # Errors
     /// The store cannot be read.
     pub fn last(&self) -> Result<u64> {
-        Ok(self.store.get(change::LAST)?.map_or(0, |entry| entry.revision))
+        match &self.way {
+            Way::Store(store, _) => direct::last(&**store),
+            Way::Agent(remote) => remote.nodes().map(|nodes| nodes.revision),
+        }
     }
 }
 
-/// What the keys of nodes' reports begin with.
-pub const NODES: &str = "nodes/";
+/// The agent that has a store's file open: its socket is in the folder of what the node keeps, or beside the file.
+fn holder(config: &Config, path: &Path) -> Result<Option<Remote>> {
+    let beside = Config { state: path.parent().unwrap_or(Path::new("")).to_owned(), ..config.clone() };
+    for socket in [config.socket(), beside.socket()] {
+        // An agent that this user may not ask has another store, or the file is not this user's either.
+        let Ok(Some(remote)) = Remote::find(&socket) else { continue };
+        if is_store(&remote.store()?, path) {
+            return Ok(Some(remote));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a store that an agent names is the file that a command means.
+fn is_store(name: &str, path: &Path) -> bool {
+    let same = |other: &str| match (Path::new(other).canonicalize(), path.canonicalize()) {
+        (Ok(other), Ok(path)) => other == path,
+        _ => Path::new(other) == path,
+    };
+    name.strip_prefix("redb:").is_some_and(same)
+}
 
 /// Who changes documents, in words.
 fn by() -> String {
@@ -183,35 +210,11 @@ fn by() -> String {
     variable("SUDO_USER").or_else(|| variable("USER")).unwrap_or_else(|| "root".to_string())
 }
 
-/// The nodes that get a change first: a share of those where a policy lives that it changes.
-fn canaries(reports: &[Report], after: &Snapshot, changed: &BTreeSet<Name>, share: u8) -> Result<Vec<String>> {
-    let policies = after.of_kind(Kind::Policy).filter(|(name, stored)| {
-        let text = match stored.meaning.as_deref() {
-            Ok(Meaning::Policy(_, text)) => text.as_str(),
-            _ => "",
-        };
-        let names = |one: &Name| matches!(one.kind, Kind::Set | Kind::Pool) && text.contains(&one.name);
-        changed.iter().any(|one| one.name == name.name || names(one))
-    });
-    let places: Vec<_> = policies
-        .filter_map(|(name, _)| match after.meaning(Kind::Attachment, &name.name)?.as_deref() {
-            Ok(Meaning::Attachment(places)) => Some(places.clone()),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let is_concerned = |report: &&Report| {
-        let node = Node::new(&report.node, &report.labels);
-        node.is_ok_and(|node| places.iter().any(|place| node.has(place)))
-    };
-    let mut nodes: Vec<String> = reports.iter().filter(is_concerned).map(|report| report.node.clone()).collect();
-    nodes.sort();
-    if nodes.is_empty() {
-        return Err(Error::usage("begin a rollout")
-            .cause("no node that follows the store has a policy that changes")
-            .mend("leave --canary out"));
-    }
-    let count = (nodes.len() * usize::from(share)).div_ceil(100).max(1);
-    nodes.truncate(count);
-    Ok(nodes)
+/// What an error is where this user may not ask the agent.
+pub(super) fn denied(socket: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("ask the agent at {}", socket.display()))
+        .of_kind(xdpilot_core::error::Kind::NotPermitted)
+        .kernel(error.to_string())
+        .cause("its socket is root's")
+        .mend("run the command with sudo")
 }

@@ -13,9 +13,11 @@ use xdpilot_core::policy::{self, Members, PartKind, PolicyPlace, is_name};
 use super::access::Access;
 use super::config::StoreArgs;
 use super::{print, print_json, rollout, wait};
+use crate::agent::api::forms::{OutcomeForm, Written};
 use crate::agent::report::{Report, State};
 use crate::documents::change::{Content, Edit, Outcome};
 use crate::documents::{Kind, Name};
+use crate::policy::places::Places;
 use crate::policy::{Text, read_elements};
 
 /// Put policies, sets and pools into the store, and so on all interfaces where the policies say that they live.
@@ -57,20 +59,11 @@ pub struct Args {
 
 /// What was done.
 #[derive(Debug, Serialize)]
-pub(super) struct Done {
-    version: u32,
-    revision: Option<u64>,
-    written: Vec<Written>,
-    deleted: Vec<String>,
-    unchanged: Vec<String>,
+struct Done {
+    #[serde(flatten)]
+    outcome: OutcomeForm,
     /// How this node is then; none where its agent tells.
     node: Option<Report>,
-}
-
-#[derive(Debug, Serialize)]
-struct Written {
-    document: String,
-    version: u64,
 }
 
 /// Runs the verb.
@@ -96,19 +89,25 @@ fn share(words: &str) -> std::result::Result<u8, String> {
     number.filter(|number| (1..=100).contains(number)).ok_or_else(|| "expected 1% to 100%".to_string())
 }
 
+/// Changes one set.
+///
+/// # Errors
+/// The store has no such set; places are named, which a store does not know.
+pub(crate) fn one(store: &StoreArgs, places: &Places, set: &str, content: Content, out: &mut impl Write) -> Result<()> {
+    let name = Name::checked(Kind::Set, set)?;
+    if places.are_named() {
+        return Err(Error::usage(format!("change {name} at some places"))
+            .cause("a set of a store has the same elements wherever it is used: --on does not go with --store"));
+    }
+    let access = Access::open(store.config()?)?;
+    let outcome = access.commit(&[Edit { name, content: Some(content), version: None }])?;
+    finish(&access, outcome, places.json, out)
+}
+
 /// Attaches what must be, and says what was done.
 pub(super) fn finish(access: &Access, outcome: Outcome, json: bool, out: &mut impl Write) -> Result<()> {
     let node = access.reconcile()?;
-    let words = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let written = |(name, version): &(Name, u64)| Written { document: name.to_string(), version: *version };
-    let done = Done {
-        version: 1,
-        revision: outcome.revision,
-        written: outcome.written.iter().map(written).collect(),
-        deleted: words(&outcome.deleted),
-        unchanged: words(&outcome.unchanged),
-        node,
-    };
+    let done = Done { outcome: OutcomeForm::of(&outcome), node };
     if json {
         print_json(out, &done)?;
     } else {
@@ -126,11 +125,11 @@ pub(super) fn finish(access: &Access, outcome: Outcome, json: bool, out: &mut im
 
 fn told(done: &Done) -> String {
     let mut text = String::new();
-    for Written { document, version } in &done.written {
+    for Written { document, version } in &done.outcome.written {
         text += &format!("{document}: stored, version {version}\n");
     }
-    done.deleted.iter().for_each(|name| text += &format!("{name}: deleted\n"));
-    done.unchanged.iter().for_each(|name| text += &format!("{name}: unchanged\n"));
+    done.outcome.deleted.iter().for_each(|name| text += &format!("{name}: deleted\n"));
+    done.outcome.unchanged.iter().for_each(|name| text += &format!("{name}: unchanged\n"));
     for one in done.node.iter().flat_map(|report| &report.attached) {
         let place = one.interface.as_ref().unwrap_or(&one.place);
         let why = one.why.as_ref().map_or_else(String::new, |why| format!(": {}", why.replace('\n', "\n  ")));

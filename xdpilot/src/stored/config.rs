@@ -58,6 +58,11 @@ impl Config {
 }
 
 impl StoreArgs {
+    /// Whether the arguments name a store.
+    pub fn is_named(&self) -> bool {
+        self.store.is_some() || self.state.is_some()
+    }
+
     /// What is meant.
     ///
     /// # Errors

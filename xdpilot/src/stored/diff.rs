@@ -4,14 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use serde::Serialize;
 use xdpilot_core::error::Result;
 
 use super::access::Access;
 use super::config::StoreArgs;
 use super::{apply, print, print_json};
-use crate::agent::Step;
-use crate::agent::reconcile::Planned;
+use crate::agent::api::forms::{StepForm, Steps, VERSION};
 
 /// Show what would change in this node's kernel: by applying files, or, without any, until it equals the store.
 ///
@@ -34,23 +32,6 @@ pub struct Args {
     store: StoreArgs,
 }
 
-#[derive(Serialize)]
-struct Steps {
-    version: u32,
-    steps: Vec<StepShown>,
-}
-
-#[derive(Serialize)]
-struct StepShown {
-    step: &'static str,
-    policy: String,
-    place: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    interface: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sets: Vec<String>,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -58,19 +39,17 @@ struct StepShown {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let edits = apply::edits(&args.files, args.on.as_deref())?;
     let access = Access::open(args.store.config()?)?;
-    let snapshot = access.preview(&edits)?;
-    let planned = access.plan(&snapshot)?;
-    let steps: Vec<StepShown> = planned.into_iter().map(shown).collect();
+    let steps = access.plan(&edits)?;
     if args.json {
-        return print_json(out, &Steps { version: 1, steps });
+        return print_json(out, &Steps { version: VERSION, steps });
     }
     if steps.is_empty() {
         return print(out, "nothing would change\n");
     }
-    let line = |step: &StepShown| {
-        let StepShown { step: what, policy, place, interface, sets } = step;
+    let line = |step: &StepForm| {
+        let StepForm { step: what, policy, place, interface, sets } = step;
         let place = if interface.is_empty() { place } else { interface };
-        match *what {
+        match what.as_str() {
             "load" => format!("{place}: load policy {policy}\n"),
             "replace" => format!("{place}: put policy {policy} in the place of what stands there\n"),
             "sets" => format!("{place}: policy {policy} gets other elements in {}\n", sets.join(", ")),
@@ -78,15 +57,4 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         }
     };
     print(out, &steps.iter().map(line).collect::<String>())
-}
-
-fn shown(planned: Planned) -> StepShown {
-    let Planned { step, policy, place, label: interface } = planned;
-    let (step, sets) = match step {
-        Step::Load => ("load", Vec::new()),
-        Step::Replace => ("replace", Vec::new()),
-        Step::Sets(sets) => ("sets", sets.into_iter().collect()),
-        Step::Unload => ("unload", Vec::new()),
-    };
-    StepShown { step, policy, place, interface, sets }
 }

@@ -8,8 +8,8 @@ use xdpilot_core::error::{Error, Result};
 
 use super::access::Access;
 use super::config::StoreArgs;
-use super::{Named, apply, rollback};
-use crate::documents::change::Edit;
+use super::{Named, apply};
+use crate::documents::change::{Content, Edit};
 
 /// Change a document in an editor: $VISUAL, $EDITOR, or vi.
 #[derive(Debug, ClapArgs)]
@@ -30,9 +30,10 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let name = args.named.name()?;
     let access = Access::open(args.store.config()?)?;
-    let Some((document, text)) = access.text(&name)? else {
+    let Some(shown) = access.text(&name)? else {
         return Err(Error::usage(format!("the store has no {name}")).mend("xdpilot get"));
     };
+    let text = shown.text.unwrap_or_default();
     let failed = |error: std::io::Error| Error::failed(format!("edit {name}")).kernel(error.to_string());
     let mut file = tempfile::Builder::new().prefix("xdpilot-").suffix(".xdp").tempfile().map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
@@ -41,8 +42,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     if edited == text {
         return super::print(out, &format!("{name}: unchanged\n"));
     }
-    let content = rollback::content(&name, edited)?;
-    let edit = Edit { name: name.clone(), content: Some(content), version: Some(document.version) };
+    let content = Content::of_text(&name, edited)?;
+    let edit = Edit { name: name.clone(), content: Some(content), version: shown.version };
     match access.commit(&[edit]) {
         Ok(outcome) => apply::finish(&access, outcome, false, out),
         Err(error) => {

@@ -37,9 +37,10 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         if one.name.kind == Kind::Attachment {
             continue;
         }
-        let Some((_, mut text)) = access.text(&one.name)? else { continue };
+        let Some(mut text) = access.text(&one.name)?.and_then(|shown| shown.text) else { continue };
         if one.name.kind == Kind::Policy
-            && let Some((_, places)) = access.text(&Name::new(Kind::Attachment, one.name.name.clone()))?
+            && let Some(places) =
+                access.text(&Name::new(Kind::Attachment, one.name.name.clone()))?.and_then(|shown| shown.text)
         {
             text = with_places(&text, places.trim());
         }

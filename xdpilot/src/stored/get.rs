@@ -1,20 +1,19 @@
 //! `xdpilot get`: what a store holds, and how the nodes are.
 
 use std::io::Write;
-use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::near;
 
-use super::access::{Access, Shown};
+use super::access::Access;
 use super::config::StoreArgs;
 use super::{print, print_json};
+use crate::agent::api::forms::{Documents, VERSION};
 use crate::agent::report::{Report, State};
-use crate::documents::{Body, Document, Kind, Name};
+use crate::documents::{Kind, Name, Shown};
 use crate::table::{Row, Style, Table};
-use crate::when;
 
 /// Show the documents of the store: a list, or the text of one. `get nodes` shows how each node is.
 #[derive(Debug, ClapArgs)]
@@ -38,28 +37,6 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     store: StoreArgs,
-}
-
-/// A document in JSON.
-#[derive(Debug, Serialize)]
-pub(super) struct Listed {
-    kind: Kind,
-    name: String,
-    version: u64,
-    changed: String,
-    by: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    elements: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Documents {
-    version: u32,
-    documents: Vec<Listed>,
 }
 
 #[derive(Serialize)]
@@ -89,8 +66,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let shown: Vec<Shown> =
         access.list()?.into_iter().filter(|one| kind.is_none_or(|kind| one.name.kind == kind)).collect();
     if args.json {
-        let documents = shown.iter().map(|one| listed(&one.name, one.document.as_ref(), one.fault.clone(), None));
-        return print_json(out, &Documents { version: 1, documents: documents.collect() });
+        return print_json(out, &Documents { version: VERSION, documents: shown });
     }
     print(out, &list_shown(&shown))
 }
@@ -100,7 +76,7 @@ fn one(args: &Args, access: &Access, name: &Name, out: &mut impl Write) -> Resul
         Some(version) => Some(access.version(name, version)?),
         None => access.text(name)?,
     };
-    let Some((document, text)) = found else {
+    let Some(shown) = found else {
         let names: Vec<String> =
             access.list()?.into_iter().filter(|one| one.name.kind == name.kind).map(|one| one.name.name).collect();
         return Err(Error::usage(format!("the store has no {name}")).cause(near::suggestion(
@@ -110,37 +86,11 @@ fn one(args: &Args, access: &Access, name: &Name, out: &mut impl Write) -> Resul
         )));
     };
     if args.json {
-        let document = listed(name, Some(&document), None, Some(text));
-        return print_json(out, &Documents { version: 1, documents: vec![document] });
+        return print_json(out, &Documents { version: VERSION, documents: vec![shown] });
     }
+    let text = shown.text.unwrap_or_default();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     print(out, &format!("{text}{end}"))
-}
-
-/// A document in JSON.
-pub(super) fn listed(name: &Name, document: Option<&Document>, fault: Option<String>, text: Option<String>) -> Listed {
-    Listed {
-        kind: name.kind,
-        name: name.name.clone(),
-        version: document.map_or(0, |document| document.version),
-        changed: document.map(|document| time(document.changed)).unwrap_or_default(),
-        by: document.map(|document| document.by.clone()).unwrap_or_default(),
-        elements: document.and_then(elements),
-        fault,
-        text,
-    }
-}
-
-fn elements(document: &Document) -> Option<u64> {
-    match &document.body {
-        Body::Pieces { elements, .. } => *elements,
-        Body::Text { .. } => None,
-    }
-}
-
-/// A time of a document, RFC 3339.
-pub(super) fn time(seconds: u64) -> String {
-    when::rfc3339(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 fn list_shown(shown: &[Shown]) -> String {
@@ -149,12 +99,10 @@ fn list_shown(shown: &[Shown]) -> String {
     }
     let mut table = Table::new(&["DOCUMENT", "VERSION", "CHANGED", "BY"]);
     for one in shown {
-        let document = one.document.as_ref();
-        let version = document.map_or_else(|| "?".to_string(), |document| document.version.to_string());
-        let changed = document.filter(|document| document.changed > 0).map(|document| time(document.changed));
-        let by = document.map(|document| document.by.clone()).unwrap_or_default();
+        let version = one.version.map_or_else(|| "?".to_string(), |version| version.to_string());
+        let (changed, by) = (one.changed.clone().unwrap_or_default(), one.by.clone().unwrap_or_default());
         let details = one.fault.iter().flat_map(|fault| fault.lines()).map(ToString::to_string).collect();
-        table.push(Row { cells: vec![one.name.to_string(), version, changed.unwrap_or_default(), by], details });
+        table.push(Row { cells: vec![one.name.to_string(), version, changed, by], details });
     }
     table.draw(Style::default())
 }

@@ -3,13 +3,12 @@
 use std::io::Write;
 
 use clap::Args as ClapArgs;
-use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 
 use super::access::Access;
 use super::config::StoreArgs;
-use super::get::{Listed, listed, time};
 use super::{Named, print, print_json};
+use crate::agent::api::forms::{VERSION, Versions};
 use crate::table::{Row, Style, Table};
 
 /// Show the versions of a document: the last 20, and that in force.
@@ -27,12 +26,6 @@ pub struct Args {
     store: StoreArgs,
 }
 
-#[derive(Serialize)]
-struct Versions {
-    version: u32,
-    versions: Vec<Listed>,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -45,12 +38,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         return Err(Error::usage(format!("the store knows no {name}")).mend("xdpilot get"));
     }
     if args.json {
-        let versions = versions.iter().map(|document| listed(&name, Some(document), None, None)).collect();
-        return print_json(out, &Versions { version: 1, versions });
+        return print_json(out, &Versions { version: VERSION, versions });
     }
     let mut table = Table::new(&["VERSION", "CHANGED", "BY"]);
-    for one in &versions {
-        let cells = vec![one.version.to_string(), time(one.changed), one.by.clone()];
+    for one in versions {
+        let version = one.version.map(|version| version.to_string());
+        let cells = vec![version.unwrap_or_default(), one.changed.unwrap_or_default(), one.by.unwrap_or_default()];
         table.push(Row { cells, details: Vec::new() });
     }
     print(out, &table.draw(Style::default()))

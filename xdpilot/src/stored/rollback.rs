@@ -9,7 +9,6 @@ use super::access::Access;
 use super::config::StoreArgs;
 use super::{Named, apply};
 use crate::documents::change::{Content, Edit};
-use crate::documents::{Kind, Meaning, Name};
 
 /// Bring an earlier version of a document back, as a new version; also one that was deleted.
 #[derive(Debug, ClapArgs)]
@@ -36,29 +35,14 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let name = args.named.name()?;
     let access = Access::open(args.store.config()?)?;
-    let now = access.text(&name)?.map(|(document, _)| document.version);
-    let versions: Vec<u64> = access.versions(&name)?.iter().map(|document| document.version).collect();
+    let now = access.text(&name)?.and_then(|shown| shown.version);
+    let versions: Vec<u64> = access.versions(&name)?.iter().filter_map(|shown| shown.version).collect();
     let before = versions.iter().rev().find(|version| now.is_none_or(|now| **version < now));
     let version = args.to.or(before.copied()).ok_or_else(|| {
         Error::usage(format!("roll {name} back")).cause("the store knows no version before").mend("xdpilot get")
     })?;
-    let (_, text) = access.version(&name, version)?;
-    let edit = Edit { content: Some(content(&name, text)?), name, version: Some(now.unwrap_or(0)) };
+    let text = access.version(&name, version)?.text.unwrap_or_default();
+    let edit = Edit { content: Some(Content::of_text(&name, text)?), name, version: Some(now.unwrap_or(0)) };
     let outcome = access.commit(&[edit])?;
     apply::finish(&access, outcome, args.json, out)
-}
-
-/// What a document says whose text is this.
-///
-/// # Errors
-/// The text is faulty.
-pub(super) fn content(name: &Name, text: String) -> Result<Content> {
-    // Sets of many elements are in pieces.
-    if name.kind == Kind::Set
-        && let Meaning::Set(elements) = Meaning::of_text(name, &text)?
-        && text.len() > 16_384
-    {
-        return Ok(Content::Elements(elements));
-    }
-    Ok(Content::Text(text))
 }

@@ -5,13 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Args as ClapArgs, Subcommand};
-use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 
 use super::access::Access;
 use super::config::StoreArgs;
 use super::{print, print_json, wait};
-use crate::documents::rollout::Rollout;
+use crate::agent::api::forms::{RolloutForm, Rollouts, VERSION};
 
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -38,22 +37,6 @@ enum Action {
     Halt,
 }
 
-#[derive(Serialize)]
-struct Document {
-    version: u32,
-    rollout: Option<Shown>,
-}
-
-#[derive(Serialize)]
-struct Shown {
-    id: String,
-    nodes: Vec<String>,
-    bake_seconds: u64,
-    by: String,
-    documents: Vec<String>,
-    halted: Option<String>,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -67,11 +50,13 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
             halted => halted,
         },
     };
-    match (&rollout, args.json) {
-        (_, true) => print_json(out, &Document { version: 1, rollout: rollout.as_ref().map(shown) }),
-        (None, false) => print(out, "no rollout is at work\n"),
-        (Some(rollout), false) => {
-            print_one(rollout, false, out)?;
+    if args.json {
+        return print_json(out, &Rollouts { version: VERSION, rollout });
+    }
+    match rollout {
+        None => print(out, "no rollout is at work\n"),
+        Some(rollout) => {
+            print_one(&rollout, false, out)?;
             for report in access.reports()? {
                 if let Some(one) = report.rollout.filter(|one| one.id == rollout.id) {
                     let why = one.why.map_or_else(String::new, |why| format!(": {why}"));
@@ -83,24 +68,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     }
 }
 
-fn shown(rollout: &Rollout) -> Shown {
-    Shown {
-        id: rollout.id.clone(),
-        nodes: rollout.nodes.clone(),
-        bake_seconds: rollout.bake.as_secs(),
-        by: rollout.by.clone(),
-        documents: rollout.bodies.keys().map(ToString::to_string).collect(),
-        halted: rollout.halted.clone(),
-    }
-}
-
 /// Prints a rollout.
-pub(super) fn print_one(rollout: &Rollout, json: bool, out: &mut impl Write) -> Result<()> {
-    let shown = shown(rollout);
+pub(super) fn print_one(rollout: &RolloutForm, json: bool, out: &mut impl Write) -> Result<()> {
     if json {
-        return print_json(out, &Document { version: 1, rollout: Some(shown) });
+        return print_json(out, &Rollouts { version: VERSION, rollout: Some(rollout.clone()) });
     }
-    let Shown { id, nodes, bake_seconds, documents, halted, .. } = shown;
+    let RolloutForm { id, nodes, bake_seconds, documents, halted, .. } = rollout;
     let (documents, nodes) = (documents.join(", "), nodes.join(", "));
     print(
         out,
@@ -117,12 +90,12 @@ pub(super) fn print_one(rollout: &Rollout, json: bool, out: &mut impl Write) -> 
 ///
 /// # Errors
 /// It was halted, or it takes too long.
-pub(super) fn until_over(access: &Access, begun: &Rollout, seconds: u64) -> Result<()> {
-    let end = Instant::now() + begun.bake + Duration::from_secs(seconds);
+pub(super) fn until_over(access: &Access, begun: &RolloutForm, seconds: u64) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(begun.bake_seconds + seconds);
     loop {
         match access.rollout()?.filter(|now| now.id == begun.id) {
             None => return wait::until_all_have(access, seconds),
-            Some(Rollout { halted: Some(why), .. }) => {
+            Some(RolloutForm { halted: Some(why), .. }) => {
                 return Err(Error::failed(format!("roll {} out", begun.id))
                     .cause(format!("it was halted: {why}"))
                     .mend("its nodes have what all others have; mend the change and apply it again"));

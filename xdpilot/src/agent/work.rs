@@ -1,0 +1,259 @@
+//! The loop of the agent: what wakes it, and what follows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use xdpilot_core::error::Result;
+
+use super::api::Shared;
+use super::around::Around;
+use super::canary::Canary;
+use super::checks::Checks;
+use super::conduct::Ask;
+use super::follow::Told;
+use super::log::{Level, log};
+use super::node::Node;
+use super::notify::Notify;
+use super::reconcile::Reconciler;
+use super::report::{Attached, Report, State};
+use super::surroundings::Happening;
+use crate::documents::{DOCUMENTS, Snapshot};
+use crate::store::Store;
+
+/// What wakes the loop.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// Something about the store.
+    Store(Told),
+    /// Something about targets.
+    Happened(Happening),
+    /// The end.
+    End,
+}
+
+/// So long a store that is elsewhere may take at the begin, before the last state of it is taken.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a node is looked at that has a rollout.
+const TICK: Duration = Duration::from_millis(500);
+/// The longest time without a look at whether all is as it should be.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// Policy, place and interface.
+type Whereabouts = (String, String, Option<String>);
+
+/// The loop's state.
+pub(super) struct Agent {
+    reconciler: Reconciler,
+    /// What documents and their pieces are read from: on this machine.
+    near: Arc<dyn Store>,
+    snapshot: Option<Snapshot>,
+    /// What was told last of each place, so that only changes are.
+    said: BTreeMap<Whereabouts, (State, Option<u32>, Option<String>)>,
+    last: Option<Report>,
+    hands: Hands,
+    /// The rollout that this node has before others.
+    canary: Option<Canary>,
+    begun: Instant,
+}
+
+/// What the loop works with besides the kernel.
+pub(super) struct Hands {
+    pub(super) reports: Sender<Report>,
+    pub(super) asks: Sender<Ask>,
+    pub(super) checks: Checks,
+    pub(super) around: Around,
+    /// What the API is told.
+    pub(super) shared: Arc<Shared>,
+    pub(super) notify: Notify,
+}
+
+impl Agent {
+    pub(super) fn new(node: Node, near: Arc<dyn Store>, hands: Hands) -> Self {
+        Agent {
+            reconciler: Reconciler::new(node),
+            near,
+            snapshot: None,
+            said: BTreeMap::new(),
+            last: None,
+            hands,
+            canary: None,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Works until a wake says that it is the end.
+    ///
+    /// # Errors
+    /// This user may not see what stands.
+    pub(super) fn work(&mut self, wakes: &Receiver<Wake>) -> Result<()> {
+        log(
+            Level::Info,
+            "agent begins",
+            &[
+                ("node", &self.reconciler.node().name),
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("store", &self.near.name()),
+            ],
+        );
+        let mut looked = Instant::now();
+        loop {
+            let now = Instant::now();
+            let due = self.next(looked);
+            let next = self.hands.notify.next().map_or(due, |alive| alive.min(due)).saturating_duration_since(now);
+            match wakes.recv_timeout(next) {
+                Ok(wake) => {
+                    let mut go_on = self.take(wake);
+                    // Of several states only the last one counts.
+                    while let Ok(wake) = wakes.try_recv() {
+                        go_on &= self.take(wake);
+                    }
+                    if !go_on {
+                        self.hands.notify.stopping();
+                        log(Level::Info, "agent ends; what is attached stays", &[]);
+                        return Ok(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.look_again(&mut looked),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            self.pass()?;
+            self.hands.notify.alive();
+        }
+    }
+
+    /// When something is to be done without a wake.
+    fn next(&self, looked: Instant) -> Instant {
+        if self.snapshot.is_none() {
+            return self.begun + PATIENCE;
+        }
+        let round = if self.canary.is_some() { Instant::now() + TICK } else { looked + ROUND };
+        self.reconciler.next_try().map_or(round, |next| next.min(round))
+    }
+
+    fn look_again(&mut self, looked: &mut Instant) {
+        if self.snapshot.is_none() {
+            self.take_last_state();
+        }
+        if looked.elapsed() >= ROUND {
+            self.reconciler.forget_interfaces();
+            *looked = Instant::now();
+        }
+    }
+
+    /// The store is not there at the begin: its last state is.
+    fn take_last_state(&mut self) {
+        let listing = self.near.list(DOCUMENTS).unwrap_or_default();
+        if listing.entries.is_empty() {
+            // A store that was never seen: nothing is known of what should be.
+            self.begun = Instant::now();
+            return;
+        }
+        log(Level::Warning, "the last state of the store is in force", &[]);
+        let mut snapshot = Snapshot::of(&*self.near, listing);
+        snapshot.revision = 0;
+        self.snapshot = Some(snapshot);
+    }
+
+    /// Takes note of a wake; whether it goes on.
+    fn take(&mut self, wake: Wake) -> bool {
+        if let Wake::Store(told) = &wake {
+            self.hands.shared.told(told);
+        }
+        match wake {
+            Wake::End => return false,
+            Wake::Happened(what) => self.hands.around.take(what, &mut self.reconciler),
+            Wake::Store(Told::Documents(snapshot)) => self.snapshot = Some(*snapshot),
+            Wake::Store(Told::Away(why)) => {
+                log(Level::Warning, "the store is away; its last state stays in force", &[("why", &why)]);
+            }
+            Wake::Store(Told::Back) => log(Level::Info, "the store is back", &[]),
+            Wake::Store(Told::Unsaved(why)) => {
+                log(Level::Warning, "the last state of the store cannot be kept on disk", &[("why", &why)]);
+            }
+        }
+        true
+    }
+
+    fn pass(&mut self) -> Result<()> {
+        let Some(snapshot) = &self.snapshot else { return Ok(()) };
+        let near = &*self.near;
+        let mine = snapshot.rollout.as_ref().filter(|rollout| rollout.is_for(&self.reconciler.node().name));
+        if self.canary.as_ref().map(|canary| &canary.rollout().id) != mine.map(|rollout| &rollout.id) {
+            self.canary = mine.map(|rollout| Canary::new(rollout.clone(), &self.reconciler));
+        }
+        if let Some(canary) = &mut self.canary {
+            canary.look(self.last.as_ref(), &self.reconciler);
+        }
+        let mut report = match self.canary.as_ref().filter(|canary| canary.has_it()) {
+            Some(_) => self.reconciler.pass(near, &snapshot.rolled_out(near))?,
+            None => self.reconciler.pass(near, snapshot)?,
+        };
+        self.hands.checks.follow(&self.reconciler);
+        // What happened before a target was followed is seen at once.
+        if self.hands.around.follow(&mut self.reconciler) {
+            report = match self.canary.as_ref().filter(|canary| canary.has_it()) {
+                Some(_) => self.reconciler.pass(near, &snapshot.rolled_out(near))?,
+                None => self.reconciler.pass(near, snapshot)?,
+            };
+        }
+        report.rollout = self.canary.as_ref().map(Canary::report);
+        self.hands.shared.passed(&report);
+        self.ask();
+        if self.last.as_ref() == Some(&report) {
+            return Ok(());
+        }
+        self.hands.notify.status(&report);
+        self.tell(&report);
+        self.last = Some(report.clone());
+        // Nobody listens at the end.
+        _ = self.hands.reports.send(report);
+        Ok(())
+    }
+
+    /// Sees to the end of the rollout.
+    fn ask(&self) {
+        if let Some(ask) = self.canary.as_ref().and_then(Canary::ask) {
+            // Nobody listens at the end.
+            _ = self.hands.asks.send(ask);
+        }
+    }
+
+    /// Tells what is other than it was.
+    fn tell(&mut self, report: &Report) {
+        let mut said = BTreeMap::new();
+        for one in &report.attached {
+            let Attached { policy, place, interface, state, program, why } = one;
+            let key = (policy.clone(), place.clone(), interface.clone());
+            let now = (*state, *program, why.clone());
+            if self.said.get(&key) != Some(&now) {
+                tell_one(one);
+            }
+            said.insert(key, now);
+        }
+        for (policy, place, _) in self.said.keys().filter(|key| !said.contains_key(*key)) {
+            log(Level::Info, "taken off", &[("policy", policy), ("place", place)]);
+        }
+        self.said = said;
+        let before = self.last.as_ref().map(|last| last.refused.as_slice()).unwrap_or_default();
+        for one in report.refused.iter().filter(|one| !before.contains(one)) {
+            log(Level::Warning, "document refused", &[("document", &one.document), ("why", &one.why)]);
+        }
+    }
+}
+
+fn tell_one(one: &Attached) {
+    let place = one.interface.as_ref().unwrap_or(&one.place);
+    let id = one.program.map(|id| id.to_string()).unwrap_or_default();
+    let why = one.why.clone().unwrap_or_default();
+    match one.state {
+        State::Ok => log(Level::Info, "in force", &[("policy", &one.policy), ("place", place), ("program", &id)]),
+        State::Waiting => {
+            log(Level::Info, "waits for its target", &[("policy", &one.policy), ("place", place), ("why", &why)]);
+        }
+        State::Failed => {
+            log(Level::Warning, "failed", &[("policy", &one.policy), ("place", place), ("why", &why)]);
+        }
+    }
+}
