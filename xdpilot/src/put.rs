@@ -96,6 +96,22 @@ struct Done<'a> {
 pub fn load(input: &Input, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
     let _lock = pins::ensure_mounted().ok().and_then(|()| state::lock());
     sweep::sweep();
+    on_all(input, places, order)
+}
+
+/// The same without a [`sweep`](sweep::sweep), which looks at all programs: for who puts one after the other, and sweeps
+/// now and then. What is left at these places is removed.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_unswept(input: &Input, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
+    let _lock = pins::ensure_mounted().ok().and_then(|()| state::lock());
+    places.iter().for_each(|place| sweep::at(&place.link_path(order.wish.direction)));
+    on_all(input, places, order)
+}
+
+/// All places are under the caller's lock.
+fn on_all(input: &Input, places: &[Place], order: &Order) -> Result<Vec<Outcome>> {
     // All places are looked at before anything is done to one.
     let standing: Vec<_> = places.iter().map(|place| attach::free(place, order.wish)).collect::<Result<_>>()?;
     let routes: Vec<_> = places.iter().map(|place| routes(input, place)).collect::<Result<_>>()?;

@@ -100,7 +100,7 @@ pub fn links() -> Result<Vec<Pinned>> {
 }
 
 /// The link that a path's name tells of; none where it is another.
-fn link_at(path: PathBuf) -> Option<Pinned> {
+pub fn link_at(path: PathBuf) -> Option<Pinned> {
     let name = path.file_name()?.to_str()?;
     let found =
         Direction::ALL.into_iter().find_map(|direction| Some((direction, name.strip_prefix(link_prefix(direction))?)));

@@ -1,7 +1,9 @@
 //! Removes what is left of programs whose interface is gone, as after the end of a container, and of commands that
 //! were killed.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use xdpilot_core::error::Result;
 use xdpilot_core::pass;
@@ -19,10 +21,11 @@ use crate::{companion, detach, state};
 /// Removes pins whose interface or program is gone. What cannot be read stays; a failure is met again by the next sweep.
 pub fn sweep() {
     let Ok(entries) = fs::read_dir(state::folder()) else { return };
+    let mut attached = None;
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if let Some(id) = name.strip_prefix("maps-").and_then(|id| id.parse().ok())
-            && is_attached(id).is_ok_and(|attached| !attached)
+            && is_attached(id, &mut attached).is_ok_and(|attached| !attached)
         {
             state::remove_maps(id);
         }
@@ -33,15 +36,29 @@ pub fn sweep() {
     state::remove_folder();
 }
 
-/// Whether a program stands on an interface.
+/// Removes what is left at one place, by the path of its link.
+pub fn at(link: &Path) {
+    if let Some(pinned) = state::link_at(link.to_owned()).filter(|_| link.exists()) {
+        // It is met again by the next sweep.
+        _ = sweep_link(&pinned);
+    }
+}
+
+/// Whether a program stands on an interface; `attached` are the programs of all links, once they were asked for.
 ///
 /// That it is loaded says nothing: a program array that holds the program keeps it alive, and is kept by the pin that
 /// is in question.
-fn is_attached(program: u32) -> Result<bool> {
+fn is_attached(program: u32, attached: &mut Option<BTreeSet<u32>>) -> Result<bool> {
     if ProgramInfo::of_id(program)?.is_none() {
         return Ok(false);
     }
-    if link::all()?.iter().any(|link| link.program_id == program && link.is_alive()) {
+    let of_links = match attached {
+        Some(known) => known,
+        None => {
+            attached.insert(link::all()?.iter().filter(|link| link.is_alive()).map(|link| link.program_id).collect())
+        }
+    };
+    if of_links.contains(&program) {
         return Ok(true);
     }
     for reachable in Namespace::all() {

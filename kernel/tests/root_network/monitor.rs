@@ -65,7 +65,7 @@ fn root_interfaces_of_followed_namespaces_are_told_of() {
     await_change(&mut monitor, outside, |what| matches!(what, What::Links(names) if names.contains("left")));
 }
 
-/// Addresses, carriers and programs come with messages about the interface too.
+/// Addresses, bridges and programs come with messages about the interface too.
 #[test]
 fn root_what_concerns_no_target_is_not_told() {
     let (home, other) = pair("mon", Settings::default());
@@ -86,7 +86,6 @@ fn root_what_concerns_no_target_is_not_told() {
         "ip link set right alias quiet",
         "ip link set right xdpgeneric object DROPPER section .text",
         "ip link set right xdpgeneric off",
-        "ip link set right carrier off",
     ] {
         let object = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/dropper.o");
         other.output(&quiet.replace("DROPPER", object));

@@ -21,7 +21,7 @@ use crate::record::StoredRecord;
 use crate::source::Input;
 use crate::state::{self, Pinned};
 use crate::store::Store;
-use crate::{sweep, unload};
+use crate::unload;
 
 /// Compiled policies with more elements than this are not kept for the next interface.
 const KEPT_ELEMENTS: usize = 65_536;
@@ -53,7 +53,7 @@ impl Reconciler {
         let order = Order { choice: Choice::default(), wish: manner, bare: false, verbose: false, carry: true };
         let path = place.link_path(key.direction());
         let target = place.target.clone();
-        let outcomes = put::load(&Input::Policy(Box::new(compiled)), &[place], &order)?;
+        let outcomes = put::load_unswept(&Input::Policy(Box::new(compiled)), &[place], &order)?;
         let program = outcomes.first().map(|outcome| outcome.id).ok_or_else(|| gone("load a policy"))?;
         let pinned = Pinned { path, direction: key.direction(), namespace: key.namespace, ifindex: key.ifindex };
         let Wanted { policy, place, digest, sets } = wanted.clone();
@@ -131,7 +131,6 @@ impl Reconciler {
     pub(super) fn unload(&mut self, key: Key) -> Result<()> {
         let Some(found) = self.standing.get(&key) else { return Ok(()) };
         let _lock = state::lock();
-        sweep::sweep();
         if found.stands() {
             let place = Place::of_link(&found.pinned, &found.target)?;
             unload::unload(&place, |standing| standing.program.id == found.program)?;

@@ -94,6 +94,11 @@ impl Reconciler {
         self.try_again();
     }
 
+    /// Programs may have been taken off.
+    pub fn look_again(&mut self) {
+        self.unsure = true;
+    }
+
     /// Containers of an engine may have come, gone or begun anew: those that are named so.
     pub fn forget_containers(&mut self, engine: Engine, is_named: impl Fn(&str) -> bool) {
         self.surveyor.forget_containers(engine, is_named);

@@ -21,6 +21,7 @@ use super::report::{Attached, Report, State};
 use super::surroundings::Happening;
 use crate::documents::{DOCUMENTS, Snapshot};
 use crate::store::Store;
+use crate::sweep;
 
 /// What wakes the loop.
 #[derive(Debug)]
@@ -37,8 +38,8 @@ pub(super) enum Wake {
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a node is looked at that has a rollout.
 const TICK: Duration = Duration::from_millis(500);
-/// The longest time without a look at whether all is as it should be.
-const ROUND: Duration = Duration::from_secs(60);
+/// The longest time without a look at whether all is as it should be: that a program was taken off by somebody, nobody tells.
+const ROUND: Duration = Duration::from_secs(10);
 
 /// Policy, place and interface.
 type Whereabouts = (String, String, Option<String>);
@@ -137,7 +138,8 @@ impl Agent {
             self.take_last_state();
         }
         if looked.elapsed() >= ROUND {
-            self.reconciler.forget_interfaces();
+            sweep::sweep();
+            self.reconciler.look_again();
             *looked = Instant::now();
         }
     }

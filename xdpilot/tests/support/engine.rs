@@ -104,21 +104,6 @@ impl TestEngine {
         }
     }
 
-    /// Ends a Docker that the tests started, and waits until it answers again.
-    pub(crate) fn restart(&self) {
-        run("kill", &[fs::read_to_string(self.names.dir.join("dockerd.pid")).unwrap().trim()]);
-        while UnixStream::connect(&self.socket).is_ok() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while UnixStream::connect(&self.socket).is_err() {
-            assert!(Instant::now() < deadline, "the engine does not start again");
-            thread::sleep(Duration::from_millis(1));
-        }
-        // It is ready when it answers.
-        self.client(&["ps"]);
-    }
-
     /// The library's client for this engine.
     pub(crate) fn asked(&self) -> Client {
         Client::at(self.engine, &self.socket)
