@@ -141,6 +141,7 @@ fn write(rules: &Rules, plan: &Plan, options: &Options, careful: bool) -> Result
         careful,
         growth: frame::growth(rules, options),
         routes: Vec::new(),
+        by_rule: None,
         replies: None,
         completes: None,
     };
@@ -215,6 +216,8 @@ struct Emitter<'a> {
     growth: bool,
     /// What routes to a pool, by its index.
     routes: Vec<route::Route>,
+    /// Where the table of pools by rule is in the data, once it is written.
+    by_rule: Option<u32>,
     /// What undoes the translation of replies.
     replies: Option<crate::object::FunctionId>,
     /// What computes checksums that were left to a device.

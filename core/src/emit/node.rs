@@ -184,12 +184,31 @@ impl Emitter<'_> {
 
     /// Where the verdict is given.
     pub(super) fn verdict(&mut self, verdict: &Verdict, places: &mut Places) -> Label {
-        if let Some((_, label)) = places.verdicts.iter().find(|(known, _)| known == verdict) {
+        let verdict = self.alike(verdict);
+        if let Some((_, label)) = places.verdicts.iter().find(|(known, _)| *known == verdict) {
             return *label;
         }
         let label = self.asm.label();
-        places.verdicts.push((verdict.clone(), label));
+        places.verdicts.push((verdict, label));
         label
+    }
+
+    /// The verdicts of rules, each once, with the number of each rule's.
+    pub(super) fn verdicts_of(&self, rules: impl Iterator<Item = usize>) -> (Vec<Verdict>, Vec<u32>) {
+        let mut distinct: Vec<Verdict> = Vec::new();
+        let mut numbers = Vec::new();
+        for rule in rules {
+            let verdict = match &self.rules.rules[rule].action {
+                Action::Verdict(verdict) => self.alike(verdict),
+                _ => Verdict::Pass,
+            };
+            let known = distinct.iter().position(|other| *other == verdict);
+            numbers.push(known.unwrap_or(distinct.len()) as u32);
+            if known.is_none() {
+                distinct.push(verdict);
+            }
+        }
+        (distinct, numbers)
     }
 
     /// The default and all verdicts.
@@ -202,7 +221,8 @@ impl Emitter<'_> {
         // The default's own verdict comes first: no jump is needed.
         self.asm.goto(default);
         let mut verdicts: Vec<_> = std::mem::take(&mut places.verdicts);
-        verdicts.sort_by_key(|(verdict, _)| *verdict != rules.default);
+        let first = self.alike(&rules.default);
+        verdicts.sort_by_key(|(verdict, _)| *verdict != first);
         for (verdict, label) in verdicts {
             self.asm.bind(label);
             self.count_decided();
@@ -236,18 +256,4 @@ fn one_by_one(step: &Step) -> Option<(usize, &Cond)> {
         Step::Rule { rule, cond } => Some((*rule, cond)),
         Step::Table(_) | Step::Classifier(_) => None,
     }
-}
-
-/// The verdicts of rules, each once, with the number of each rule's.
-pub(super) fn verdicts_of<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> (Vec<Verdict>, Vec<u32>) {
-    let mut distinct: Vec<Verdict> = Vec::new();
-    let mut numbers = Vec::new();
-    for verdict in verdicts {
-        let known = distinct.iter().position(|other| other == verdict);
-        numbers.push(known.unwrap_or(distinct.len()) as u32);
-        if known.is_none() {
-            distinct.push(verdict.clone());
-        }
-    }
-    (distinct, numbers)
 }

@@ -5,14 +5,13 @@
 
 use super::Emitter;
 use super::cond::Branch;
-use super::node::{Places, verdicts_of};
+use super::node::Places;
 use super::value::Goal;
 use crate::asm::build::{Alu, If, Label, Size};
 use crate::btf::{Btf, SectionVariable, kind};
 use crate::cond::{Value, Width};
 use crate::object::{Content, Data, DataId, DataSymbol, Object};
 use crate::plan::{Row, Table, extent};
-use crate::policy::{Action, Verdict};
 use crate::random::Random;
 
 /// The section of all tables, and its only variable.
@@ -72,11 +71,7 @@ impl Emitter<'_> {
     fn find(&mut self, table: &Table, rows: &[Row], miss: Label, places: &mut Places) {
         let keys: Vec<Vec<u32>> = rows.iter().map(|row| in_memory(&table.keys, &row.constants)).collect();
         let layout = layout(&keys);
-        let rules = self.rules;
-        let (verdicts, numbers) = verdicts_of(rows.iter().map(|row| match &rules.rules[row.rule].action {
-            Action::Verdict(verdict) => verdict,
-            _ => &Verdict::Pass,
-        }));
+        let (verdicts, numbers) = self.verdicts_of(rows.iter().map(|row| row.rule));
         let width = row_width(table.keys.len());
         let offset = self.place(&keys, rows, &numbers, &layout, width);
         self.hash(table.keys.len(), &layout);

@@ -10,14 +10,13 @@ mod signature;
 
 use super::cond::Branch;
 use super::layers::{self, Takes};
-use super::node::{Places, verdicts_of};
+use super::node::Places;
 use super::value::Goal;
 use super::{Emitter, stack};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::error::Result;
 use crate::object::FunctionId;
 use crate::plan::{Classifier, MOST_GROUPS, extent};
-use crate::policy::{Action, Verdict};
 use find::{Finder, exponents};
 use layout::{Layout, MOST_IN_PLACE, NONE};
 
@@ -48,12 +47,7 @@ impl Emitter<'_> {
         next: Label,
         places: &mut Places,
     ) -> Result<u32> {
-        let rules = self.rules;
-        let (verdicts, numbers) =
-            verdicts_of(classifier.entries.iter().map(|entry| match &rules.rules[entry.rule].action {
-                Action::Verdict(verdict) => verdict,
-                _ => &Verdict::Pass,
-            }));
+        let (verdicts, numbers) = self.verdicts_of(classifier.entries.iter().map(|entry| entry.rule));
         let layout = Layout::new(classifier, &numbers);
         let tables = self.tables(&layout);
         let functions = self.finders(classifier, &layout, &tables)?;

@@ -8,6 +8,7 @@
 //! | r6, r7, r8 | the context and the packet, as everywhere |
 //! | r9 | the connection's hash, and then the backend's record |
 
+mod by_rule;
 mod choose;
 mod connection;
 mod encapsulate;
@@ -280,6 +281,9 @@ impl Emitter<'_> {
             self.asm.mov_imm(0, DROP);
             return self.asm.exit();
         };
+        if self.tells_pools_by_rule() {
+            return self.route_by_rule(route.function);
+        }
         self.asm.mov(1, 6);
         self.asm.mov32_imm(2, index as u32);
         self.asm.mov32_imm(3, route.rings);
