@@ -22,11 +22,11 @@ fn root_policies_go_to_the_nodes_with_their_labels() {
     drop(agents);
 }
 
-/// From now to the program, on a machine that does other things too.
-const SOON: Duration = Duration::from_secs(1);
+/// From now to the program: a tenth of it where the machine has nothing else to do, and less than the agent's own rounds.
+const SOON: Duration = Duration::from_secs(5);
 
 #[test]
-fn root_interfaces_that_come_later_are_found_within_a_second() {
+fn root_interfaces_that_come_later_are_found_at_once() {
     let fleet = Fleet::new(1);
     let (host, store) = (fleet.host(), fleet.store());
     let _agent = host.agent(&store, &[]);
@@ -48,8 +48,10 @@ fn root_interfaces_that_come_later_are_found_within_a_second() {
     run(&format!("ip -n {} link set e0 name e1", host.name));
     run(&format!("ip -n {} link set e1 up", host.name));
     soon("an interface with another name", &|| host.program("e1").is_some());
-    let nodes = host.xdpilot(&store, &["get", "nodes"]);
-    assert!(nodes.contains("e0: policy edge waits for it") && nodes.contains("e1: policy edge in force"), "{nodes}");
+    until("the node's report", || {
+        let nodes = host.xdpilot(&store, &["get", "nodes"]);
+        (nodes.contains("e0: policy edge waits for it") && nodes.contains("e1: policy edge in force")).then_some(())
+    });
     // One in another namespace, which gets another one of the same name.
     run(&format!("ip -n {}p link add late0 type veth peer name late1", host.name));
     soon("an interface of another namespace", &|| {
