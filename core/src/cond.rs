@@ -109,8 +109,10 @@ pub struct Member {
     pub set: usize,
     /// Which elements of the set are meant.
     pub part: Part,
-    /// Where the key begins; [`Part::size`] tells how long it is.
+    /// Where the key begins, or the first value of a tuple.
     pub at: Place,
+    /// Where the other values of a tuple are.
+    pub more: Vec<Place>,
 }
 
 /// The kinds of elements that a set may have.
@@ -123,6 +125,27 @@ pub enum Part {
     /// Ranges of ports; the key is a port.
     Port,
     /// Ethernet addresses.
+    Mac,
+    /// Tuples of these values.
+    Tuple(Layout),
+}
+
+/// What the values of a tuple are, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layout([Option<Column>; Layout::MOST]);
+
+/// What a value of a tuple is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Column {
+    /// An IPv4 address.
+    V4,
+    /// An IPv6 address.
+    V6,
+    /// A port.
+    Port,
+    /// An IP protocol.
+    Protocol,
+    /// An Ethernet address.
     Mac,
 }
 
@@ -149,14 +172,89 @@ impl Chain {
 }
 
 impl Part {
-    /// Length of the key in bytes.
+    /// Lengths in bytes of the key, or of each value of a tuple; zero where there are no more.
+    pub fn sizes(self) -> [u32; Layout::MOST] {
+        let one = |size| [size, 0, 0, 0, 0];
+        match self {
+            Part::V4 => one(4),
+            Part::V6 => one(16),
+            Part::Port => one(2),
+            Part::Mac => one(6),
+            Part::Tuple(layout) => layout.0.map(|column| column.map_or(0, Column::size)),
+        }
+    }
+}
+
+impl Member {
+    /// A test of what stands at one place.
+    pub fn of(set: usize, part: Part, at: Place) -> Self {
+        Member { set, part, at, more: Vec::new() }
+    }
+
+    /// Where the key is, or the values of a tuple, and how many bytes each has.
+    pub fn keys(&self) -> impl Iterator<Item = (&Place, u32)> {
+        std::iter::once(&self.at).chain(&self.more).zip(self.part.sizes())
+    }
+}
+
+impl Layout {
+    /// So many values has a tuple at most.
+    pub const MOST: usize = 5;
+
+    /// Tuples of two or more such values; none where they are fewer, or too many.
+    pub fn new(columns: &[Column]) -> Option<Self> {
+        (2..=Layout::MOST).contains(&columns.len()).then(|| Self::of(columns.iter().copied()))
+    }
+
+    /// Tuples of these values, as far as they are not too many.
+    pub(crate) fn of(columns: impl Iterator<Item = Column>) -> Self {
+        let mut layout = Layout([None; Layout::MOST]);
+        layout.0.iter_mut().zip(columns).for_each(|(to, column)| *to = Some(column));
+        layout
+    }
+
+    /// What the values are.
+    pub fn columns(self) -> impl Iterator<Item = Column> {
+        self.0.into_iter().flatten()
+    }
+
+    /// A letter for each value, by which [`Layout::of_code`] knows it again.
+    pub fn code(self) -> String {
+        let letter = |column| Column::CODES.iter().find(|(known, _)| *known == column).map(|(_, letter)| *letter);
+        self.columns().filter_map(letter).collect()
+    }
+
+    /// What [`Layout::code`] stands for.
+    pub fn of_code(code: &str) -> Option<Self> {
+        let column = |letter| Column::CODES.iter().find(|(_, known)| *known == letter).map(|(column, _)| *column);
+        Self::new(&code.chars().map(column).collect::<Option<Vec<_>>>()?)
+    }
+
+    /// Length of the key in the kernel's map, in bytes: the values in order, each with an even number of bytes, and zeros up
+    /// to a multiple of 4.
+    pub fn key_size(self) -> u32 {
+        self.columns().map(Column::room).sum::<u32>().next_multiple_of(4)
+    }
+}
+
+impl Column {
+    const CODES: [(Column, char); 5] =
+        [(Column::V4, '4'), (Column::V6, '6'), (Column::Port, 'p'), (Column::Protocol, 't'), (Column::Mac, 'm')];
+
+    /// How many bytes of a packet it is.
     pub fn size(self) -> u32 {
         match self {
-            Part::V4 => 4,
-            Part::V6 => 16,
-            Part::Port => 2,
-            Part::Mac => 6,
+            Column::V4 => 4,
+            Column::V6 => 16,
+            Column::Port => 2,
+            Column::Protocol => 1,
+            Column::Mac => 6,
         }
+    }
+
+    /// How many bytes of a key in the kernel's map; those that it does not need are zero.
+    pub fn room(self) -> u32 {
+        self.size().next_multiple_of(2)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What xdpilot knows of a program that it loaded, kept with the program in the kernel: it is there as
 //! long as the program is, and gone with it. `bpftool prog show` prints it as metadata.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use xdpilot_core::cond::Part;
+use xdpilot_core::cond::{Layout, Part};
 use xdpilot_core::error::Result;
 use xdpilot_core::link;
 use xdpilot_kernel::map::Map;
@@ -119,23 +119,29 @@ pub struct SetRecord {
     /// Ethernet addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<String>,
+    /// Tuples, by the codes of their layouts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tuples: BTreeMap<String, String>,
 }
 
 impl SetRecord {
-    /// Where the map's name stands that holds elements of this kind.
-    pub fn map_mut(&mut self, part: Part) -> &mut Option<String> {
+    /// Notes the name of the map that holds elements of this kind.
+    pub fn add_map(&mut self, part: Part, name: String) {
         match part {
-            Part::V4 => &mut self.v4,
-            Part::V6 => &mut self.v6,
-            Part::Port => &mut self.ports,
-            Part::Mac => &mut self.macs,
+            Part::V4 => self.v4 = Some(name),
+            Part::V6 => self.v6 = Some(name),
+            Part::Port => self.ports = Some(name),
+            Part::Mac => self.macs = Some(name),
+            Part::Tuple(layout) => _ = self.tuples.insert(layout.code(), name),
         }
     }
 
     /// The kinds of elements that rules ask for, with the names of their maps.
     pub fn maps(&self) -> impl Iterator<Item = (Part, &str)> {
         let all = [(Part::V4, &self.v4), (Part::V6, &self.v6), (Part::Port, &self.ports), (Part::Mac, &self.macs)];
-        all.into_iter().filter_map(|(part, map)| Some((part, map.as_deref()?)))
+        let tuples = self.tuples.iter();
+        let tuples = tuples.filter_map(|(code, map)| Some((Part::Tuple(Layout::of_code(code)?), map.as_str())));
+        all.into_iter().filter_map(|(part, map)| Some((part, map.as_deref()?))).chain(tuples)
     }
 }
 

@@ -225,7 +225,7 @@ fn takes(name: &str, set: &Set, elements: &[Element]) -> Result<()> {
     match elements.iter().find(|element| !has(element.part())) {
         None => Ok(()),
         Some(stranger) => {
-            let kinds: Vec<&str> = set.contents.iter().map(|(part, _)| part_name(*part)).collect();
+            let kinds: Vec<String> = set.contents.iter().map(|(part, _)| part_name(*part)).collect();
             let theirs = part_name(stranger.part());
             Err(Error::usage(format!("{stranger} in set {name}")).cause(format!(
                 "the rules on {} ask this set for {}, not for {theirs}",

@@ -1,7 +1,9 @@
 //! Random ways through a condition.
 
-use crate::cond::{Cond, Load, Member, Operator, Place, Relation, Value, Width};
-use crate::policy::Element;
+use std::collections::HashMap;
+
+use crate::cond::{Cond, Load, Member, Operator, Part, Place, Relation, Value, Width};
+use crate::policy::{Datum, Element};
 use crate::random::Random;
 use crate::rules::Set;
 
@@ -16,8 +18,8 @@ const DEEPEST: usize = 256;
 
 /// What is known of the sets.
 pub(super) struct Ways<'a> {
-    /// Of each set the addresses (IPv4, IPv6), ports and Ethernet addresses.
-    sets: Vec<[Vec<&'a Element>; 4]>,
+    /// Of each set the elements by their kinds.
+    sets: Vec<HashMap<Part, Vec<&'a Element>>>,
 }
 
 /// A condition that is to hold, or not to.
@@ -27,9 +29,9 @@ impl<'a> Ways<'a> {
     /// Ways through conditions that ask for these sets.
     pub(super) fn new(sets: &'a [Set]) -> Self {
         let kinds = |set: &'a Set| {
-            let mut kinds: [Vec<&Element>; 4] = Default::default();
+            let mut kinds: HashMap<Part, Vec<&Element>> = HashMap::new();
             for element in &set.elements {
-                kinds[element.part() as usize].push(element);
+                kinds.entry(element.part()).or_default().push(element);
             }
             kinds
         };
@@ -109,7 +111,8 @@ impl Search<'_, '_> {
 
     /// A random element, and a random key that it contains.
     fn member(&mut self, member: &Member, bounds: &mut Bounds) -> bool {
-        let elements = self.ways.sets.get(member.set).map_or(&[][..], |kinds| &kinds[member.part as usize]);
+        let elements = self.ways.sets.get(member.set).and_then(|kinds| kinds.get(&member.part));
+        let elements = elements.map_or(&[][..], Vec::as_slice);
         let Some(element) = elements.get(self.random.below(elements.len())) else { return false };
         let word = |index: u32| load(behind(&member.at, 4 * index), Width::Four);
         match element {
@@ -127,11 +130,14 @@ impl Search<'_, '_> {
                 bounds.narrow(&value, Relation::GreaterEqual, (*range.start()).into(), true)
                     && bounds.narrow(&value, Relation::Greater, (*range.end()).into(), false)
             }
-            Element::Mac([a, b, c, d, e, f]) => {
-                let rest = load(behind(&member.at, 4), Width::Two);
-                masked(bounds, word(0), u32::MAX, u32::from_be_bytes([*a, *b, *c, *d]))
-                    && bounds.narrow(&rest, Relation::Equal, u16::from_be_bytes([*e, *f]).into(), true)
-            }
+            Element::Mac(address) => bytes(bounds, &member.at, address),
+            Element::Tuple(tuple) => tuple.values().iter().zip(member.keys()).all(|(value, (at, _))| match value {
+                Datum::V4(address) => bytes(bounds, at, &address.octets()),
+                Datum::V6(address) => bytes(bounds, at, &address.octets()),
+                Datum::Port(port) => bytes(bounds, at, &port.to_be_bytes()),
+                Datum::Protocol(number) => bytes(bounds, at, &[*number]),
+                Datum::Mac(address) => bytes(bounds, at, address),
+            }),
         }
     }
 }
@@ -153,6 +159,19 @@ fn masked(bounds: &mut Bounds, value: Value, mask: u32, wanted: u32) -> bool {
         u32::MAX => bounds.narrow(&value, Relation::Equal, wanted, true),
         _ => bounds.narrow(&value.with(Operator::And, Value::Const(mask)), Relation::Equal, wanted, true),
     }
+}
+
+/// These bytes are at a place.
+fn bytes(bounds: &mut Bounds, at: &Place, wanted: &[u8]) -> bool {
+    wanted.chunks(4).zip(0..).all(|(chunk, index)| {
+        let width = match chunk.len() {
+            1 => Width::One,
+            2 => Width::Two,
+            _ => Width::Four,
+        };
+        let number = chunk.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        bounds.narrow(&load(behind(at, 4 * index), width), Relation::Equal, number, true)
+    })
 }
 
 fn behind(at: &Place, offset: u32) -> Place {

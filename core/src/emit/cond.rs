@@ -83,7 +83,8 @@ impl Emitter<'_> {
                 known
             }
             Cond::In(member) => {
-                let known = self.ensure(place_extent(&member.at, member.part.size()), branch, known);
+                let extent = member.keys().map(|(at, size)| place_extent(at, size)).max().unwrap_or(0);
+                let known = self.ensure(extent, branch, known);
                 self.member(member, branch);
                 known
             }
@@ -150,7 +151,7 @@ impl Emitter<'_> {
 
     /// Looks the key up in its set.
     fn member(&mut self, member: &Member, branch: Branch) {
-        let (size, part) = (member.part.size(), member.part);
+        let part = member.part;
         if let Some(geometry) = self.maps.tables.get(&(member.set, part)) {
             match part {
                 Part::V4 => self.v4_table(member, *geometry, branch),
@@ -159,7 +160,7 @@ impl Emitter<'_> {
             return;
         }
         let key = stack::KEY + if matches!(part, Part::V4 | Part::V6) { 4 } else { 0 };
-        self.key(&member.at, size, key, branch.fault);
+        self.key(member, key, branch.fault);
         if part == Part::Port {
             self.port(member, key, branch);
             return;
@@ -167,7 +168,7 @@ impl Emitter<'_> {
         match part {
             Part::V4 => self.asm.store_imm(Size::W, 10, stack::KEY, 32),
             Part::V6 => self.asm.store_imm(Size::W, 10, stack::KEY, 128),
-            Part::Port | Part::Mac => {}
+            Part::Port | Part::Mac | Part::Tuple(_) => {}
         }
         self.set_in_r1(member, branch.no.0);
         self.lookup_in_r1(stack::KEY);
@@ -177,19 +178,30 @@ impl Emitter<'_> {
         }
     }
 
-    /// Copies a key to the stack.
-    pub(super) fn key(&mut self, at: &Place, size: u32, to: i16, fault: Label) {
-        let widths = [(Width::Four, 4), (Width::Two, 2)];
-        let (mut done, mut pieces) = (0, Vec::new());
-        while done < size {
-            let Some((width, bytes)) = widths.into_iter().find(|(_, bytes)| done + bytes <= size) else { break };
-            pieces.push((done, width));
-            done += bytes;
+    /// Copies a key to the stack, whose place there is a multiple of 4; one of a tuple as [`Layout::key_size`] says.
+    ///
+    /// [`Layout::key_size`]: crate::cond::Layout::key_size
+    pub(super) fn key(&mut self, member: &Member, to: i16, fault: Label) {
+        let mut end = to;
+        for (at, size) in member.keys() {
+            let mut done = 0;
+            while done < size {
+                let width = match size - done {
+                    1 => Width::One,
+                    4.. if end % 4 == 0 => Width::Four,
+                    _ => Width::Two,
+                };
+                let place = Place { offset: at.offset.saturating_add(done), ..at.clone() };
+                self.bytes(&Load { at: place, width }, Goal { register: 1, aside: 0, fault });
+                // A single byte is stored with the zero that follows it.
+                let room = if width == Width::One { Size::H } else { width.size() };
+                self.asm.store(room, 10, end, 1);
+                done += width as u32;
+                end += (width as i16).max(2);
+            }
         }
-        for (offset, width) in pieces {
-            let place = Place { offset: at.offset.saturating_add(offset), ..at.clone() };
-            self.bytes(&Load { at: place, width }, Goal { register: 1, aside: 0, fault });
-            self.asm.store(width.size(), 10, to + offset as i16, 1);
+        if matches!(member.part, Part::Tuple(_)) && end % 4 != 0 {
+            self.asm.store_imm(Size::H, 10, end, 0);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Clock, Direction, Options};
 use crate::btf::identifier;
-use crate::cond::Part;
+use crate::cond::{Layout, Part};
 use crate::modernize::map_type;
 use crate::object::{Declaration, Map, MapId, Object, Pinning, Shape};
 use crate::policy::{Action, Element, Key, Limit, MOST_BACKENDS};
@@ -112,18 +112,19 @@ pub fn limit_map_name(rule: usize) -> String {
 /// The name of the map that holds the elements of one kind of set `set`.
 pub fn set_map_name(rules: &Rules, set: usize, part: Part) -> String {
     let suffix = match part {
-        Part::V4 => "_v4",
-        Part::V6 => "_v6",
-        Part::Port => "_port",
-        Part::Mac => "_mac",
+        Part::V4 => "_v4".into(),
+        Part::V6 => "_v6".into(),
+        Part::Port => "_port".into(),
+        Part::Mac => "_mac".into(),
+        Part::Tuple(layout) => format!("_{}", layout.code()),
     };
     // The longest suffix, so that all maps of a set begin with the same words.
-    let room = NAME - "_port".len();
+    let room = NAME - 1 - Layout::MOST;
     let cut = |index: usize| -> String { identifier(&rules.sets[index].name).chars().take(room).collect() };
     let name = cut(set);
     let twins = (0..rules.sets.len()).filter(|other| cut(*other) == name).count();
     if twins == 1 && !name.starts_with("xdpilot") {
-        return name + suffix;
+        return name + &suffix;
     }
     let number = set.to_string();
     let head: String = name.chars().take(room - number.len() - 1).collect();
@@ -161,7 +162,7 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
     for (index, set) in rules.sets.iter().enumerate() {
         for part in set.parts.iter().collect::<BTreeSet<_>>() {
             let geometry = table(*part, &set.elements, options.tables_from);
-            let inner = set_shape(*part, geometry, set.elements.len() as u32);
+            let inner = set_shape(*part, geometry, count_of(*part, &set.elements));
             let id = add(set_map_name(rules, index, *part), shape(map_type::ARRAY_OF_MAPS, 4, 4, 1), Some(inner));
             maps.sets.insert((index, *part), id);
             maps.tables.extend(geometry.map(|geometry| ((index, *part), geometry)));
@@ -260,10 +261,27 @@ pub fn set_tables(rules: &Rules, options: &Options) -> Vec<(usize, Part, Geometr
     parts.filter_map(measured).collect()
 }
 
+/// The maps of tuples that sets begin with, by index: their number, and the map's shape.
+pub fn set_hashes(rules: &Rules) -> Vec<(usize, Part, u32, Shape)> {
+    let mut hashes = Vec::new();
+    for (index, set) in rules.sets.iter().enumerate() {
+        for part in set.parts.iter().filter(|part| matches!(part, Part::Tuple(_))) {
+            let count = count_of(*part, &set.elements);
+            hashes.push((index, *part, count, set_shape(*part, None, count)));
+        }
+    }
+    hashes
+}
+
+/// How many elements of a kind there are.
+fn count_of(part: Part, elements: &[Element]) -> u32 {
+    elements.iter().filter(|element| element.part() == part).count() as u32
+}
+
 /// The measures of the table for a set's elements of one kind; none where they are few.
 fn table(part: Part, elements: &[Element], from: usize) -> Option<Geometry> {
-    let count = elements.iter().filter(|element| element.part() == part).count();
-    (matches!(part, Part::V4 | Part::V6) && count >= from).then(|| Geometry::of(part, elements))
+    (matches!(part, Part::V4 | Part::V6) && count_of(part, elements) as usize >= from)
+        .then(|| Geometry::of(part, elements))
 }
 
 fn set_shape(part: Part, table: Option<Geometry>, elements: u32) -> Shape {
@@ -277,6 +295,7 @@ fn set_shape(part: Part, table: Option<Geometry>, elements: u32) -> Shape {
         Part::V4 => Shape { kind: map_type::LPM_TRIE, key_size: 8, flags: NO_PREALLOC, ..shape },
         Part::V6 => Shape { kind: map_type::LPM_TRIE, key_size: 20, flags: NO_PREALLOC, ..shape },
         Part::Mac => Shape { kind: map_type::HASH, key_size: 6, flags: NO_PREALLOC, ..shape },
+        Part::Tuple(layout) => Shape { kind: map_type::HASH, key_size: layout.key_size(), flags: NO_PREALLOC, ..shape },
         Part::Port => Shape { kind: map_type::ARRAY, key_size: 4, value_size: PORTS, max_entries: 1, ..shape },
     }
 }

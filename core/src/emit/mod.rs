@@ -35,7 +35,7 @@ mod value;
 
 pub use maps::{
     BACKENDS, CLIENTS, CLOCK, FLOWS, IDS, LIMITS, REPLIES, RINGS, RULES, SAMPLED, SAMPLES, SENDERS, TARGETS, TRAFFIC,
-    TRANSLATED, limit_map_name, set_map_name, set_tables,
+    TRANSLATED, limit_map_name, set_hashes, set_map_name, set_tables,
 };
 pub use route::RETURN;
 

@@ -111,7 +111,7 @@ impl Emitter<'_> {
     /// Looks an IPv6 address up.
     pub(super) fn v6_table(&mut self, member: &Member, branch: Branch) {
         let Some(function) = self.functions.tables.get(&member.set).copied() else { return };
-        self.key(&member.at, Part::V6.size(), stack::KEY, branch.fault);
+        self.key(member, stack::KEY, branch.fault);
         for (half, register) in [(0, 1), (8, 2)] {
             self.asm.load(Size::DW, register, 10, stack::KEY + half);
             self.asm.swap(register, 64);

@@ -1,7 +1,7 @@
 //! What a condition says of a packet.
 
-use crate::cond::{Chain, Cond, Load, Member, Place, Relation, Value, Width};
-use crate::policy::Element;
+use crate::cond::{Chain, Cond, Layout, Load, Member, Part, Place, Relation, Value, Width};
+use crate::policy::{Datum, Element, Tuple};
 
 use super::set::Elements;
 
@@ -27,7 +27,7 @@ pub fn holds(cond: &Cond, view: View<'_>) -> bool {
     view.test(cond) == Ok(true)
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// What a value comes to; none for a fault.
     pub fn number_of(self, value: &Value) -> Option<u32> {
         self.value(value).ok()
@@ -83,9 +83,21 @@ impl View<'_> {
     }
 
     fn member(self, member: &Member) -> Result<bool, Fault> {
-        let at = self.place(&member.at)?;
-        let key = self.packet.get(at..at + member.part.size() as usize).ok_or(Fault)?;
-        Ok(self.sets.get(member.set).is_some_and(|elements| elements.contain(key)))
+        let set = self.sets.get(member.set);
+        let values = self.values(member)?;
+        let Part::Tuple(layout) = member.part else {
+            return Ok(set.is_some_and(|elements| elements.contain(values.first().copied().unwrap_or_default())));
+        };
+        Ok(tuple(layout, &values).is_some_and(|tuple| set.is_some_and(|elements| elements.contain_tuple(&tuple))))
+    }
+
+    /// The bytes of the key, or of each value of a tuple.
+    pub(super) fn values(self, member: &Member) -> Result<Vec<&'a [u8]>, Fault> {
+        let value = |(at, size): (&Place, u32)| {
+            let at = self.place(at)?;
+            self.packet.get(at..at + size as usize).ok_or(Fault)
+        };
+        member.keys().map(value).collect()
     }
 
     /// Walks the headers as libpcap's `gen_protochain` does.
@@ -110,6 +122,12 @@ impl View<'_> {
     }
 }
 
+/// The tuple of these values.
+pub(super) fn tuple(layout: Layout, values: &[&[u8]]) -> Option<Tuple> {
+    let data = layout.columns().zip(values).map(|(column, bytes)| Datum::of_bytes(column, bytes));
+    Tuple::new(data.collect::<Option<_>>()?)
+}
+
 /// Whether a key is (within) an element; elements of other kinds contain no such key.
 pub(super) fn contains(element: &Element, key: &[u8]) -> bool {
     match element {
@@ -117,6 +135,7 @@ pub(super) fn contains(element: &Element, key: &[u8]) -> bool {
         Element::V6(address, length) => key.len() == 16 && same_bits(&address.octets(), key, *length),
         Element::Ports(range) => <[u8; 2]>::try_from(key).is_ok_and(|key| range.contains(&u16::from_be_bytes(key))),
         Element::Mac(address) => key == address,
+        Element::Tuple(_) => false,
     }
 }
 

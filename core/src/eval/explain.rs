@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::Outcome;
-use super::cond::View;
+use super::cond::{View, tuple};
 use super::field::{Field, fields, find};
-use crate::cond::{Cond, Member, Operator, Relation, Value};
+use crate::cond::{Cond, Member, Operator, Part, Place, Relation, Value};
 use crate::rules::Rules;
 
 /// A rule that was looked at.
@@ -131,13 +131,22 @@ impl Walk<'_> {
 
     fn member(&self, member: &Member, negated: bool) -> Step {
         let name = self.rules.sets.get(member.set).map_or("?", |set| set.name.as_str());
-        let range = self.view.place(&member.at).ok().map(|at| at..at + member.part.size() as usize);
-        let key = range.clone().and_then(|range| self.view.packet.get(range));
-        let by = key.and_then(|key| self.view.sets.get(member.set)?.find(key));
+        let place = |(at, size): (&Place, u32)| {
+            let range = self.view.place(at).ok().map(|at| at..at + size as usize);
+            range.map_or_else(|| "a key".into(), |range| self.place(&range))
+        };
+        let subject = member.keys().map(place).collect::<Vec<String>>().join(" . ");
+        let values = self.view.values(member).unwrap_or_default();
+        let (found, by) = match (member.part, values.first()) {
+            (Part::Tuple(layout), _) => (tuple(layout, &values).map(|tuple| tuple.to_string()), None),
+            (_, Some(key)) => {
+                (Some(Field::bytes(key)), self.view.sets.get(member.set).and_then(|elements| elements.find(key)))
+            }
+            (_, None) => (None, None),
+        };
         let by = by.map(|element| format!(" ({element})")).unwrap_or_default();
         let wanted = format!("{}in {name}{by}", if negated { "not " } else { "" });
-        let subject = range.map_or_else(|| "a key".into(), |range| self.place(&range));
-        Step { subject, found: key.map(Field::bytes), wanted, holds: None, fault: None }
+        Step { subject, found, wanted, holds: None, fault: None }
     }
 
     fn chain(&self, chain: &crate::cond::Chain, negated: bool) -> Step {

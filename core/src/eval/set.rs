@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::cond::contains;
-use crate::policy::Element;
+use crate::policy::{Element, Tuple};
 
 /// The elements of a set, and what finds one among many soon.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,7 @@ pub struct Elements {
     lengths: BTreeSet<(usize, u8)>,
     macs: HashSet<[u8; 6]>,
     ports: Vec<Element>,
+    tuples: HashSet<Tuple>,
 }
 
 impl Elements {
@@ -31,6 +32,10 @@ impl Elements {
                 }
                 Element::Ports(_) => {
                     out.ports.push(element.clone());
+                    continue;
+                }
+                Element::Tuple(tuple) => {
+                    out.tuples.insert(tuple.clone());
                     continue;
                 }
             };
@@ -52,6 +57,11 @@ impl Elements {
                 lengths.any(|(_, length)| self.prefixes.contains(&(size, *length, first_bits(number, size, *length))))
             }
         }
+    }
+
+    /// Whether a tuple is one of them.
+    pub fn contain_tuple(&self, tuple: &Tuple) -> bool {
+        self.tuples.contains(tuple)
     }
 
     /// An element that the key is (within).

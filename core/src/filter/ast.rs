@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
+use crate::cond::{Column, Layout};
 use crate::policy::Element;
 use crate::problem::Span;
 
@@ -98,6 +99,8 @@ pub enum Primitive {
     Relation(Arithmetic, Relation, Arithmetic),
     /// `src in blocked`
     In(Subject, Direction, Elements),
+    /// `src . dst port in web`: two to five values.
+    InTuples(Vec<TuplePart>, Elements),
     /// `payload starts "GET "`
     Payload(Vec<u8>),
     /// `tcp syn,!ack`: flags that are set, and flags that are not.
@@ -239,6 +242,28 @@ pub enum Subject {
     Port(Option<Transport>),
 }
 
+/// A value of a packet that stands beside others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TuplePart {
+    /// `src`: [`Family::Arp`] and [`Family::Rarp`] never stand here.
+    Address(Family, End),
+    /// `tcp dst port`
+    Port(Option<Transport>, End),
+    /// `proto`
+    Protocol,
+    /// `ether src`
+    Mac(End),
+}
+
+/// One end of a packet's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// `src`
+    Src,
+    /// `dst`
+    Dst,
+}
+
 /// A set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Elements {
@@ -343,6 +368,43 @@ impl Protocol {
     /// Its word.
     pub fn word(self) -> &'static str {
         Self::WORDS.get(self as usize).map_or("", |(word, _)| word)
+    }
+}
+
+impl TuplePart {
+    /// What it is in packets of an IP version; none where it is of the other one.
+    pub(super) fn column(self, v6: bool) -> Option<Column> {
+        match self {
+            TuplePart::Address(Family::Any | Family::V4, _) if !v6 => Some(Column::V4),
+            TuplePart::Address(Family::Any | Family::V6, _) if v6 => Some(Column::V6),
+            TuplePart::Address(..) => None,
+            TuplePart::Port(..) => Some(Column::Port),
+            TuplePart::Protocol => Some(Column::Protocol),
+            TuplePart::Mac(_) => Some(Column::Mac),
+        }
+    }
+
+    /// What tuples of these values are in packets of an IP version; none where there are none.
+    pub(super) fn layout(parts: &[TuplePart], v6: bool) -> Option<Layout> {
+        Layout::new(&parts.iter().map(|part| part.column(v6)).collect::<Option<Vec<_>>>()?)
+    }
+
+    /// The same value of the other end; the frame is what it is.
+    pub(super) fn turned(self) -> Self {
+        match self {
+            TuplePart::Address(family, end) => TuplePart::Address(family, end.other()),
+            TuplePart::Port(transport, end) => TuplePart::Port(transport, end.other()),
+            TuplePart::Protocol | TuplePart::Mac(_) => self,
+        }
+    }
+}
+
+impl End {
+    fn other(self) -> Self {
+        match self {
+            End::Src => End::Dst,
+            End::Dst => End::Src,
+        }
     }
 }
 

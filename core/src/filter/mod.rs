@@ -7,6 +7,8 @@
 //!   Where `src and dst` stands, each of the two is in the set. Without `ip` and the like, addresses of ARP and RARP are
 //!   meant as well, as with `net`.
 //! - `[tcp|udp|sctp] [src|dst|…] port in SET` and `port in {80, 443, 8000-8080}`: ports.
+//! - `src . dst port in SET` and `src . dst in {10.0.0.1 . 10.0.0.2}`: two to five values beside each other, each of `[ip|ip6]
+//!   src|dst`, `[tcp|udp|sctp] src|dst port`, `proto`, `ether src|dst`. A tuple holds where each of its values does.
 //! - `tcp FLAG[,FLAG…]` with `fin`, `syn`, `rst`, `psh`, `ack`, `urg`, `ece`, `cwr`, each with `!` before it if it must
 //!   not be set: `tcp syn,!ack`. IPv4 (no later fragment) and IPv6 (no extension headers).
 //! - `payload starts "TEXT"`: the bytes behind the TCP or UDP header, over the same; a shorter payload is no fault.

@@ -3,12 +3,10 @@
 use std::fmt::{self, Display, Formatter, Write};
 use std::net::Ipv4Addr;
 
-use crate::policy::Element;
-
 use super::Filter;
 use super::ast::{
-    Arithmetic, ByteTest, Carrier, Cast, Direction, Elements, Expr, Family, Llc, Primitive, Relation, Subject,
-    Transport,
+    Arithmetic, ByteTest, Carrier, Cast, Direction, Elements, End, Expr, Family, Llc, Primitive, Relation, Subject,
+    Transport, TuplePart,
 };
 use super::scan::{self, Kind};
 use super::words;
@@ -90,6 +88,12 @@ impl Display for Primitive {
             Primitive::Llc(llc) => llc.fmt(f),
             Primitive::Relation(left, relation, right) => write!(f, "{left} {} {right}", relation.symbol()),
             Primitive::In(subject, direction, elements) => write!(f, "{}in {elements}", Who(*subject, *direction)),
+            Primitive::InTuples(parts, elements) => {
+                for (index, part) in parts.iter().enumerate() {
+                    write!(f, "{}{part}", if index > 0 { ". " } else { "" })?;
+                }
+                write!(f, "in {elements}")
+            }
             Primitive::Payload(bytes) => write!(f, "payload starts {}", StringText(bytes)),
             Primitive::Flags(set, clear) => flags(f, *set, *clear),
         }
@@ -260,6 +264,27 @@ impl Display for Who {
     }
 }
 
+/// With a blank behind it.
+impl Display for TuplePart {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            TuplePart::Address(family, end) => write!(f, "{family}{end}"),
+            TuplePart::Port(transport, end) => write!(f, "{}{end}port ", TransportText(*transport)),
+            TuplePart::Protocol => f.write_str("proto "),
+            TuplePart::Mac(end) => write!(f, "ether {end}"),
+        }
+    }
+}
+
+impl Display for End {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            End::Src => "src ",
+            End::Dst => "dst ",
+        })
+    }
+}
+
 struct TransportText(Option<Transport>);
 
 impl Display for TransportText {
@@ -277,15 +302,7 @@ impl Display for Elements {
         f.write_str("{")?;
         for (index, element) in elements.iter().enumerate() {
             f.write_str(if index > 0 { ", " } else { "" })?;
-            match element {
-                Element::V4(address, 32) => write!(f, "{address}")?,
-                Element::V4(address, length) => write!(f, "{address}/{length}")?,
-                Element::V6(address, 128) => write!(f, "{address}")?,
-                Element::V6(address, length) => write!(f, "{address}/{length}")?,
-                Element::Ports(range) if range.start() == range.end() => write!(f, "{}", range.start())?,
-                Element::Ports(range) => write!(f, "{}-{}", range.start(), range.end())?,
-                Element::Mac(address) => MacText(address).fmt(f)?,
-            }
+            element.fmt(f)?;
         }
         f.write_str("}")
     }

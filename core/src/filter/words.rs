@@ -28,6 +28,7 @@ pub(super) const SYMBOLS: &[(&str, &str)] = &[
     ("^", "^"),
     ("=", "="),
     (",", ","),
+    (".", "."),
 ];
 
 /// Words that are spelt in more than one way, with their canonical spelling.

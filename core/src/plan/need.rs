@@ -1,6 +1,6 @@
 //! How many bytes a packet must have.
 
-use crate::cond::{Cond, Load, Value};
+use crate::cond::{Cond, Load, Place, Value};
 
 /// How many bytes of the packet the value asks for at fixed offsets; a load at a variable offset asks for none here,
 /// but its base may.
@@ -26,11 +26,11 @@ pub fn need(cond: &Cond, yes: u32, no: u32) -> u32 {
         Cond::Always(false) => no,
         Cond::Compare(left, _, right) => extent(left).max(extent(right)).max(yes.min(no)),
         Cond::In(member) => {
-            let own = match &member.at.base {
-                None => member.at.offset.saturating_add(member.part.size()),
+            let own = |(at, size): (&Place, u32)| match &at.base {
+                None => at.offset.saturating_add(size),
                 Some(base) => extent(base),
             };
-            own.max(yes.min(no))
+            member.keys().map(own).max().unwrap_or(0).max(yes.min(no))
         }
         Cond::Chain(chain) => chain.at.base.as_deref().map_or(0, extent).max(yes.min(no)),
         Cond::Not(inner) => need(inner, no, yes),

@@ -45,9 +45,9 @@ fn rest<'a>(cond: &'a Cond, facts: &Facts, top: bool) -> Rest<'a> {
         Cond::Always(true) => Rest::True,
         Cond::Always(false) => Rest::False,
         Cond::Compare(left, relation, right) => compare(cond, (left, *relation, right), facts),
-        Cond::In(member) => match place(&member.at, member.part.size(), facts) {
+        Cond::In(member) => match self::member(member, facts) {
             Some(Cow::Borrowed(_)) => Rest::Open(Cow::Borrowed(cond)),
-            Some(Cow::Owned(at)) => Rest::Open(Cow::Owned(Cond::In(Member { at, ..member.clone() }))),
+            Some(Cow::Owned(member)) => Rest::Open(Cow::Owned(Cond::In(member))),
             None => Rest::Fault,
         },
         Cond::Chain(chain) => match place(&chain.at, 1, facts) {
@@ -199,12 +199,25 @@ fn place<'a>(at: &'a Place, size: u32, facts: &Facts) -> Option<Cow<'a, Place>> 
     })
 }
 
+/// A test for membership with its places as they are known; none where it faults.
+fn member<'a>(member: &'a Member, facts: &Facts) -> Option<Cow<'a, Member>> {
+    let places = member.keys().map(|(at, size)| place(at, size, facts)).collect::<Option<Vec<_>>>()?;
+    if places.iter().all(|place| matches!(place, Cow::Borrowed(_))) {
+        return Some(Cow::Borrowed(member));
+    }
+    let mut places = places.into_iter().map(Cow::into_owned);
+    let at = places.next()?;
+    Some(Cow::Owned(Member { at, more: places.collect(), ..*member }))
+}
+
 /// Whether what is left of a condition cannot fault.
 fn cannot_fault(cond: &Cond, facts: &Facts) -> bool {
     match cond {
         Cond::Always(_) => true,
         Cond::Compare(left, _, right) => safe(left, facts) && safe(right, facts),
-        Cond::In(member) => member.at.base.is_none() && facts.has(member.at.offset.saturating_add(member.part.size())),
+        Cond::In(member) => {
+            member.keys().all(|(at, size)| at.base.is_none() && facts.has(at.offset.saturating_add(size)))
+        }
         Cond::Chain(_) => false,
         Cond::Not(inner) => cannot_fault(inner, facts),
         Cond::And(left, right) | Cond::Or(left, right) => cannot_fault(left, facts) && cannot_fault(right, facts),

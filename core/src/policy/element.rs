@@ -3,15 +3,16 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Element;
 use super::parse::cursor::{near_or, quote};
+use super::tuple::{element_length, is_tuple, no_tuple};
+use super::{Element, Tuple};
 use crate::filter::{self, names};
 use crate::problem::{Problem, Span};
 
 /// After so many lines with problems a set file is not read on.
 const MOST_PROBLEMS: usize = 50;
 /// What an element may be, for errors.
-const EXPECTED: &str = "expected an address, a prefix (10.0.0.0/8), a port (80, http, 1000-2000) or a MAC address";
+const EXPECTED: &str = "expected an address, a prefix (10.0.0.0/8), a port (80, http, 1000-2000), a MAC address or a tuple (192.0.2.1 . 443)";
 
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,6 +24,7 @@ impl fmt::Display for Element {
             Element::Ports(range) if range.start() == range.end() => write!(f, "{}", range.start()),
             Element::Ports(range) => write!(f, "{}-{}", range.start(), range.end()),
             Element::Mac(mac) => f.write_str(&mac_text(*mac)),
+            Element::Tuple(tuple) => tuple.fmt(f),
         }
     }
 }
@@ -32,6 +34,25 @@ pub(crate) fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
+/// The texts of the elements in a text, with their offsets.
+pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    const ENDS: &[char] = &[' ', '\t', '\r', '\n', ','];
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(at..)?;
+        let element = rest.trim_start_matches(ENDS);
+        let start = at + rest.len() - element.len();
+        let length = element_length(element, ENDS);
+        at = start + length;
+        (length > 0).then(|| (start, element.get(..length).unwrap_or_default()))
+    })
+}
+
+/// An element as the filter's scanner knows none.
+pub(crate) fn tuple(text: &str) -> Option<Element> {
+    if is_tuple(text) { Tuple::parse(text).map(Element::Tuple) } else { None }
+}
+
 /// One element; its span is where the word stands.
 pub fn element(word: &str, span: Span) -> Result<Element, Problem> {
     filter::element(word).ok_or_else(|| no_element(word, span))
@@ -39,6 +60,9 @@ pub fn element(word: &str, span: Span) -> Result<Element, Problem> {
 
 /// Why a word is no element.
 fn no_element(word: &str, span: Span) -> Problem {
+    if is_tuple(word) {
+        return no_tuple(word, span);
+    }
     let wrong = |what: &str| Problem::new(span.clone(), format!("{} {what}", quote(word)));
     if let Some(problem) = bits_behind(word, span.clone()) {
         return problem;
@@ -74,7 +98,7 @@ pub fn elements(text: &str) -> Result<Vec<Element>, Vec<Problem>> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let said = line.split('#').next().unwrap_or_default();
-        for (at, word) in super::scan::words(said, |c| c.is_whitespace() || c == ',') {
+        for (at, word) in words(said) {
             match element(word, start + at..start + at + word.len()) {
                 Ok(element) => elements.push(element),
                 Err(problem) => problems.push(problem),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::element;
 use super::layout::{Line, render};
 use super::parse::{Mark, Part, parse_marked};
 use super::scan::{Source, joined, spaced, words};
@@ -202,8 +203,8 @@ fn is_separator(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n' | ',')
 }
 
-fn elements(text: &str) -> Vec<&str> {
-    words(text, is_separator).map(|(_, word)| word).collect()
+fn elements(text: &str) -> Vec<String> {
+    element::words(text).map(|(_, words)| words.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// `VERDICT [becomes PACKET]`; the name of a target or a pool is a word, whatever is in it.

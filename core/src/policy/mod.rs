@@ -13,9 +13,10 @@ pub(crate) mod scan;
 mod split;
 #[cfg(test)]
 mod tests;
+mod tuple;
 
 pub use element::{element, elements};
-pub(crate) use element::{mac, mac_text};
+pub(crate) use element::{mac, mac_text, tuple as tuple_element};
 pub use format::format;
 pub use lint::{Dead, dead, lint};
 pub use parse::cursor::is_name;
@@ -27,6 +28,7 @@ pub use pool::{
 pub use resolve::{ReadSet, Request, choose, resolve};
 pub(crate) use scan::string_end;
 pub use split::{PartKind, Separate, split};
+pub use tuple::{Datum, Tuple};
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -79,6 +81,8 @@ pub enum Element {
     Ports(RangeInclusive<u16>),
     /// An Ethernet address.
     Mac([u8; 6]),
+    /// Several values beside each other.
+    Tuple(Tuple),
 }
 
 impl Element {
@@ -89,6 +93,7 @@ impl Element {
             Element::V6(..) => Part::V6,
             Element::Ports(_) => Part::Port,
             Element::Mac(_) => Part::Mac,
+            Element::Tuple(tuple) => Part::Tuple(tuple.layout()),
         }
     }
 }

@@ -132,12 +132,15 @@ fn first_word(text: &str) -> &str {
 fn wants_right(text: &str) -> bool {
     const OPERATORS: &[char] = &['&', '|', '=', '<', '>', '!', '+', '-', '*', '/', '%', '^'];
     let word = text.rsplit(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.' | '\\')).next();
-    text.ends_with(OPERATORS) || matches!(word, Some("and" | "or" | "not" | "when"))
+    text.ends_with(OPERATORS) || text.ends_with(" .") || matches!(word, Some("and" | "or" | "not" | "when"))
 }
 
 /// Whether a statement cannot begin here.
 fn wants_left(text: &str) -> bool {
-    text.starts_with("&&") || text.starts_with("||") || matches!(first_word(text), "and" | "or" | "when")
+    text.starts_with("&&")
+        || text.starts_with(". ")
+        || text.starts_with("||")
+        || matches!(first_word(text), "and" | "or" | "when")
 }
 
 /// Words of a statement other than a filter or a packet, with one space between them, and none beside a comma.

@@ -101,7 +101,7 @@ fn destination(facts: &[&Cond], at: u32, v6: bool) -> Option<IpAddr> {
 /// The set that a fact says the address there is in.
 fn set(fact: &Cond, offset: u32) -> Option<usize> {
     match fact {
-        Cond::In(Member { set, part: Part::V4 | Part::V6, at }) if *at == Place::fixed(offset) => Some(*set),
+        Cond::In(Member { set, part: Part::V4 | Part::V6, at, .. }) if *at == Place::fixed(offset) => Some(*set),
         _ => None,
     }
 }

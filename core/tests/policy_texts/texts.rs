@@ -21,12 +21,14 @@ impl Random {
     }
 }
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "set office  = { 192.0.2.0/24, 2001:db8::/32 }\nset blocked = file \"blocked.txt\" # live\n\npolicy edge {\n  \
      drop when src in blocked\n  pass when src in office\n  limit 100/s per src burst 200 when tcp[tcpflags] & tcp-syn \
      != 0\n  sample 1/1000 snap 64 when udp\n  count web when tcp dst port in {80, 443}\n  drop when udp and not src port \
      53\n  default pass\n}\n\ntest \"x\" on edge {\n  tcp 198.51.100.7:40000 > 10.0.0.80:80 syn => pass\n  udp \
      198.51.100.7:999 > 10.0.0.80:69 payload \"a\\x00;\" => drop\n}\n",
+    "set web = { 192.0.2.1 . tcp . 443, 2001:db8::1 . 53\n  10.0.0.1 . proto 47 02:00:00:00:00:01 . ::1 }\ndrop when dst . proto \
+     . dst port in web and not src . dst in {1.2.3.4 . 5.6.7.8, ::1 . ::2}\npass when ether src .\n src in web",
     "drop when udp; pass when arp\ndefault drop # all else",
     "policy a on docker:web traffic from { redirect eth1 when (ip\n # c\n or ip6) and ether src in {02:00:00:00:00:01}\n}\n\
      policy b { reflect when payload starts \"GET \\\"# \" ; tx; abort }",
@@ -46,7 +48,7 @@ const FILES: [&str; 8] = [
     "pool a via ipip { podman:db; check tcp port 1 every 500ms }\npool b via l2 { 10.0.0.1 }\ndecap\nroute b",
 ];
 
-const WORDS: [&str; 122] = [
+const WORDS: [&str; 123] = [
     "set",
     "policy",
     "test",
@@ -105,6 +107,7 @@ const WORDS: [&str; 122] = [
     "]",
     ";",
     ",",
+    ".",
     "=",
     "=>",
     ">",

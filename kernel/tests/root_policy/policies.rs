@@ -1,7 +1,7 @@
 //! Random policies.
 
-use xdpilot_core::cond::{Chain, Cond, Load, Member, Operator, Part, Place, Relation, Value, Width};
-use xdpilot_core::policy::{Action, Assignment, Element, Key, Limit, Unit, Verdict};
+use xdpilot_core::cond::{Chain, Column, Cond, Layout, Load, Member, Operator, Part, Place, Relation, Value, Width};
+use xdpilot_core::policy::{Action, Assignment, Datum, Element, Key, Limit, Tuple, Unit, Verdict};
 use xdpilot_core::rules::{Rule, Rules, Set};
 
 use crate::packets::{ADDRESSES, PORTS};
@@ -9,6 +9,14 @@ use crate::random::Random;
 
 /// The set that conditions ask for.
 const SET: usize = 0;
+/// The tuples that it has.
+const LAYOUTS: [&[Column]; 5] = [
+    &[Column::V4, Column::Port],
+    &[Column::Protocol, Column::V4],
+    &[Column::Port, Column::V6],
+    &[Column::Mac, Column::Protocol, Column::Port],
+    &[Column::V6, Column::Protocol, Column::V6, Column::Port, Column::Mac],
+];
 
 /// A policy of at most `most` rules, and a few more where rules of one form follow each other.
 /// A policy of at most so many rules of all kinds, and some times so many that are alike.
@@ -27,7 +35,9 @@ pub(crate) fn policy(random: &mut Random, most: usize, crowded: usize) -> Rules 
         }
     }
     let elements = elements(random);
-    let set = Set { name: "some".into(), parts: vec![Part::V4, Part::V6, Part::Port, Part::Mac], elements };
+    let mut parts = vec![Part::V4, Part::V6, Part::Port, Part::Mac];
+    parts.extend(LAYOUTS.iter().filter_map(|columns| Layout::new(columns)).map(Part::Tuple));
+    let set = Set { name: "some".into(), parts, elements };
     let uses_set = rules.iter().any(|rule| mentions(&rule.cond));
     Rules {
         name: "random".into(),
@@ -73,7 +83,24 @@ fn elements(random: &mut Random) -> Vec<Element> {
     if random.once_in(2) {
         elements.push(Element::Mac([2, 0, 0, 0, 0, random.below(4) as u8]));
     }
+    for columns in LAYOUTS {
+        for _ in 0..random.below(30) {
+            let values = columns.iter().map(|column| datum(random, *column)).collect();
+            elements.extend(Tuple::new(values).map(Element::Tuple));
+        }
+    }
     elements
+}
+
+fn datum(random: &mut Random, column: Column) -> Datum {
+    let address = *random.pick(&ADDRESSES);
+    match column {
+        Column::V4 => Datum::V4(address.into()),
+        Column::V6 => Datum::V6((0x2001_0db8u128 << 96 | u128::from(address)).into()),
+        Column::Port => Datum::Port(*random.pick(&PORTS)),
+        Column::Protocol => Datum::Protocol(*random.pick(&[6, 17, 1, 58, 44])),
+        Column::Mac => Datum::Mac([2, 0, 0, 0, 0, random.below(4) as u8]),
+    }
 }
 
 /// Rules that ask for the same numbers.
@@ -197,7 +224,8 @@ fn atom(random: &mut Random) -> Cond {
             Cond::Compare(port_of_v4(*random.pick(&[0, 2])), relation, port)
         }
         9 => Cond::Compare(Value::Length, Relation::Greater, Value::Const(random.below(120) as u32)),
-        10 => member(random),
+        10 if random.once_in(2) => member(random),
+        10 => tuple(random),
         11 => {
             let at = match random.below(3) {
                 0 => Place { base: Some(Box::new(value(random, 1))), offset: 14 },
@@ -227,7 +255,35 @@ fn member(random: &mut Random) -> Cond {
         0 => Place { base: Some(Box::new(value(random, 1))), offset },
         _ => Place::fixed(offset),
     };
-    Cond::In(Member { set: SET, part, at })
+    Cond::In(Member::of(SET, part, at))
+}
+
+/// Some of the values lie where packets have such, some anywhere.
+fn tuple(random: &mut Random) -> Cond {
+    let columns = *random.pick(&LAYOUTS);
+    let mut places = columns.iter().map(|column| {
+        let offset = match column {
+            Column::V4 => *random.pick(&[26, 30, 28]),
+            Column::V6 => *random.pick(&[22, 38]),
+            Column::Port => *random.pick(&[34, 36, 54, 56]),
+            Column::Protocol => *random.pick(&[23, 20]),
+            Column::Mac => *random.pick(&[0, 6]),
+        };
+        match random.below(5) {
+            0 => Place { base: Some(Box::new(value(random, 1))), offset },
+            1 if *column == Column::Port => match port_of_v4(*random.pick(&[0, 2])) {
+                Value::Load(load) => load.at,
+                _ => Place::fixed(offset),
+            },
+            _ => Place::fixed(offset),
+        }
+    });
+    match (places.next(), Layout::new(columns)) {
+        (Some(at), Some(layout)) => {
+            Cond::In(Member { set: SET, part: Part::Tuple(layout), at, more: places.collect() })
+        }
+        _ => Cond::Always(false),
+    }
 }
 
 fn value(random: &mut Random, depth: usize) -> Value {

@@ -130,6 +130,9 @@ fn fill(map: &Map, part: Part, elements: &[Element]) {
             (Part::V4, Element::V4(address, length)) => map.update(&prefix(*length, &address.octets()), &one).unwrap(),
             (Part::V6, Element::V6(address, length)) => map.update(&prefix(*length, &address.octets()), &one).unwrap(),
             (Part::Mac, Element::Mac(address)) => map.update(address, &one).unwrap(),
+            (Part::Tuple(layout), Element::Tuple(tuple)) if tuple.layout() == layout => {
+                map.update(&tuple.key(), &one).unwrap();
+            }
             (Part::Port, Element::Ports(range)) => {
                 range.clone().for_each(|port| ports[usize::from(port / 8)] |= 1 << (port % 8));
             }

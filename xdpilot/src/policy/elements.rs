@@ -19,12 +19,13 @@ const NO_SPACE: i32 = 28;
 const ANEW: usize = 256;
 
 /// The kind in words.
-pub fn part_name(part: Part) -> &'static str {
+pub fn part_name(part: Part) -> String {
     match part {
-        Part::V4 => "IPv4 addresses",
-        Part::V6 => "IPv6 addresses",
-        Part::Port => "ports",
-        Part::Mac => "MAC addresses",
+        Part::V4 => "IPv4 addresses".into(),
+        Part::V6 => "IPv6 addresses".into(),
+        Part::Port => "ports".into(),
+        Part::Mac => "MAC addresses".into(),
+        Part::Tuple(layout) => format!("tuples ({layout})"),
     }
 }
 

@@ -102,7 +102,7 @@ impl Compiled {
         let set = |index: usize| {
             let mut record = SetRecord { name: sets[index].name.clone(), ..SetRecord::default() };
             for part in &sets[index].parts {
-                *record.map_mut(*part) = Some(set_map_name(&self.rules, index, *part));
+                record.add_map(*part, set_map_name(&self.rules, index, *part));
             }
             record
         };

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use xdpilot_core::cond::Part;
 use xdpilot_core::error::{Error, Result};
-use xdpilot_core::policy::Element;
+use xdpilot_core::policy::{Element, Tuple};
 use xdpilot_kernel::map::Map;
 
 use super::elements::is_full;
@@ -79,8 +79,11 @@ pub(super) fn list(map: &Map, kind: Part) -> Result<Vec<Element>> {
         return Ok(ranges(&map.first()?));
     }
     let mut keys = map.keys()?;
-    // The length of a prefix stands before its address, which is the better order.
-    keys.sort_by(|a, b| (a.get(4..), a).cmp(&(b.get(4..), b)));
+    match kind {
+        // The length of a prefix stands before its address, which is the better order.
+        Part::V4 | Part::V6 => keys.sort_by(|a, b| (a.get(4..), a).cmp(&(b.get(4..), b))),
+        _ => keys.sort(),
+    }
     keys.dedup();
     Ok(keys.iter().filter_map(|key| element(kind, key)).collect())
 }
@@ -107,6 +110,7 @@ fn key(element: &Element) -> Vec<u8> {
         Element::V4(address, length) => prefix(*length, &address.octets()),
         Element::V6(address, length) => prefix(*length, &address.octets()),
         Element::Mac(mac) => mac.to_vec(),
+        Element::Tuple(tuple) => tuple.key(),
         Element::Ports(_) => PORTS.to_vec(),
     }
 }
@@ -125,6 +129,7 @@ fn element(kind: Part, key: &[u8]) -> Option<Element> {
             Some(Element::V6(Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?), length))
         }),
         Part::Mac => Some(Element::Mac(key.try_into().ok()?)),
+        Part::Tuple(layout) => Tuple::of_key(layout, key).map(Element::Tuple),
         Part::Port => None,
     }
 }

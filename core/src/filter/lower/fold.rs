@@ -26,8 +26,9 @@ pub(super) fn cond(cond: Cond, optimized: bool) -> Cond {
         Cond::Not(inner) => simple::not(self::cond(*inner, optimized)),
         Cond::And(left, right) => simple::all([self::cond(*left, optimized), self::cond(*right, optimized)]),
         Cond::Or(left, right) => simple::any([self::cond(*left, optimized), self::cond(*right, optimized)]),
-        Cond::In(Member { set, part, at }) => {
-            Cond::In(Member { set, part, at: place(at.clone(), optimized).unwrap_or(at) })
+        Cond::In(Member { set, part, at, more }) => {
+            let place = |at: Place| place(at.clone(), optimized).unwrap_or(at);
+            Cond::In(Member { set, part, at: place(at), more: more.into_iter().map(place).collect() })
         }
         other @ (Cond::Always(_) | Cond::Chain(_)) => other,
     }

@@ -15,6 +15,7 @@ mod returned;
 mod simple;
 mod structure;
 mod tunnel;
+mod tuple;
 
 use std::net::IpAddr;
 
@@ -164,6 +165,7 @@ impl Lowering<'_> {
             Primitive::Llc(kind) => self.llc(*kind),
             Primitive::Relation(left, relation, right) => self.relation(left, *relation, right),
             Primitive::In(subject, direction, elements) => self.member(*subject, *direction, elements),
+            Primitive::InTuples(parts, elements) => self.tuples(parts, elements),
             Primitive::Payload(bytes) => self.payload(bytes),
             Primitive::Flags(set, clear) => self.flags(*set, *clear),
         }

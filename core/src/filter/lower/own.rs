@@ -18,15 +18,20 @@ impl Lowering<'_> {
     pub(super) fn member(&self, subject: Subject, direction: Direction, elements: &Elements) -> Result<Cond, Problem> {
         match elements {
             Elements::Named(name) => {
-                let Some(set) = (self.context.sets)(name) else {
-                    return self
-                        .refuse(format!("there is no set {name}"), format!("expected one: set {name} = {{ … }}"));
-                };
-                self.contained(subject, direction, |part, place| Cond::In(Member { set, part, at: place.clone() }))
+                let set = self.set(name)?;
+                self.contained(subject, direction, |part, place| Cond::In(Member::of(set, part, place.clone())))
             }
             Elements::Listed(elements) => self.contained(subject, direction, |part, place| {
                 self.any(elements.iter().filter_map(|element| self.one(element, part, place)))
             }),
+        }
+    }
+
+    /// The index of a set.
+    pub(super) fn set(&self, name: &str) -> Result<usize, Problem> {
+        match (self.context.sets)(name) {
+            Some(set) => Ok(set),
+            None => self.refuse(format!("there is no set {name}"), format!("expected one: set {name} = {{ … }}")),
         }
     }
 

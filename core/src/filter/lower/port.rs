@@ -10,7 +10,7 @@ use super::layers::{self, load};
 use super::{Lowering, simple};
 
 /// Offsets of the source's and the destination's port.
-const PORTS: [u32; 2] = [0, 2];
+pub(super) const PORTS: [u32; 2] = [0, 2];
 
 impl Lowering<'_> {
     /// A test of ports.
@@ -60,7 +60,7 @@ impl Lowering<'_> {
     }
 
     /// A test in packets whose protocol number is that of a protocol with ports.
-    fn transports(&self, number: &Value, transport: Option<Transport>, test: impl Fn() -> Cond) -> Cond {
+    pub(super) fn transports(&self, number: &Value, transport: Option<Transport>, test: impl Fn() -> Cond) -> Cond {
         let is = |transport: Transport| simple::equal(number.clone(), Value::Const(transport.number().into()));
         let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
         match transport {

@@ -24,7 +24,7 @@ const L1_PSNP: u32 = 26;
 const L2_PSNP: u32 = 27;
 
 /// The fragment header of IPv6.
-const FRAGMENT: u32 = 44;
+pub(super) const FRAGMENT: u32 = 44;
 
 impl Lowering<'_> {
     /// A protocol's own word.

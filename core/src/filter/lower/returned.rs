@@ -5,7 +5,7 @@ use crate::packet::{icmp, protocol};
 use crate::plan::given;
 
 use super::super::Filter;
-use super::super::ast::{Carrier, Direction, Expr, Primitive, Protocol, Subject};
+use super::super::ast::{Carrier, Direction, End, Expr, Primitive, Protocol, Subject, TuplePart};
 use super::layers::{self, Layers};
 use super::{Context, Lowering, fold, simple};
 
@@ -44,6 +44,9 @@ fn asks_more(expr: &Expr) -> bool {
             Primitive::In(Subject::Address(_), direction, _) => *direction != Direction::Dst,
             Primitive::Protocol(protocol) => !matches!(protocol, Protocol::Ip | Protocol::Ip6),
             Primitive::Port(..) | Primitive::PortRange(..) | Primitive::In(..) | Primitive::Number(..) => true,
+            Primitive::InTuples(parts, _) => {
+                !parts.iter().all(|part| matches!(part, TuplePart::Mac(_) | TuplePart::Address(_, End::Dst)))
+            }
             _ => false,
         },
         Expr::Not(inner) => asks_more(inner),
@@ -69,6 +72,10 @@ fn turn(expr: &mut Expr) -> Option<()> {
                     Direction::Dst => Direction::Src,
                     Direction::Either | Direction::Both => *direction,
                 };
+                Some(())
+            }
+            Primitive::InTuples(parts, _) => {
+                parts.iter_mut().for_each(|part| *part = part.turned());
                 Some(())
             }
             Primitive::Protocol(Protocol::Ip | Protocol::Ip6 | Protocol::Tcp | Protocol::Udp)

@@ -19,6 +19,13 @@ pub fn protocol(name: &str) -> Option<u16> {
     table::PROTOCOLS.get(found).map(|(_, number)| *number)
 }
 
+/// The name of an IP protocol by its number; none where it has none.
+pub fn protocol_name(number: u8) -> Option<&'static str> {
+    let lower = |name: &str| !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    let mut named = table::PROTOCOLS.iter().filter(|(_, known)| *known == u16::from(number));
+    named.find(|(name, _)| lower(name)).map(|(name, _)| *name)
+}
+
 /// The EtherType of a protocol, or the number of its service access point, which is less than 256: `arp`, `stp`.
 pub fn ether_protocol(name: &str) -> Option<u16> {
     ETHER_PROTOCOLS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)

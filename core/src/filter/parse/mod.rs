@@ -8,6 +8,7 @@ mod arithmetic;
 mod operand;
 mod primitive;
 mod set;
+mod tuple;
 
 pub(crate) use set::element;
 

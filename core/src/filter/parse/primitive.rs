@@ -48,6 +48,28 @@ impl Parser<'_> {
 
     /// Qualifiers and the operand behind them.
     fn head(&mut self, protocol: Option<Protocol>, start: Span) -> Result<(Operand, Option<Qualifier>), Problem> {
+        let qualifier = self.qualifier(protocol)?;
+        if self.peek() == &Kind::Symbol(".") {
+            let found = self.tuple(qualifier, start.start)?;
+            return Ok((Operand::Term(found), None));
+        }
+        if self.set_follows() {
+            let found = self.set(qualifier, start.start)?;
+            return Ok((Operand::Term(found), None));
+        }
+        let span = self.span();
+        if let Some(word) = self.word() {
+            return Err(Problem::new(span, format!("{word} is a word of the language"))
+                .hint(format!("expected an address, a name or a number; the name is written \\{word}")));
+        }
+        match self.operand(Some(qualifier))?.0 {
+            Operand::Term(_) => Err(Problem::new(span, "no address, name or number")),
+            id => Ok((Operand::Term(self.id(id, Some(qualifier))?), Some(qualifier))),
+        }
+    }
+
+    /// The words behind a protocol that say what the operand is.
+    pub(super) fn qualifier(&mut self, protocol: Option<Protocol>) -> Result<Qualifier, Problem> {
         let direction = self.direction();
         let kind = match self.word() {
             Some("host") => Subject::Host,
@@ -66,20 +88,7 @@ impl Parser<'_> {
             _ => Subject::Unsaid,
         };
         self.at += usize::from(kind != Subject::Unsaid);
-        let qualifier = Qualifier { protocol, direction, kind };
-        if self.set_follows() {
-            let found = self.set(qualifier, start.start)?;
-            return Ok((Operand::Term(found), None));
-        }
-        let span = self.span();
-        if let Some(word) = self.word() {
-            return Err(Problem::new(span, format!("{word} is a word of the language"))
-                .hint(format!("expected an address, a name or a number; the name is written \\{word}")));
-        }
-        match self.operand(Some(qualifier))?.0 {
-            Operand::Term(_) => Err(Problem::new(span, "no address, name or number")),
-            id => Ok((Operand::Term(self.id(id, Some(qualifier))?), Some(qualifier))),
-        }
+        Ok(Qualifier { protocol, direction, kind })
     }
 
     /// `src`, `dst`, `src or dst`, `src and dst`.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::policy::Element;
+use crate::policy::{self, Element};
 use crate::problem::{Problem, Span};
 
 use super::super::ast::{self, Direction, Elements, Expr, Family, Primitive, Protocol, Transport};
@@ -28,22 +28,27 @@ impl Parser<'_> {
             Problem::new(span, "no set has such elements")
                 .hint("sets are of addresses (src in), of Ethernet addresses (ether src in) and of ports (port in)")
         })?;
-        let span = self.span();
-        let elements = match self.next() {
-            Kind::Braces(inside) => {
-                let inside = inside.start..inside.end;
-                Elements::Listed(list(self.text, inside, subject)?)
-            }
-            _ => {
-                let name = self.text.get(span.clone()).unwrap_or_default();
-                if name.starts_with('\\') {
-                    return Err(Problem::new(span, "no set").hint("expected its name as it stands behind set"));
-                }
-                Elements::Named(name.to_string())
-            }
+        let expected = match subject {
+            ast::Subject::Address(_) => "expected addresses and prefixes",
+            ast::Subject::Mac => "expected Ethernet addresses",
+            ast::Subject::Port(_) => "expected ports and ranges of ports",
         };
+        let elements = self.elements(|element| fits(element, subject), expected)?;
         let direction = qualifier.direction.unwrap_or(Direction::Either);
         Ok(primitive(Primitive::In(subject, direction, elements), self.since(start)))
+    }
+
+    /// The set behind `in`. Elements that stand here must fit.
+    pub(super) fn elements(&mut self, fits: impl Fn(&Element) -> bool, expected: &str) -> Result<Elements, Problem> {
+        let span = self.span();
+        if let Kind::Braces(inside) = self.next() {
+            return Ok(Elements::Listed(list(self.text, inside, fits, expected)?));
+        }
+        let name = self.text.get(span.clone()).unwrap_or_default();
+        if name.starts_with('\\') {
+            return Err(Problem::new(span, "no set").hint("expected its name as it stands behind set"));
+        }
+        Ok(Elements::Named(name.to_string()))
     }
 }
 
@@ -67,7 +72,7 @@ fn subject(qualifier: Qualifier) -> Option<ast::Subject> {
 }
 
 /// The elements between the braces.
-fn list(text: &str, inside: Span, subject: ast::Subject) -> Result<Vec<Element>, Problem> {
+fn list(text: &str, inside: Span, fits: impl Fn(&Element) -> bool, expected: &str) -> Result<Vec<Element>, Problem> {
     let mut elements = Vec::new();
     let mut start = inside.start;
     for part in text.get(inside.clone()).unwrap_or_default().split(',') {
@@ -79,16 +84,9 @@ fn list(text: &str, inside: Span, subject: ast::Subject) -> Result<Vec<Element>,
         if trimmed.is_empty() && end == inside.end && !elements.is_empty() {
             continue;
         }
-        let element = element(trimmed).ok_or_else(|| {
-            Problem::new(span.clone(), format!("{trimmed} is no element of a set"))
-                .hint("expected an address, a prefix, a port, a range of ports or an Ethernet address")
-        })?;
-        if !fits(&element, subject) {
-            return Err(Problem::new(span, format!("{trimmed} cannot be an element here")).hint(match subject {
-                ast::Subject::Address(_) => "expected addresses and prefixes",
-                ast::Subject::Mac => "expected Ethernet addresses",
-                ast::Subject::Port(_) => "expected ports and ranges of ports",
-            }));
+        let element = policy::element(trimmed, span.clone())?;
+        if !fits(&element) {
+            return Err(Problem::new(span, format!("{trimmed} cannot be an element here")).hint(expected));
         }
         elements.push(element);
     }
@@ -109,8 +107,11 @@ fn fits(element: &Element, subject: ast::Subject) -> bool {
 
 /// An element of a set, as it is written.
 ///
-/// `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`, `80`, `8000-8080`, `02:00:00:00:00:01`, `domain`.
+/// `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`, `80`, `8000-8080`, `02:00:00:00:00:01`, `domain`, `192.0.2.1 . tcp . 80`.
 pub(crate) fn element(text: &str) -> Option<Element> {
+    if let Some(tuple) = policy::tuple_element(text) {
+        return Some(tuple);
+    }
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => {
             let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());

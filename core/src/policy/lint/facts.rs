@@ -194,7 +194,7 @@ impl Facts {
             Cond::Always(_) => true,
             Cond::Compare(left, _, right) => self.can_read(left) && self.can_read(right),
             Cond::In(member) => {
-                self.reaches(member.at.base.as_deref(), u64::from(member.at.offset) + u64::from(member.part.size()))
+                member.keys().all(|(at, size)| self.reaches(at.base.as_deref(), u64::from(at.offset) + u64::from(size)))
             }
             Cond::Chain(_) => self.tests.iter().any(|(known, _)| known == cond),
             Cond::Not(inner) => self.is_safe(inner),
@@ -230,8 +230,9 @@ impl Facts {
                 self.read(right);
             }
             Cond::In(member) => {
-                let bytes = u64::from(member.at.offset) + u64::from(member.part.size());
-                self.read_to(member.at.base.as_deref(), bytes);
+                for (at, size) in member.keys() {
+                    self.read_to(at.base.as_deref(), u64::from(at.offset) + u64::from(size));
+                }
             }
             _ => {}
         }

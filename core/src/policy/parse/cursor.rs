@@ -5,8 +5,11 @@ use std::ops::Range;
 use crate::near::near;
 use crate::policy::element::mac;
 use crate::policy::scan::string_end;
+use crate::policy::tuple::element_length;
 use crate::problem::{Problem, Span};
 
+/// What ends a word.
+const ENDS: &[char] = &[' ', '\t', '\r', '\n', '{', '}', '(', ')', ';', ',', '=', '"'];
 /// Longer words are nobody's typing error.
 const LONGEST_NAME: usize = 64;
 
@@ -78,7 +81,15 @@ impl<'a> Cursor<'a> {
     pub(crate) fn peek(&mut self) -> (&'a str, Span) {
         self.skip_space();
         let rest = self.rest();
-        let end = rest.find([' ', '\t', '\r', '\n', '{', '}', '(', ')', ';', ',', '=', '"']).unwrap_or(rest.len());
+        let end = rest.find(ENDS).unwrap_or(rest.len());
+        (rest.get(..end).unwrap_or_default(), self.at..self.at + end)
+    }
+
+    /// The next element of a set, without reading it: a word, or several of a tuple.
+    pub(crate) fn element(&mut self) -> (&'a str, Span) {
+        self.skip_space();
+        let rest = self.rest();
+        let end = element_length(rest, ENDS);
         (rest.get(..end).unwrap_or_default(), self.at..self.at + end)
     }
 

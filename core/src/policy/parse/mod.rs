@@ -189,7 +189,7 @@ impl<'a> Parser<'a> {
             if self.cursor.sign(',') {
                 continue;
             }
-            let (word, span) = self.cursor.peek();
+            let (word, span) = self.cursor.element();
             if word.is_empty() || STATEMENTS.contains(&word) {
                 let problem = if word.is_empty() && !self.cursor.is_at_end() {
                     self.cursor.expected("an element or }")
