@@ -15,7 +15,6 @@ use super::standing::{self, Found};
 use super::survey::{Interface, Obstacle, Survey, Surveyor};
 use super::wanted::Wish;
 use crate::documents::{Pieces, Snapshot};
-use crate::engine::Engine;
 use crate::policy::Compiled;
 use crate::store::Store;
 
@@ -38,6 +37,8 @@ pub struct Reconciler {
     pub(super) standing: BTreeMap<Key, Found>,
     /// Whether that must be looked at.
     unsure: bool,
+    /// Namespaces (inodes) where something may have gone.
+    suspects: BTreeSet<u64>,
     /// What the sets of programs that stand were given.
     pub(super) given: HashMap<(Key, String), Value>,
     failures: HashMap<Key, Failure>,
@@ -77,6 +78,7 @@ impl Reconciler {
             compiled: None,
             standing: BTreeMap::new(),
             unsure: true,
+            suspects: BTreeSet::new(),
             given: HashMap::new(),
             failures: HashMap::new(),
         }
@@ -87,22 +89,16 @@ impl Reconciler {
         &self.node
     }
 
-    /// Interfaces may have come, gone, or been renamed, or programs be taken off them.
-    pub fn forget_interfaces(&mut self) {
-        self.surveyor.forget_interfaces();
-        self.unsure = true;
-        self.try_again();
-    }
-
-    /// Programs may have been taken off.
+    /// Programs may have been taken off, anywhere.
     pub fn look_again(&mut self) {
         self.unsure = true;
     }
 
-    /// Containers of an engine may have come, gone or begun anew: those that are named so.
-    pub fn forget_containers(&mut self, engine: Engine, is_named: impl Fn(&str) -> bool) {
-        self.surveyor.forget_containers(engine, is_named);
-        self.unsure = true;
+    /// Interfaces in these namespaces (inodes) may have come, gone, or been renamed, and targets that are `affected` lead
+    /// elsewhere: their words, and the namespaces where their interfaces were.
+    pub fn forget(&mut self, namespaces: &[u64], affected: impl Fn(&str, &[u64]) -> bool) {
+        self.suspects.extend(namespaces);
+        self.suspects.append(&mut self.surveyor.forget(affected));
         self.try_again();
     }
 
@@ -228,10 +224,11 @@ impl Reconciler {
             self.standing.clear();
             self.unsure = true;
         }
-        if !std::mem::take(&mut self.unsure) {
+        let suspects = std::mem::take(&mut self.suspects);
+        if !self.unsure {
+            self.standing.retain(|key, found| !suspects.contains(&key.namespace) || found.stands());
             return Ok(());
         }
-        self.unsure = true;
         self.standing = standing::all(&self.store, &self.node.name, std::mem::take(&mut self.standing))?;
         self.unsure = false;
         Ok(())
@@ -258,8 +255,8 @@ impl Reconciler {
         let failure = Failure { wanted: wanted.cloned(), why: error.to_string(), pause, next: Instant::now() + pause };
         self.failures.insert(key, failure);
         // Whatever it did is looked at before the next try.
-        self.unsure = true;
-        self.surveyor.forget_interfaces();
+        self.suspects.insert(key.namespace);
+        self.surveyor.forget(|_, namespaces| namespaces.contains(&key.namespace));
     }
 
     /// What programs were given that stand no more.

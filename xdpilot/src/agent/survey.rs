@@ -15,7 +15,6 @@ use super::report::Refused;
 use super::wanted::{self, MadeOf, Program, Wish};
 use crate::direction::Direction;
 use crate::documents::{Kind, Name, Snapshot};
-use crate::engine::Engine;
 use crate::place::{self, Traffic};
 use crate::target::Target;
 
@@ -80,25 +79,23 @@ pub(super) struct Surveyor {
     digests: HashMap<(String, Direction, bool), (String, String)>,
     /// The interfaces of targets.
     interfaces: HashMap<PolicyPlace, Result<Vec<Interface>>>,
-    /// The interfaces of targets that policies name, in words.
-    named: HashMap<String, String>,
+    /// The interfaces of targets that policies name, in words, and their namespaces.
+    named: HashMap<String, (String, Vec<u64>)>,
 }
 
 impl Surveyor {
-    /// Interfaces may have come, gone, or been renamed.
-    pub(super) fn forget_interfaces(&mut self) {
-        self.interfaces.retain(|place, _| matches!(place.target.parse(), Ok(Target::Container { .. })));
-        self.named.retain(|target, _| matches!(target.parse(), Ok(Target::Container { .. })));
-    }
-
-    /// Containers of an engine may have come, gone or begun anew: those that are named so.
-    pub(super) fn forget_containers(&mut self, of: Engine, is_named: impl Fn(&str) -> bool) {
-        let is_it = |words: &str| match words.parse() {
-            Ok(Target::Container { engine, name, .. }) => engine == of && is_named(&name),
-            _ => false,
-        };
-        self.interfaces.retain(|place, _| !is_it(&place.target));
-        self.named.retain(|target, _| !is_it(target));
+    /// Forgets the interfaces of the targets that are `affected`, by their words and the namespaces (inodes) where their
+    /// interfaces were; returns those.
+    pub(super) fn forget(&mut self, affected: impl Fn(&str, &[u64]) -> bool) -> BTreeSet<u64> {
+        let mut namespaces = BTreeSet::new();
+        self.interfaces.retain(|place, found| {
+            let found: Vec<u64> = found.iter().flatten().map(|interface| interface.key.namespace).collect();
+            let stays = !affected(&place.target, &found);
+            namespaces.extend(found.into_iter().filter(|_| !stays));
+            stays
+        });
+        self.named.retain(|target, (_, found)| !affected(target, found));
+        namespaces
     }
 
     /// The targets that are followed.
@@ -201,7 +198,7 @@ impl Surveyor {
             .targets
             .iter()
             .map(|target| {
-                let found = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
+                let (found, _) = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
                 format!("{target} {found}\n")
             })
             .collect()
@@ -221,9 +218,9 @@ fn look_up(place: &PolicyPlace) -> Result<Vec<Interface>> {
     Ok(place::of_policy(place, None)?.iter().map(interface).collect())
 }
 
-/// The interfaces of a target in words; empty while there are none.
-fn in_words(target: &str) -> String {
+/// The interfaces of a target in words, empty while there are none, and their namespaces.
+fn in_words(target: &str) -> (String, Vec<u64>) {
     let found = target.parse::<Target>().and_then(|target| place::resolve(&target, Traffic::To)).unwrap_or_default();
     let words = found.iter().map(|place| format!("{}/{}", place.namespace.inode(), place.interface.index));
-    words.collect::<Vec<_>>().join(" ")
+    (words.collect::<Vec<_>>().join(" "), found.iter().map(|place| place.namespace.inode()).collect())
 }
