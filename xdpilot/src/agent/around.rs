@@ -45,9 +45,10 @@ impl Around {
             }
             Happening::Name(changed) => {
                 self.follow_names(|name| name == changed);
-                reconciler.forget(&[], |target, _| {
-                    matches!(target.parse(), Ok(Target::Netns { name, .. }) if name == changed)
-                });
+                reconciler.forget(
+                    &[],
+                    |target, _| matches!(target.parse(), Ok(Target::Netns { name, .. }) if name == changed),
+                );
             }
             Happening::Container(engine, event) => forget_containers(reconciler, engine, |name| {
                 let before = matches!(&event.kind, Kind::Rename { before: Some(before) } if before == name);

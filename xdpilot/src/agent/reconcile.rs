@@ -17,6 +17,7 @@ use super::wanted::Wish;
 use crate::documents::{Pieces, Snapshot};
 use crate::policy::Compiled;
 use crate::store::Store;
+use crate::{state, sweep};
 
 /// The first pause after a failure, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -226,7 +227,14 @@ impl Reconciler {
         }
         let suspects = std::mem::take(&mut self.suspects);
         if !self.unsure {
-            self.standing.retain(|key, found| !suspects.contains(&key.namespace) || found.stands());
+            self.standing.retain(|key, found| {
+                let stands = !suspects.contains(&key.namespace) || found.stands();
+                if !stands {
+                    let _lock = state::lock();
+                    sweep::at(&found.pinned.path);
+                }
+                stands
+            });
             return Ok(());
         }
         self.standing = standing::all(&self.store, &self.node.name, std::mem::take(&mut self.standing))?;
