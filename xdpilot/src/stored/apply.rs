@@ -67,7 +67,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let access = Access::open(args.store.config()?)?;
     let outcome = access.commit(&edits)?;
     finish(&access, outcome, args.json, out)?;
-    if args.wait { wait::until_all_have(&access, args.timeout) } else { Ok(()) }
+    if args.wait { wait::until_all_have(&access, args.timeout).map(drop) } else { Ok(()) }
 }
 
 /// Changes one set.
