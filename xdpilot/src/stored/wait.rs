@@ -22,6 +22,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Exit code 1: it takes longer than the timeout, or a node cannot; the nodes are named.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
+  xdpilot wait
   xdpilot apply -f edge.xdp && xdpilot wait --timeout 10")]
 pub struct Args {
     /// How long, in seconds
