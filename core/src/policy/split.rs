@@ -32,7 +32,7 @@ pub struct Separate {
 /// Takes a file apart. Rules outside of any policy are the policy `unnamed`. Tests go with the policy that they are on.
 ///
 /// # Errors
-/// As of [`super::parse`].
+/// As of [`super::parse()`].
 pub fn split(text: &str, unnamed: &str) -> Result<(Document, Vec<Separate>), Vec<Problem>> {
     let (document, marks) = parse_marked(text, &Source::new(text))?;
     let mut parts = Vec::new();

@@ -80,7 +80,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     }
     let outcome = access.commit(&edits)?;
     finish(&access, outcome, args.json, out)?;
-    if args.wait { wait::until_all_have(&access, args.timeout) } else { Ok(()) }
+    if args.wait { wait::until_all_have(&access, args.timeout).map(drop) } else { Ok(()) }
 }
 
 /// A share of a hundred: `10%`.

@@ -19,7 +19,7 @@ const KEYS: [&str; 4] = ["store", "state", "node", "label"];
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
-    /// The store: redb:PATH, etcd://HOST:PORT[,HOST:PORT…][/PREFIX] or etcds:// with TLS; else XDPILOT_STORE, else the
+    /// The store: redb:PATH, etcd://HOST:PORT,…/PREFIX or etcds:// with TLS; else XDPILOT_STORE, else the
     /// line `store = …` of /etc/xdpilot.conf, else an agent of this machine, else redb:/var/lib/xdpilot/store.redb
     #[arg(long, value_name = "STORE", global = true)]
     store: Option<Address>,

@@ -10,7 +10,8 @@ use xdpilot_core::policy;
 
 use super::access::Access;
 use super::config::StoreArgs;
-use super::print;
+use super::{print, print_json};
+use crate::agent::api::forms::{Documents, VERSION};
 use crate::documents::{Kind, Name};
 
 /// Write all documents of the store as one policy file, which `apply -f` takes.
@@ -22,6 +23,9 @@ pub struct Args {
     /// The file; the standard output where none is given
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Print JSON: each document with its text
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -32,6 +36,13 @@ pub struct Args {
 /// The store cannot be read, or the file be written.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let access = Access::open(args.store.config()?)?;
+    if args.json {
+        let mut documents = Vec::new();
+        for one in access.list()? {
+            documents.extend(access.text(&one.name)?);
+        }
+        return print_json(out, &Documents { version: VERSION, documents });
+    }
     let mut texts = Vec::new();
     for one in access.list()? {
         if one.name.kind == Kind::Attachment {

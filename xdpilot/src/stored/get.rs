@@ -3,14 +3,13 @@
 use std::io::Write;
 
 use clap::Args as ClapArgs;
-use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::near;
 
 use super::access::Access;
 use super::config::StoreArgs;
 use super::{print, print_json};
-use crate::agent::api::forms::{Documents, VERSION};
+use crate::agent::api::forms::{Documents, Nodes, VERSION};
 use crate::agent::report::{Report, State};
 use crate::documents::{Kind, Name, Shown};
 use crate::table::{Row, Style, Table};
@@ -39,12 +38,6 @@ pub struct Args {
     store: StoreArgs,
 }
 
-#[derive(Serialize)]
-struct Nodes {
-    version: u32,
-    nodes: Vec<Report>,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -52,9 +45,9 @@ struct Nodes {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let access = Access::open(args.store.config()?)?;
     if args.kind.as_deref() == Some("nodes") {
-        let nodes = access.reports()?;
+        let (revision, nodes) = (access.last()?, access.reports()?);
         return if args.json {
-            print_json(out, &Nodes { version: 1, nodes })
+            print_json(out, &Nodes { version: VERSION, revision, nodes })
         } else {
             print(out, &nodes_shown(&nodes))
         };

@@ -9,7 +9,8 @@ use xdpilot_core::error::{Error, Result};
 
 use super::access::Access;
 use super::config::StoreArgs;
-use super::print;
+use super::{print, print_json};
+use crate::agent::api::forms::{Nodes, VERSION};
 use crate::agent::report::{Report, State};
 
 /// How long is waited where nothing is said, in seconds.
@@ -21,11 +22,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Exit code 1: it takes longer than the timeout, or a node cannot; the nodes are named.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
+  xdpilot wait
   xdpilot apply -f edge.xdp && xdpilot wait --timeout 10")]
 pub struct Args {
     /// How long, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE)]
     timeout: u64,
+    /// Print JSON: how the nodes are then
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -36,15 +41,15 @@ pub struct Args {
 /// It takes too long, or a node cannot.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let access = Access::open(args.store.config()?)?;
-    until_all_have(&access, args.timeout)?;
-    print(out, "all nodes have it\n")
+    let nodes = until_all_have(&access, args.timeout)?;
+    if args.json { print_json(out, &nodes) } else { print(out, "all nodes have it\n") }
 }
 
-/// Waits until all nodes have what the store says now.
+/// Waits until all nodes have what the store says now; how they are then.
 ///
 /// # Errors
 /// It takes too long, or a node cannot.
-pub(super) fn until_all_have(access: &Access, seconds: u64) -> Result<()> {
+pub(super) fn until_all_have(access: &Access, seconds: u64) -> Result<Nodes> {
     let revision = access.last()?;
     let end = Instant::now() + Duration::from_secs(seconds);
     loop {
@@ -52,7 +57,7 @@ pub(super) fn until_all_have(access: &Access, seconds: u64) -> Result<()> {
         let behind: Vec<&Report> = reports.iter().filter(|report| report.revision < revision).collect();
         let unwell: Vec<String> = reports.iter().flat_map(faults).collect();
         if behind.is_empty() && unwell.is_empty() && !reports.is_empty() {
-            return Ok(());
+            return Ok(Nodes { version: VERSION, revision, nodes: reports });
         }
         // A node that has it, and cannot, may still find a way: interfaces come.
         if Instant::now() >= end {

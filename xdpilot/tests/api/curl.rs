@@ -68,12 +68,6 @@ impl Curl {
         Answer::of(&String::from_utf8(output.stdout).unwrap())
     }
 
-    /// Whether there is no answer at all.
-    pub(crate) fn gets_nothing(&self, path: &str) -> bool {
-        let output = self.command(path).output().unwrap();
-        !output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("200 OK")
-    }
-
     /// Goes on to read; what comes is at the child's standard output.
     pub(crate) fn stream(&self, path: &str) -> Child {
         let mut command = Command::new("curl");

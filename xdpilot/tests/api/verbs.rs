@@ -64,6 +64,10 @@ fn root_verbs_work_while_an_agent_has_the_store() {
     assert!(done(&agent, &["get", "policy", "edge"]).contains("drop when src in xpbad"));
     assert!(done(&agent, &["get", "nodes"]).contains("in force"));
     assert!(done(&agent, &["export"]).contains(&format!("policy edge on {} {{", pair.target())));
+    let exported: Value = serde_json::from_str(&done(&agent, &["export", "--json"])).unwrap();
+    assert_eq!(exported["documents"].as_array().unwrap().len(), 3, "{exported}");
+    let waited: Value = serde_json::from_str(&done(&agent, &["wait", "--json"])).unwrap();
+    assert_eq!(waited["nodes"][0]["attached"][0]["program"], pair.xdp().unwrap().1);
     done(&agent, &["delete", "policy", "edge"]);
     agent.settle();
     assert_eq!(pair.xdp(), None);
