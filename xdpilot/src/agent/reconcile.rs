@@ -32,7 +32,7 @@ pub struct Reconciler {
     pub(super) store: String,
     pub(super) surveyor: Surveyor,
     pub(super) pieces: Pieces,
-    /// The last policy that was compiled: its digest and the revisions of its sets.
+    /// The last policy that was compiled: its digest and the marks of its sets.
     pub(super) compiled: Option<(String, BTreeMap<String, u64>, Compiled)>,
     /// What stands.
     pub(super) standing: BTreeMap<Key, Found>,
