@@ -102,7 +102,7 @@ impl Reconciler {
     }
 
     /// What failed may work now.
-    fn try_again(&mut self) {
+    pub(super) fn try_again(&mut self) {
         let now = Instant::now();
         self.failures.values_mut().for_each(|failure| failure.next = now);
     }
