@@ -3,6 +3,7 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod chaos;
 mod follows;
 mod outage;
 mod rollouts;
