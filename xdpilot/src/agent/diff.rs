@@ -28,7 +28,7 @@ pub(super) struct Wanted {
     /// Where, as the store says it.
     pub(super) place: String,
     pub(super) digest: String,
-    /// Its sets, with the revisions of their documents.
+    /// Its sets, with the marks of their documents: revisions of a store and of its copy on a node are not comparable.
     pub(super) sets: BTreeMap<String, u64>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Standing {
     pub(super) policy: String,
     pub(super) place: String,
     pub(super) digest: String,
-    /// Its sets, with the revisions of the documents whose elements they have; 0 where that is not known.
+    /// Its sets, with the marks of the documents whose elements they have; 0 where that is not known.
     pub(super) sets: BTreeMap<String, u64>,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn diff(
                 Some(Step::Replace)
             }
             Some(is) => {
-                let other = want.sets.iter().filter(|(name, revision)| is.sets.get(*name) != Some(revision));
+                let other = want.sets.iter().filter(|(name, mark)| is.sets.get(*name) != Some(mark));
                 let other: BTreeSet<String> = other.map(|(name, _)| name.clone()).collect();
                 (!other.is_empty()).then_some(Step::Sets(other))
             }

@@ -9,7 +9,7 @@ use xdpilot_core::policy::Element;
 
 use crate::documents::{Kind, Meaning, Name, Pieces, Snapshot};
 use crate::policy::elements::Contents;
-use crate::policy::sets;
+use crate::policy::sets::{self, Loaded};
 use crate::state::Pinned;
 use crate::store::Store;
 
@@ -76,38 +76,79 @@ fn difference(old: &[Element], new: &[Element]) -> (Vec<Element>, Vec<Element>) 
     (only(old, new), only(new, old))
 }
 
-/// Gives a set of a loaded policy these elements. One that comes or goes does so in place; several are exchanged
-/// together with all others, so that no packet meets a half of the change. `change` says what comes and goes where that
-/// is known; else it is found out from what is there.
-///
-/// # Errors
-/// There is no room for them, or the kernel refuses; the policy is gone.
-pub(super) fn apply(
-    pinned: &Pinned,
-    set: &str,
-    change: Option<(Vec<Element>, Vec<Element>)>,
-    all: &mut dyn FnMut() -> Result<Vec<Element>>,
-) -> Result<()> {
-    let gone = || Error::failed(format!("change set {set}")).cause("its policy is gone");
-    let mut loaded = sets::at(pinned.clone())?.ok_or_else(gone)?;
-    let record = loaded.record.policy.iter().flat_map(|policy| &policy.sets).find(|one| one.name == set).cloned();
-    for (part, map) in record.ok_or_else(gone)?.maps() {
-        let mut contents = Contents::open(loaded.take_map(map).ok_or_else(gone)?, part)?;
-        let of_kind = |elements: Vec<Element>| -> Vec<Element> {
-            elements.into_iter().filter(|element| element.part() == part).collect()
-        };
-        let (removed, added) = match &change {
-            Some((removed, added)) => (of_kind(removed.clone()), of_kind(added.clone())),
-            None => difference(&contents.list()?, &of_kind(all()?)),
-        };
-        match removed.len() + added.len() {
-            0 => {}
-            // Ranges of ports overlap, and one that goes takes from others.
-            1 if part != Part::Port => drop(contents.apply(&removed, &added)?),
-            _ => contents.replace(&of_kind(all()?))?,
+/// What is to be changed of a set of a loaded policy, in each of its maps that are not as they should be.
+#[derive(Debug)]
+pub(super) struct Pending {
+    maps: Vec<PendingMap>,
+}
+
+#[derive(Debug)]
+struct PendingMap {
+    part: Part,
+    contents: Contents,
+    removed: Vec<Element>,
+    added: Vec<Element>,
+}
+
+impl Pending {
+    /// `change` says what comes and goes where that is known; else it is found out from what is there.
+    ///
+    /// # Errors
+    /// The policy has no such set (any more), or the kernel refuses.
+    pub(super) fn find(
+        loaded: &mut Loaded,
+        set: &str,
+        change: Option<(Vec<Element>, Vec<Element>)>,
+        all: &mut dyn FnMut() -> Result<Vec<Element>>,
+    ) -> Result<Self> {
+        let mut maps = Vec::new();
+        for (part, contents) in maps_of(loaded, set)? {
+            let (removed, added) = match &change {
+                Some((removed, added)) => (of_kind(part, removed), of_kind(part, added)),
+                None => difference(&contents.list()?, &of_kind(part, &all()?)),
+            };
+            if !(removed.is_empty() && added.is_empty()) {
+                maps.push(PendingMap { part, contents, removed, added });
+            }
         }
+        Ok(Pending { maps })
     }
-    Ok(())
+
+    /// How many maps are to be changed.
+    pub(super) fn maps(&self) -> usize {
+        self.maps.len()
+    }
+
+    /// Changes them. One element that comes or goes does so in place; several are exchanged together with all others,
+    /// so that no packet meets a half of the change.
+    ///
+    /// # Errors
+    /// There is no room for them, or the kernel refuses.
+    pub(super) fn apply(self, all: &mut dyn FnMut() -> Result<Vec<Element>>) -> Result<()> {
+        for PendingMap { part, mut contents, removed, added } in self.maps {
+            match removed.len() + added.len() {
+                // Ranges of ports overlap, and one that goes takes from others.
+                1 if part != Part::Port => drop(contents.apply(&removed, &added)?),
+                _ => contents.replace(&of_kind(part, &all()?))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The maps of a set of a loaded policy.
+fn maps_of(loaded: &mut Loaded, set: &str) -> Result<Vec<(Part, Contents)>> {
+    let gone = || Error::failed(format!("open set {set}")).cause("its policy is gone");
+    let record = loaded.record.policy.iter().flat_map(|policy| &policy.sets).find(|one| one.name == set).cloned();
+    let mut maps = Vec::new();
+    for (part, map) in record.ok_or_else(gone)?.maps() {
+        maps.push((part, Contents::open(loaded.take_map(map).ok_or_else(gone)?, part)?));
+    }
+    Ok(maps)
+}
+
+fn of_kind(part: Part, elements: &[Element]) -> Vec<Element> {
+    elements.iter().filter(|element| element.part() == part).cloned().collect()
 }
 
 /// Whether a set of a loaded policy has other elements than these.
@@ -117,10 +158,8 @@ pub(super) fn apply(
 pub(super) fn differs(pinned: &Pinned, set: &str, all: &[Element]) -> Result<bool> {
     let gone = || Error::failed(format!("read set {set}")).cause("its policy is gone");
     let mut loaded = sets::at(pinned.clone())?.ok_or_else(gone)?;
-    let record = loaded.record.policy.iter().flat_map(|policy| &policy.sets).find(|one| one.name == set).cloned();
-    for (part, map) in record.ok_or_else(gone)?.maps() {
-        let contents = Contents::open(loaded.take_map(map).ok_or_else(gone)?, part)?;
-        let wanted: Vec<Element> = all.iter().filter(|element| element.part() == part).cloned().collect();
+    for (part, contents) in maps_of(&mut loaded, set)? {
+        let wanted = of_kind(part, all);
         let there = contents.list()?;
         // Ranges of ports that touch are one there.
         let differs = match part {

@@ -6,7 +6,7 @@ use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
 
 use super::diff::{Key, Standing, Wanted};
-use super::elements::{self, Value};
+use super::elements::{self, Pending, Value};
 use super::reconcile::{Reconciler, gone};
 use super::standing::Found;
 use super::survey::Interface;
@@ -16,6 +16,7 @@ use crate::documents::{Snapshot, compose};
 use crate::place::{self, Place};
 use crate::policy::Compiled;
 use crate::policy::elements::is_full;
+use crate::policy::sets;
 use crate::put::{self, Order};
 use crate::record::StoredRecord;
 use crate::source::Input;
@@ -90,7 +91,8 @@ impl Reconciler {
         Ok(compiled)
     }
 
-    /// Gives sets of a program that stands other elements; where there is no room, the policy is loaded anew.
+    /// Gives sets of a program that stands other elements. Where there is no room, or one map could not be changed at
+    /// the same moment as another, the policy is loaded anew.
     pub(super) fn sets(
         &mut self,
         source: Source<'_>,
@@ -99,32 +101,52 @@ impl Reconciler {
         sets: &BTreeSet<String>,
     ) -> Result<()> {
         let key = wish.1.key;
-        for set in sets {
-            match self.set(source, key, set) {
-                Ok(value) => {
-                    self.given.insert((key, set.clone()), value);
-                    if let (Some(found), Some(revision)) = (self.standing.get_mut(&key), wanted.sets.get(set)) {
-                        found.standing.sets.insert(set.clone(), *revision);
-                    }
+        let lock = state::lock();
+        let pending = self.pending(source, key, sets)?;
+        if pending.iter().map(|(_, _, pending)| pending.maps()).sum::<usize>() > 1 {
+            drop((pending, lock));
+            return self.load(source, wish, wanted);
+        }
+        for (set, value, pending) in pending {
+            // What a change leaves that fails is not known.
+            self.given.remove(&(key, set.clone()));
+            let pieces = &mut self.pieces;
+            match pending.apply(&mut || value.elements(source.0, &set, pieces)) {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => {
+                    drop(lock);
+                    return self.load(source, wish, wanted);
                 }
-                Err(error) if is_full(&error) => return self.load(source, wish, wanted),
                 Err(error) => return Err(error),
+            }
+            self.given.insert((key, set.clone()), value);
+            if let (Some(found), Some(mark)) = (self.standing.get_mut(&key), wanted.sets.get(&set)) {
+                found.standing.sets.insert(set, *mark);
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, (store, snapshot): Source<'_>, key: Key, set: &str) -> Result<Value> {
-        let after = Value::of(snapshot, set).ok_or_else(|| gone(&format!("set {set}")))?;
+    /// What is to be changed of sets of a program that stands, with what they are to have.
+    fn pending(
+        &mut self,
+        (store, snapshot): Source<'_>,
+        key: Key,
+        sets: &BTreeSet<String>,
+    ) -> Result<Vec<(String, Value, Pending)>> {
         let found = self.standing.get(&key).ok_or_else(|| gone("change a set"))?;
+        let mut loaded = sets::at(found.pinned.clone())?.ok_or_else(|| gone("change a set"))?;
         let pieces = &mut self.pieces;
-        let change = match self.given.get(&(key, set.to_string())) {
-            Some(before) => Some(elements::change(store, set, (before, &after), pieces)?),
-            None => None,
-        };
-        let _lock = state::lock();
-        elements::apply(&found.pinned, set, change, &mut || after.elements(store, set, pieces))?;
-        Ok(after)
+        let mut all = Vec::new();
+        for set in sets {
+            let after = Value::of(snapshot, set).ok_or_else(|| gone(&format!("set {set}")))?;
+            // Pieces of what it was may be gone: then it is found out from what is there.
+            let before = self.given.get(&(key, set.clone()));
+            let change = before.and_then(|before| elements::change(store, set, (before, &after), pieces).ok());
+            let pending = Pending::find(&mut loaded, set, change, &mut || after.elements(store, set, pieces))?;
+            all.push((set.clone(), after, pending));
+        }
+        Ok(all)
     }
 
     /// Takes off what stands at an interface.

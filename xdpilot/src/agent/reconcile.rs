@@ -32,7 +32,7 @@ pub struct Reconciler {
     pub(super) store: String,
     pub(super) surveyor: Surveyor,
     pub(super) pieces: Pieces,
-    /// The last policy that was compiled: its digest and the revisions of its sets.
+    /// The last policy that was compiled: its digest and the marks of its sets.
     pub(super) compiled: Option<(String, BTreeMap<String, u64>, Compiled)>,
     /// What stands.
     pub(super) standing: BTreeMap<Key, Found>,
@@ -104,7 +104,7 @@ impl Reconciler {
     }
 
     /// What failed may work now.
-    fn try_again(&mut self) {
+    pub(super) fn try_again(&mut self) {
         let now = Instant::now();
         self.failures.values_mut().for_each(|failure| failure.next = now);
     }

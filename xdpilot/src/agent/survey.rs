@@ -150,7 +150,7 @@ impl Surveyor {
                 continue;
             }
             let digest = self.digest(&program, wish, interface.frags, &around);
-            let sets = program.policy.rules.sets.iter().map(|set| (set.name.clone(), revision(snapshot, &set.name)));
+            let sets = program.policy.rules.sets.iter().map(|set| (set.name.clone(), mark(snapshot, &set.name)));
             let (policy, place) = (wish.policy.clone(), wish.place.to_string());
             survey.wanted.insert(interface.key, Wanted { policy, place, digest, sets: sets.collect() });
             here.push(interface);
@@ -205,8 +205,8 @@ impl Surveyor {
     }
 }
 
-fn revision(snapshot: &Snapshot, set: &str) -> u64 {
-    snapshot.documents.get(&Name::new(Kind::Set, set)).map_or(0, |stored| stored.revision)
+fn mark(snapshot: &Snapshot, set: &str) -> u64 {
+    snapshot.documents.get(&Name::new(Kind::Set, set)).map_or(0, |stored| stored.mark)
 }
 
 fn look_up(place: &PolicyPlace) -> Result<Vec<Interface>> {

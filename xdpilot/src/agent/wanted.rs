@@ -59,7 +59,7 @@ pub(super) struct Program {
     pub(super) targets: Vec<String>,
 }
 
-/// The revisions of the documents that a policy is made of; of sets only which there are.
+/// The marks of the documents that a policy is made of; of sets only which there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MadeOf {
     policy: u64,
@@ -69,10 +69,10 @@ pub(super) struct MadeOf {
 
 impl MadeOf {
     pub(super) fn of(snapshot: &Snapshot, policy: &str) -> Self {
-        let revision = snapshot.documents.get(&Name::new(Kind::Policy, policy)).map_or(0, |stored| stored.revision);
-        let pools = snapshot.of_kind(Kind::Pool).map(|(name, stored)| (name.name.clone(), stored.revision)).collect();
+        let mark = snapshot.documents.get(&Name::new(Kind::Policy, policy)).map_or(0, |stored| stored.mark);
+        let pools = snapshot.of_kind(Kind::Pool).map(|(name, stored)| (name.name.clone(), stored.mark)).collect();
         let sound = snapshot.of_kind(Kind::Set).filter(|(_, stored)| stored.meaning.is_ok());
-        MadeOf { policy: revision, pools, sets: sound.map(|(name, _)| name.name.clone()).collect() }
+        MadeOf { policy: mark, pools, sets: sound.map(|(name, _)| name.name.clone()).collect() }
     }
 }
 

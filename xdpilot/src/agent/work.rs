@@ -170,7 +170,10 @@ impl Agent {
             Wake::Store(Told::Away(why)) => {
                 log(Level::Warning, "the store is away; its last state stays in force", &[("why", &why)]);
             }
-            Wake::Store(Told::Back) => log(Level::Info, "the store is back", &[]),
+            Wake::Store(Told::Back) => {
+                log(Level::Info, "the store is back", &[]);
+                self.reconciler.try_again();
+            }
             Wake::Store(Told::Unsaved(why)) => {
                 log(Level::Warning, "the last state of the store cannot be kept on disk", &[("why", &why)]);
             }

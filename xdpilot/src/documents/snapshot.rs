@@ -5,6 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use sha1::{Digest, Sha1};
 use xdpilot_core::error::{Error, Result};
 
 use super::rollout::{ROLLOUT, Rollout};
@@ -16,6 +17,8 @@ use crate::store::{Change, Entry, Expected, Listing, Store};
 pub struct Stored {
     /// The store's revision when it was put there.
     pub revision: u64,
+    /// What it says, as a number that is never 0: the same in the store, in a copy of it, and before it is stored.
+    pub mark: u64,
     /// What it is; none where the value is no document.
     pub document: Option<Document>,
     /// What it means, or what is wrong with it.
@@ -79,7 +82,10 @@ impl Snapshot {
             match change {
                 Change::Put { key, value } => self.put(store, Entry { key, value, revision }),
                 Change::Delete { key } if key == ID => {}
-                Change::Delete { key } if key == ROLLOUT => self.rollout = None,
+                Change::Delete { key } if key == ROLLOUT => {
+                    self.strangers.remove(&key);
+                    self.rollout = None;
+                }
                 Change::Delete { key } => {
                     self.strangers.remove(&key);
                     if let Ok(name) = Name::of_key(&key) {
@@ -98,7 +104,10 @@ impl Snapshot {
         }
         if entry.key == ROLLOUT {
             match Rollout::decode(&entry) {
-                Ok(rollout) => self.rollout = Some(rollout),
+                Ok(rollout) => {
+                    self.strangers.remove(&entry.key);
+                    self.rollout = Some(rollout);
+                }
                 Err(error) => drop(self.strangers.insert(entry.key, error)),
             }
             return;
@@ -125,7 +134,7 @@ impl Snapshot {
             let document = Document { schema, version, changed, by, body: body.clone() };
             let meaning = meaning(store, name, &document).map(Arc::new);
             let revision = self.rollout.as_ref().map_or(0, |rollout| rollout.revision);
-            let stored = Stored { revision, document: Some(document), meaning };
+            let stored = Stored { revision, mark: mark(body), document: Some(document), meaning };
             snapshot.documents.insert(name.clone(), Arc::new(stored));
         }
         snapshot
@@ -154,8 +163,22 @@ impl Stored {
     fn of(store: &dyn Store, name: &Name, entry: &Entry) -> Self {
         let document = Document::decode(name, &entry.value);
         let meaning = document.as_ref().map_err(Clone::clone).and_then(|document| meaning(store, name, document));
-        Stored { revision: entry.revision, document: document.ok(), meaning: meaning.map(Arc::new) }
+        let mark = document.as_ref().map_or_else(|_| number(&entry.value), |document| mark(&document.body));
+        Stored { revision: entry.revision, mark, document: document.ok(), meaning: meaning.map(Arc::new) }
     }
+}
+
+/// What tells a body from all others, as a number that is not 0.
+pub(super) fn mark(body: &Body) -> u64 {
+    match body {
+        Body::Text { text } => number(text.as_bytes()),
+        Body::Pieces { pieces, .. } => number(pieces.join("\n").as_bytes()),
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    let digest = Sha1::digest(bytes);
+    digest.first_chunk().map_or(1, |first| u64::from_be_bytes(*first).max(1))
 }
 
 /// What a document means.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{self, Element};
 
+use super::snapshot::mark;
 use super::{Body, Document, Kind, Meaning, NEWEST_SCHEMA, Name, Snapshot, Stored, compose};
 use crate::check::tests::first_failure;
 use crate::direction::Direction;
@@ -31,7 +32,7 @@ pub(super) fn check(
                 let meaning = Arc::new(meaning(store, name, body, pieces)?);
                 let document =
                     Document { schema: NEWEST_SCHEMA, version: 0, changed: 0, by: String::new(), body: body.clone() };
-                let stored = Stored { revision: 0, document: Some(document), meaning: Ok(meaning) };
+                let stored = Stored { revision: 0, mark: mark(body), document: Some(document), meaning: Ok(meaning) };
                 after.documents.insert(name.clone(), Arc::new(stored));
             }
         }

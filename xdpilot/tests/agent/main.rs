@@ -3,6 +3,7 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod chaos;
 mod containers;
 mod follows;
 mod outage;

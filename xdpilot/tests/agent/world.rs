@@ -48,11 +48,13 @@ pub(crate) fn run(line: &str) -> String {
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) folder: TempDir,
+    /// The end of its way to a fleet, there; none where it has none.
+    port: Option<String>,
 }
 
 impl Host {
     pub(crate) fn new() -> Self {
-        let host = Host { name: unique(), folder: tempfile::tempdir().unwrap() };
+        let host = Host { name: unique(), folder: tempfile::tempdir().unwrap(), port: None };
         let name = &host.name;
         run(&format!("ip netns add {name}"));
         run(&format!("ip netns add {name}p"));
@@ -95,11 +97,22 @@ impl Host {
         shown[0]["xdp"]["prog"]["id"].as_u64()
     }
 
+    /// The folder of its state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
     /// The command, with this host's state.
     pub(crate) fn command(&self, store: &str, words: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, env!("CARGO_BIN_EXE_xdpilot")]).args(words);
-        command.env("XDPILOT_STATE", self.folder.path().join("state")).env("XDPILOT_CONFIG", "/nonexistent");
+        self.command_behind(&[], store, words)
+    }
+
+    /// The same, behind other words.
+    fn command_behind(&self, before: &[&str], store: &str, words: &[&str]) -> Command {
+        let all = [before, &["ip", "netns", "exec", &self.name, env!("CARGO_BIN_EXE_xdpilot")], words].concat();
+        let mut command = Command::new(all[0]);
+        command.args(&all[1..]);
+        command.env("XDPILOT_STATE", self.state()).env("XDPILOT_CONFIG", "/nonexistent");
         command.env_remove("XDPILOT_STORE");
         if !store.is_empty() {
             command.env("XDPILOT_STORE", store);
@@ -128,16 +141,28 @@ impl Host {
 
     /// Its agent.
     pub(crate) fn agent(&self, store: &str, more: &[&str]) -> Agent {
-        self.agent_with(store, more, &[])
+        self.start(self.command(store, &self.agent_words(more)))
     }
 
-    /// Its agent, with these variables.
+    /// The same, with these variables.
     pub(crate) fn agent_with(&self, store: &str, more: &[&str], variables: &[(&str, &str)]) -> Agent {
-        let log = self.folder.path().join("agent.log");
-        let words = [&["agent", "--node", &self.name], more].concat();
-        let file = File::options().create(true).append(true).open(&log).unwrap();
-        let mut command = self.command(store, &words);
+        let mut command = self.command(store, &self.agent_words(more));
         command.envs(variables.iter().copied());
+        self.start(command)
+    }
+
+    /// The same, whose command stands behind other words.
+    pub(crate) fn agent_behind(&self, before: &[&str], store: &str, more: &[&str]) -> Agent {
+        self.start(self.command_behind(before, store, &self.agent_words(more)))
+    }
+
+    fn agent_words<'w>(&'w self, more: &[&'w str]) -> Vec<&'w str> {
+        [&["agent", "--node", &self.name], more].concat()
+    }
+
+    fn start(&self, mut command: Command) -> Agent {
+        let log = self.folder.path().join("agent.log");
+        let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = command.stderr(file).stdout(Stdio::null()).spawn().unwrap();
         Agent { child, log }
     }
@@ -154,7 +179,7 @@ impl Drop for Host {
 
 /// A network by which hosts reach the members of an etcd; all gone with this value.
 pub(crate) struct Fleet {
-    name: String,
+    pub(crate) name: String,
     joined: AtomicU32,
     /// The members, at 10.8.0.1 and following.
     pub(crate) members: Vec<Member>,
@@ -182,14 +207,29 @@ impl Fleet {
 
     /// A host that reaches the members.
     pub(crate) fn host(&self) -> Host {
-        let host = Host::new();
+        let mut host = Host::new();
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         let (fleet, name) = (&self.name, &host.name);
         run(&format!("ip -n {fleet} link add h{number} type veth peer name fleet0 netns {name}"));
         run(&format!("ip -n {fleet} link set h{number} master b0 up"));
         run(&format!("ip -n {name} address add 10.8.0.{}/24 dev fleet0", 100 + number));
         run(&format!("ip -n {name} link set fleet0 up"));
+        host.port = Some(format!("h{number}"));
         host
+    }
+
+    /// The host reaches no member any more.
+    pub(crate) fn cut(&self, host: &Host) {
+        self.set(host, "down");
+    }
+
+    /// It reaches them again.
+    pub(crate) fn heal(&self, host: &Host) {
+        self.set(host, "up");
+    }
+
+    fn set(&self, host: &Host, state: &str) {
+        run(&format!("ip -n {} link set {} {state}", self.name, host.port.as_ref().unwrap()));
     }
 }
 
@@ -210,6 +250,11 @@ impl Agent {
     /// What it told.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Whether it runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Ends it as a service manager does.

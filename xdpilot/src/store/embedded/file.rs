@@ -16,6 +16,14 @@ const CACHE: usize = 8 << 20;
 /// Half a new file that is older is one of a process that was killed.
 const STALE: Duration = Duration::from_secs(60);
 
+/// `EBUSY`.
+const BUSY: i32 = 16;
+
+/// Whether an error says that another process has the file open.
+pub fn is_open_elsewhere(error: &Error) -> bool {
+    error.errno_value() == Some(BUSY)
+}
+
 /// Opens the file, and makes it where it is not there yet.
 pub(super) fn open(path: &Path) -> Result<Database> {
     if !fs::exists(path).map_err(|error| failed("open", path, error.into()))? {
@@ -110,6 +118,7 @@ pub(super) fn failed(what: &str, path: &Path, Trouble(error): Trouble) -> Error 
     let io = match *error {
         redb::Error::DatabaseAlreadyOpen => {
             return told
+                .errno(BUSY)
                 .cause("another process has it open, an agent or a command that is not over yet")
                 .mend("leave --store out where an agent runs: commands find it by its socket");
         }

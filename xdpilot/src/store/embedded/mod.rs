@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use file::is_open_elsewhere;
 use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 use xdpilot_core::error::Result;
 

@@ -1,7 +1,7 @@
 //! Values that are gone when their process is: below a lease that each call keeps alive.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_client::PutOptions;
 use tokio::sync::Mutex;
@@ -13,29 +13,46 @@ use super::{Answer, Shared};
 #[derive(Default)]
 pub(super) struct Leases(Mutex<HashMap<String, Lease>>);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Lease {
     id: i64,
     seconds: i64,
+    /// When it was kept alive last.
+    kept: Instant,
+    /// What was put below it last.
+    value: Vec<u8>,
 }
 
 impl Shared {
-    /// Puts the value, or keeps it.
+    /// Puts the value, or keeps it. A new value costs one request, unless the lease has to be kept alive.
     pub(super) async fn announce(&self, key: &str, value: Vec<u8>, ttl: Duration) -> Answer<()> {
         let mut leases = self.leases.0.lock().await;
         // etcd counts whole seconds.
         let seconds = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX).max(1);
-        let before = leases.get(key).copied();
-        if let Some(lease) = before.filter(|lease| lease.seconds == seconds)
-            && self.keep_alive(lease.id).await?
-        {
-            match self.put_below(key, &value, lease.id).await {
-                Err(fault) if fault.why == Why::Expired => {}
-                result => return result,
+        let before = leases.get(key).cloned();
+        if let Some(mut lease) = before.clone().filter(|lease| lease.seconds == seconds) {
+            let begin = Instant::now();
+            let is_young = lease.kept.elapsed() < ttl / 4;
+            if is_young || self.keep_alive(lease.id).await? {
+                let put = match lease.value == value {
+                    true => self.put_where_other(key, &value, lease.id).await,
+                    false => self.put_below(key, &value, lease.id).await,
+                };
+                match put {
+                    Err(fault) if fault.why == Why::Expired => {}
+                    Err(fault) => return Err(fault),
+                    Ok(()) => {
+                        lease.kept = if is_young { lease.kept } else { begin };
+                        lease.value = value;
+                        leases.insert(key.to_string(), lease);
+                        return Ok(());
+                    }
+                }
             }
         }
+        let kept = Instant::now();
         let id = self.grant(seconds).await?;
-        leases.insert(key.to_string(), Lease { id, seconds });
+        leases.insert(key.to_string(), Lease { id, seconds, kept, value: value.clone() });
         self.put_below(key, &value, id).await?;
         if let Some(lease) = before {
             // It has nothing below it any more, and ends by itself.
@@ -71,10 +88,14 @@ impl Shared {
 
     /// Puts the value below the lease where it is not there already: reading does not cost the cluster a write to its
     /// disks, and most calls change nothing.
-    async fn put_below(&self, key: &str, value: &[u8], lease: i64) -> Answer<()> {
-        if self.get(key).await?.is_some_and(|pair| pair.lease() == lease && pair.value() == value) {
-            return Ok(());
+    async fn put_where_other(&self, key: &str, value: &[u8], lease: i64) -> Answer<()> {
+        match self.get(key).await? {
+            Some(pair) if pair.lease() == lease && pair.value() == value => Ok(()),
+            _ => self.put_below(key, value, lease).await,
         }
+    }
+
+    async fn put_below(&self, key: &str, value: &[u8], lease: i64) -> Answer<()> {
         let put = self.members.ask(|mut connection| {
             let (key, value) = (self.key(key), value.to_vec());
             let options = PutOptions::new().with_lease(lease);
