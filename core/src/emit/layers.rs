@@ -80,6 +80,8 @@ pub(super) enum Takes<'a> {
     Step,
     /// The two halves of an IPv6 address.
     Address,
+    /// The context, what a pool says, and the numbers of its rings.
+    Pool,
 }
 
 /// Adds a function to `.text`. All but steps are global: the verifier looks at them once, not at each call.
@@ -107,6 +109,11 @@ pub(super) fn add(
             [("state", state)].into_iter().chain(numbers.iter().map(|name| (*name, long))).collect()
         }
         Takes::Step => vec![("index", int), ("state", btf.add(kind::PTR, "", 0, 0, Vec::new()))],
+        Takes::Pool => {
+            let (pointer, long) =
+                (context_pointer(btf, options.direction), btf.add_int("unsigned long long", 8, false));
+            vec![("ctx", pointer), ("pool", long), ("rings", int)]
+        }
         Takes::Address => {
             let half = btf.add_int("unsigned long long", 8, false);
             vec![("high", half), ("low", half)]

@@ -14,12 +14,7 @@ pub(crate) const IDS: [u32; 9] = [1, 0xffff, 0x12_3456, 0, 0xdead_beef, 0xff_fff
 /// A policy that routes to some pools, by the packet's length: to one to three, or so many that a table tells them apart.
 pub(crate) fn rules(random: &mut Random) -> Rules {
     let (count, mask) = if random.once_in(5) { (5 + random.below(4), 7) } else { (1 + random.below(3), 3) };
-    let mut pools: Vec<Pool> = Vec::new();
-    for index in 0..count {
-        // Functions of more shapes are more than the verifier follows.
-        let like = pools.get(random.below(3)).filter(|_| index >= 3).cloned();
-        pools.push(pool(random, index, like));
-    }
+    let pools: Vec<Pool> = (0..count).map(|index| pool(random, index)).collect();
     let rule = |(index, pool): (usize, &Pool)| Rule {
         cond: Cond::Compare(
             Value::Arithmetic(Box::new(Value::Length), Operator::And, Box::new(Value::Const(mask))),
@@ -41,21 +36,17 @@ pub(crate) fn rules(random: &mut Random) -> Rules {
     }
 }
 
-/// A pool; `like` another one in how packets are sent.
-fn pool(random: &mut Random, index: usize, like: Option<Pool>) -> Pool {
-    let hash = *random.pick(&[HashBy::Tuple, HashBy::Src, HashBy::Quic, HashBy::Quic]);
-    let timeout = *random.pick(&[1, 60, 300, 65_535]);
-    let own = || (method(random), hash, timeout);
-    let (method, hash, timeout) = like.map_or_else(own, |like| (like.method, like.hash, like.timeout));
+fn pool(random: &mut Random, index: usize) -> Pool {
+    let method = method(random);
     let family = random.below(3);
     let translates = matches!(method, Method::Nat | Method::FullNat(_));
     let backends = (0..1 + random.below(5)).map(|number| backend(random, family, number, translates)).collect();
     Pool {
         name: format!("pool{index}"),
         method,
-        hash,
+        hash: *random.pick(&[HashBy::Tuple, HashBy::Src, HashBy::Quic, HashBy::Quic]),
         sessions: *random.pick(&[1, 100, 1000]),
-        timeout,
+        timeout: *random.pick(&[1, 60, 300, 65_535]),
         backends,
         check: None,
         span: 0..0,

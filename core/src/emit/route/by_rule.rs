@@ -9,8 +9,8 @@ use crate::policy::{Action, Verdict};
 
 /// With so many pools their rules are compared.
 const FEW: usize = 4;
-/// Bytes of a row: the pool's index, and its rings as at [`super::frame::RINGS`].
-const ROW: usize = 8;
+/// Bytes of a row: what the pool says as at [`super::frame::TERMS`], and its rings as at [`super::frame::RINGS`].
+const ROW: usize = 16;
 
 impl Emitter<'_> {
     /// Whether there are so many pools that a table is faster.
@@ -42,10 +42,10 @@ impl Emitter<'_> {
         }
         self.asm.jump_imm(If::Gt, 9, self.rules.rules.len() as i32, unknown);
         self.asm.alu64_imm(Alu::Lsh, 9, ROW.trailing_zeros() as i32);
-        self.asm.load_data(4, DataId(0), offset);
-        self.asm.alu64(Alu::Add, 4, 9);
-        self.asm.load(Size::W, 2, 4, 0);
-        self.asm.load(Size::W, 3, 4, 4);
+        self.asm.load_data(3, DataId(0), offset);
+        self.asm.alu64(Alu::Add, 3, 9);
+        self.asm.load(Size::DW, 2, 3, 0);
+        self.asm.load(Size::W, 3, 3, 8);
         self.asm.mov(1, 6);
         self.asm.call_function(function);
         self.asm.exit();
@@ -71,8 +71,8 @@ impl Emitter<'_> {
                 Some(Verdict::Route(name)) => rules.pool(name),
                 _ => None,
             };
-            let (pool, rings) = pool.map_or((0, 0), |pool| (pool as u32, self.routes[pool].rings));
-            [pool, rings].into_iter().for_each(|word| self.tables.extend(word.to_le_bytes()));
+            let row = pool.map_or([0; 2], |pool| [self.routes[pool].terms, self.routes[pool].rings.into()]);
+            row.into_iter().for_each(|word| self.tables.extend(word.to_le_bytes()));
         }
         self.by_rule = Some(offset);
         offset

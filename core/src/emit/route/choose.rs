@@ -89,7 +89,8 @@ impl Emitter<'_> {
         self.asm.load(Size::H, 2, 3, 0);
         self.asm.alu64(Alu::Sub, 1, 2);
         self.asm.alu64_imm(Alu::And, 1, 0xffff);
-        self.asm.jump_imm(If::Gt, 1, shape.timeout as i32, anew);
+        self.asm.load(Size::H, 2, 10, frame::TIMEOUT);
+        self.asm.jump_reg(If::Gt, 1, 2, anew);
         if shape.reads_ids() {
             self.is_named(anew);
         }

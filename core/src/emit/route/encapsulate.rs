@@ -19,12 +19,9 @@ const FARTHEST_NETWORK: i32 = 22;
 impl Emitter<'_> {
     /// Wraps the packet for the backend at r9, whose address is of this family.
     pub(super) fn wrap(&mut self, method: &Method, v6: bool, too_big: Label, ends: Ends) {
-        let port = match method {
-            Method::Gue { port, .. } => Some(*port),
-            _ => None,
-        };
+        let udp = matches!(method, Method::Gue { .. });
         let ip = if v6 { 40 } else { 20 };
-        let overhead = ip + if port.is_some() { UDP } else { 0 };
+        let overhead = ip + if udp { UDP } else { 0 };
         self.fits(overhead, too_big);
         self.count_sent();
         self.complete(Then::Sent);
@@ -36,14 +33,14 @@ impl Emitter<'_> {
         self.asm.mov(2, 3);
         self.asm.alu64_imm(Alu::Add, 2, overhead);
         self.asm.jump_reg(If::Gt, 2, 8, ends.drop);
-        self.payload(port);
+        self.payload(udp);
         if v6 {
             self.outer_v6(overhead - ip)
         } else {
             self.outer_v4(overhead)
         }
-        if let Some(port) = port {
-            self.udp(ip as i16, port);
+        if udp {
+            self.udp(ip as i16);
         }
     }
 
@@ -103,8 +100,8 @@ impl Emitter<'_> {
     }
 
     /// r4 = the protocol of what follows the outer IP header.
-    fn payload(&mut self, port: Option<u16>) {
-        if port.is_some() {
+    fn payload(&mut self, udp: bool) {
+        if udp {
             return self.asm.mov_imm(4, i32::from(protocol::UDP));
         }
         let v6 = self.asm.label();
@@ -203,12 +200,13 @@ impl Emitter<'_> {
     }
 
     /// The UDP header behind an IP header of so many bytes at r3.
-    fn udp(&mut self, at: i16, port: u16) {
+    fn udp(&mut self, at: i16) {
         self.asm.load(Size::W, 1, 10, frame::HASH);
         self.asm.alu64_imm(Alu::Or, 1, 0xc000);
         self.asm.swap(1, 16);
         self.asm.store(Size::H, 3, at, 1);
-        self.asm.store_imm(Size::H, 3, at + 2, i32::from(port.swap_bytes() as i16));
+        self.asm.load(Size::H, 1, 10, frame::GUE_PORT);
+        self.asm.store(Size::H, 3, at + 2, 1);
         self.asm.load(Size::W, 1, 10, frame::TOTAL);
         self.asm.alu64_imm(Alu::Add, 1, UDP);
         self.asm.swap(1, 16);

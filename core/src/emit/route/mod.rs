@@ -21,6 +21,8 @@ mod rewrite;
 mod send;
 mod translate;
 
+use std::mem::discriminant;
+
 use offload::Then;
 
 use super::layers::{self, PROTOCOL, Takes, V4};
@@ -43,8 +45,6 @@ const NO_RING: u32 = 0xffff;
 
 /// The function's own stack; [`stack::LAYERS`] and [`stack::ZERO`] lie among it.
 mod frame {
-    /// The pool's index; 4 bytes.
-    pub(super) const POOL: i16 = -4;
     /// The number of the ring that IPv4 packets look at, and that of IPv6's in the upper half; 4 bytes.
     pub(super) const RINGS: i16 = -12;
     /// The server's number in the connection id of QUIC; 4 bytes.
@@ -80,6 +80,14 @@ mod frame {
     pub(super) const LENGTH: i16 = -112;
     /// `struct bpf_fib_lookup`; 64 bytes.
     pub(super) const FIB: i16 = -176;
+    /// What the pool says ([`super::terms`]); 8 bytes.
+    pub(super) const TERMS: i16 = -184;
+    /// In there: the pool's index; 4 bytes.
+    pub(super) const POOL: i16 = TERMS;
+    /// In there: after so many seconds a connection is forgotten; 2 bytes.
+    pub(super) const TIMEOUT: i16 = TERMS + 4;
+    /// In there: the destination port of GUE, in network byte order; 2 bytes.
+    pub(super) const GUE_PORT: i16 = TERMS + 6;
 
     // What is needed only until the next hop is known shares its place with others.
 
@@ -101,6 +109,8 @@ mod frame {
     pub(super) const BACKEND: i16 = HOP;
     /// Address of a slot among the replies; 8 bytes.
     pub(super) const REPLY_SLOT: i16 = TRAFFIC;
+    /// Address of the replies' line in which a new connection gets a slot; 8 bytes.
+    pub(super) const REPLY_LINE: i16 = TRAFFIC;
     /// Address of a translated connection's record; 8 bytes.
     pub(super) const RECORD: i16 = PLACE;
     /// The ports of what may be a reply; 4 bytes.
@@ -129,17 +139,23 @@ mod is {
     pub(super) const ENDS: i32 = 128;
 }
 
-/// What a function is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a function is made for. Of the method only its kind counts: addresses stand in the backends' records, and what
+/// else a pool says comes by the call.
+#[derive(Clone, Copy, Debug)]
 struct Shape<'p> {
     method: &'p Method,
     hash: HashBy,
-    timeout: u32,
+}
+
+impl PartialEq for Shape<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        discriminant(self.method) == discriminant(other.method) && self.hash == other.hash
+    }
 }
 
 impl<'p> Shape<'p> {
     fn of(pool: &'p Pool) -> Self {
-        Shape { method: &pool.method, hash: pool.hash, timeout: pool.timeout.min(0xffff) }
+        Shape { method: &pool.method, hash: pool.hash }
     }
 
     /// Whether addresses are translated.
@@ -164,6 +180,17 @@ pub(super) struct Route {
     function: FunctionId,
     /// As at [`frame::RINGS`].
     rings: u32,
+    /// As at [`frame::TERMS`].
+    terms: u64,
+}
+
+/// What a pool says to the function that it shares with others.
+fn terms(pool: &Pool, index: u16) -> u64 {
+    let port = match pool.method {
+        Method::Gue { port, .. } => u64::from(port.swap_bytes()),
+        _ => 0,
+    };
+    u64::from(index) | u64::from(pool.timeout.min(0xffff)) << 32 | port << 48
 }
 
 /// Where a packet's way may end.
@@ -194,7 +221,7 @@ impl Emitter<'_> {
                 }
             };
             let [v4, v6] = [false, true].map(|v6| ring_of(&all, index, v6).map_or(NO_RING, u32::from));
-            self.routes.push(Route { function, rings: v4 | v6 << 16 });
+            self.routes.push(Route { function, rings: v4 | v6 << 16, terms: terms(pool, index) });
         }
         if translates(pools) {
             self.replies = Some(self.reply_function()?);
@@ -212,7 +239,7 @@ impl Emitter<'_> {
 
     fn route_function(&mut self, shape: Shape<'_>, number: usize) -> Result<FunctionId> {
         let code = self.apart(|emitter| emitter.route_code(shape));
-        let takes = Takes::Context(&["pool", "rings"]);
+        let takes = Takes::Pool;
         let name = format!("xdpilot_route_{number}");
         layers::add(self.object, &name, "sends the packet to a backend", code, self.options, takes)
     }
@@ -234,7 +261,7 @@ impl Emitter<'_> {
     fn route_code(&mut self, shape: Shape<'_>) {
         let ends = Ends { pass: self.asm.label(), drop: self.asm.label() };
         let (v4, known) = (self.asm.label(), self.asm.label());
-        self.asm.store(Size::W, 10, frame::POOL, 2);
+        self.asm.store(Size::DW, 10, frame::TERMS, 2);
         self.asm.store(Size::W, 10, frame::RINGS, 3);
         if shape.reads_ids() {
             self.no_server();
@@ -277,7 +304,7 @@ impl Emitter<'_> {
     /// `route POOL`: ends the program.
     pub(super) fn route(&mut self, pool: &str) {
         let index = self.rules.pool(pool);
-        let Some((index, route)) = index.and_then(|index| Some((index, *self.routes.get(index)?))) else {
+        let Some(route) = index.and_then(|index| self.routes.get(index).copied()) else {
             self.asm.mov_imm(0, DROP);
             return self.asm.exit();
         };
@@ -285,7 +312,7 @@ impl Emitter<'_> {
             return self.route_by_rule(route.function);
         }
         self.asm.mov(1, 6);
-        self.asm.mov32_imm(2, index as u32);
+        self.asm.mov64_wide(2, route.terms);
         self.asm.mov32_imm(3, route.rings);
         self.asm.call_function(route.function);
         self.asm.exit();
@@ -297,6 +324,16 @@ impl Emitter<'_> {
             self.lookup(map, key);
             self.asm.jump_imm(If::Eq, 0, 0, missing);
         }
+    }
+
+    /// The verifier forgets what it knows of the number at this place. Ways that differ in nothing else are one from here
+    /// on, where it would follow each. r1 and r2 are lost.
+    fn unlearn(&mut self, at: i16) {
+        self.asm.load(Size::W, 1, 10, at);
+        self.asm.load(Size::DW, 2, 10, frame::HASH);
+        self.asm.alu64(Alu::Xor, 1, 2);
+        self.asm.alu64(Alu::Xor, 1, 2);
+        self.asm.store(Size::W, 10, at, 1);
     }
 
     /// Puts an address of the stack into a register.

@@ -165,7 +165,7 @@ impl Emitter<'_> {
     fn hash_reply(&mut self, v6: bool, header: Reg, at: Addresses) {
         self.asm.store(Size::W, 10, frame::SEEN_PORTS, 2);
         self.asm.store(Size::W, 10, frame::SEEN_PROTOCOL, 1);
-        let shape = Shape { method: &Method::Nat, hash: HashBy::Tuple, timeout: 0 };
+        let shape = Shape { method: &Method::Nat, hash: HashBy::Tuple };
         self.hash_connection(shape, v6, header, at);
     }
 

@@ -58,7 +58,6 @@ impl Emitter<'_> {
         self.asm.bind(unknown);
         self.asm.load(Size::DW, 0, 10, frame::LINE);
         self.oldest(Some(frame::INDEX));
-        self.asm.store(Size::DW, 10, frame::SLOT, 3);
         self.asm.load(Size::W, 5, 10, frame::INDEX);
         self.slot_index(frame::INDEX);
         self.asm.bind(anew);
@@ -84,9 +83,16 @@ impl Emitter<'_> {
         self.asm.store(Size::W, 10, frame::PORT, 1);
     }
 
-    /// A new connection, in the slot at [`frame::SLOT`]: r9 = its backend.
+    /// A new connection, in the slot of [`frame::INDEX`]: r9 = its backend.
     fn establish(&mut self, shape: Shape<'_>, ends: Ends) {
         let (attempt, clash, taken) = (self.asm.label(), self.asm.label(), self.asm.label());
+        // A hundred ways lead here, and the verifier would follow all that comes now for each.
+        self.unlearn(frame::IS);
+        self.unlearn(frame::INDEX);
+        if shape.reads_ids() {
+            self.unlearn(frame::NAMED);
+        }
+        self.locate_packet();
         self.asm.store_imm(Size::DW, 10, frame::ATTEMPT, 0);
         self.asm.bind(attempt);
         self.new_backend(shape, ends.drop);
@@ -112,8 +118,8 @@ impl Emitter<'_> {
         self.asm.goto(attempt);
 
         self.asm.bind(taken);
-        self.record(shape, ends.drop);
-        self.asm.load(Size::DW, 3, 10, frame::SLOT);
+        self.record(ends.drop);
+        self.slot_at(frame::LINE, frame::INDEX);
         self.store_flow();
         self.asm.load(Size::DW, 9, 10, frame::BACKEND);
         self.traffic_of(ends.drop);
@@ -183,7 +189,7 @@ impl Emitter<'_> {
     }
 
     /// r3 = the first slot in use of the replies' line of the hash at r9 that has its tag, r2 what is in it; the index of
-    /// the slot at [`frame::REPLY`]. To `none` where there is none, with the line at r0 and the index's upper part there.
+    /// the slot at [`frame::REPLY`], the line at r0. To `none` where there is none, with the line at r0 and the index's upper part there.
     pub(super) fn find_reply(&mut self, none: Label, drop: Label) {
         let found = self.asm.label();
         let lines = flows::lines(sessions(&self.rules.pools));
@@ -220,6 +226,15 @@ impl Emitter<'_> {
         self.asm.store(Size::W, 10, at, 1);
     }
 
+    /// r3 = the slot of the line whose address is at one place, by the index at another one. r1 is lost.
+    fn slot_at(&mut self, line: i16, index: i16) {
+        self.asm.load(Size::DW, 3, 10, line);
+        self.asm.load(Size::W, 1, 10, index);
+        self.asm.alu64_imm(Alu::And, 1, flows::SLOTS as i32 - 1);
+        self.asm.alu64_imm(Alu::Lsh, 1, WORD.trailing_zeros() as i32);
+        self.asm.alu64(Alu::Add, 3, 1);
+    }
+
     /// r2 = the index of the record that the slot in r2 leads to; to `nowhere` where it leads to none. r9 = the slot's
     /// age. r1 is lost.
     pub(super) fn record_of(&mut self, nowhere: Label) {
@@ -233,12 +248,12 @@ impl Emitter<'_> {
         self.asm.alu64_imm(Alu::Sub, 2, 1);
     }
 
-    /// A slot for the replies whose hash is in r9, at [`frame::REPLY_SLOT`], then on to `taken`; to `clash` where they
-    /// could be taken for another connection's.
+    /// A slot for the replies whose hash is in r9, its line at [`frame::REPLY_LINE`] and its index at [`frame::REPLY`], then
+    /// on to `taken`; to `clash` where they could be taken for another connection's.
     fn reply_slot(&mut self, clash: Label, taken: Label, drop: Label) {
         let none = self.asm.label();
         self.find_reply(none, drop);
-        self.asm.store(Size::DW, 10, frame::REPLY_SLOT, 3);
+        self.asm.store(Size::DW, 10, frame::REPLY_LINE, 0);
         self.record_of(taken);
         self.asm.load(Size::W, 1, 10, frame::INDEX);
         self.asm.jump_reg(If::Eq, 1, 2, taken);
@@ -252,16 +267,17 @@ impl Emitter<'_> {
         self.asm.goto(clash);
 
         self.asm.bind(none);
+        self.asm.store(Size::DW, 10, frame::REPLY_LINE, 0);
         self.oldest(Some(frame::REPLY));
-        self.asm.store(Size::DW, 10, frame::REPLY_SLOT, 3);
         self.asm.load(Size::W, 5, 10, frame::REPLY);
         self.slot_index(frame::REPLY);
         self.asm.goto(taken);
     }
 
     /// Writes the connection's record and the slot among the replies that leads there.
-    fn record(&mut self, shape: Shape<'_>, drop: Label) {
-        self.asm.load(Size::DW, 3, 10, frame::REPLY_SLOT);
+    fn record(&mut self, drop: Label) {
+        self.unlearn(frame::REPLY);
+        self.slot_at(frame::REPLY_LINE, frame::REPLY);
         self.asm.load(Size::DW, 2, 10, frame::REPLY_HASH);
         self.asm.alu64_imm(Alu::Rsh, 2, TAG_SHIFT as i32);
         self.asm.alu64_imm(Alu::Lsh, 2, TAG_SHIFT as i32);
@@ -281,7 +297,8 @@ impl Emitter<'_> {
             self.asm.load(Size::W, 1, 10, from);
             self.asm.store(Size::H, 0, to, 1);
         }
-        self.asm.store_imm(Size::W, 0, translated::TIMEOUT, shape.timeout as i32);
+        self.asm.load(Size::H, 1, 10, frame::TIMEOUT);
+        self.asm.store(Size::W, 0, translated::TIMEOUT, 1);
         self.asm.load(Size::W, 1, 10, frame::REPLY);
         self.asm.store(Size::W, 0, translated::REPLY, 1);
     }
