@@ -94,7 +94,7 @@ pub(super) fn until_over(access: &Access, begun: &RolloutForm, seconds: u64) -> 
     let end = Instant::now() + Duration::from_secs(begun.bake_seconds + seconds);
     loop {
         match access.rollout()?.filter(|now| now.id == begun.id) {
-            None => return wait::until_all_have(access, seconds),
+            None => return wait::until_all_have(access, seconds).map(drop),
             Some(RolloutForm { halted: Some(why), .. }) => {
                 return Err(Error::failed(format!("roll {} out", begun.id))
                     .cause(format!("it was halted: {why}"))
