@@ -118,7 +118,7 @@ pub(super) async fn rates(api: Arc<Api>) {
         let Some(report) = api.shared.report() else { continue };
         let mut sampling = sampler.take().unwrap_or_default();
         let sampled = api
-            .blocking(move || {
+            .with_kernel(move || {
                 let (interval, policies) = sampling.rates(&report)?;
                 Ok((sampling, Rates { time: when::rfc3339(SystemTime::now()), interval, policies }))
             })

@@ -72,7 +72,8 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
 async fn in_time(request: Request, next: Next) -> Response {
     let what = format!("answer {} {}", request.method(), request.uri().path());
     tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
-        let error = Error::failed(what).cause(format!("it took more than {} s", PATIENCE.as_secs()));
+        let error = Error::failed(what)
+            .cause(format!("it took more than {} s; it may be done all the same", PATIENCE.as_secs()));
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response()
     })
 }

@@ -35,8 +35,10 @@ const CONNECTIONS: usize = 128;
 const BODIES: usize = 4;
 /// Streams of events at a time, for each way in.
 const STREAMS: usize = 32;
-/// Requests at a time that wait for the store or the kernel.
+/// Requests at a time that wait for the store.
 const WORKERS: usize = 8;
+/// And for the kernel: metrics and rates are there when the store is not.
+const READERS: usize = 2;
 /// So long a TLS handshake and a request's head may take.
 const HEAD: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
@@ -48,6 +50,7 @@ pub(super) struct Api {
     /// Of those who ask over TCP.
     pub(super) tokens: Option<Tokens>,
     workers: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
 }
 
 /// What those who come the same way share.
@@ -77,7 +80,8 @@ impl Api {
         work: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, Refusal> {
         let reach = self.shared.reach.clone();
-        let result = self.blocking(move || reach.store().and_then(|store| work(&*store))).await;
+        let work = move || reach.store().and_then(|store| work(&*store));
+        let result = blocking(&self.workers, work).await;
         result.map_err(|refusal| match refusal.status {
             StatusCode::INTERNAL_SERVER_ERROR if self.shared.is_away() => {
                 Refusal::new(StatusCode::SERVICE_UNAVAILABLE, refusal.error)
@@ -86,22 +90,30 @@ impl Api {
         })
     }
 
-    /// Runs what waits, on a thread of its own.
-    pub(super) async fn blocking<T: Send + 'static>(
+    /// Runs what waits for the kernel, on a thread of its own.
+    pub(super) async fn with_kernel<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, Refusal> {
-        // Nobody closes it.
-        let permit = self.workers.clone().acquire_owned().await.ok();
-        let work = move || {
-            let result = work();
-            drop(permit);
-            result
-        };
-        match spawn_blocking(work).await {
-            Ok(result) => result.map_err(Refusal::from),
-            Err(error) => Err(Error::failed("answer the request").cause(error.to_string()).into()),
-        }
+        blocking(&self.readers, work).await
+    }
+}
+
+/// Runs what waits, as soon as there is room for it.
+async fn blocking<T: Send + 'static>(
+    room: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> std::result::Result<T, Refusal> {
+    // Nobody closes it. The thread has it, which goes on where nobody waits for the answer any more.
+    let permit = room.clone().acquire_owned().await.ok();
+    let work = move || {
+        let result = work();
+        drop(permit);
+        result
+    };
+    match spawn_blocking(work).await {
+        Ok(result) => result.map_err(Refusal::from),
+        Err(error) => Err(Error::failed("answer the request").cause(error.to_string()).into()),
     }
 }
 
@@ -122,7 +134,7 @@ impl Server {
         let failed = |error: std::io::Error| Error::failed("serve the API").kernel(error.to_string());
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(WORKERS + 2)
+            .max_blocking_threads(WORKERS + READERS)
             .thread_name("api")
             .enable_all()
             .build()
@@ -150,8 +162,8 @@ fn run(runtime: &Runtime, local: Local, remote: Option<Remote>, shared: Arc<Shar
         Some(Remote { listener, acceptor, tokens }) => (Some(tokens), Some((listener, acceptor))),
         None => (None, None),
     };
-    let workers = Arc::new(Semaphore::new(WORKERS));
-    let api = Arc::new(Api { shared, tokens, workers });
+    let (workers, readers) = (Arc::new(Semaphore::new(WORKERS)), Arc::new(Semaphore::new(READERS)));
+    let api = Arc::new(Api { shared, tokens, workers, readers });
     let router = router(&api);
     runtime.block_on(async {
         tokio::spawn(events::rates(api.clone()));
