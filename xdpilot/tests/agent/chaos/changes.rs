@@ -114,8 +114,7 @@ impl Driver {
             14 => self.gone_or_back(),
             _ => {
                 let which = self.random.below(self.places.len());
-                let there = self.places[which].is_some();
-                if there { vec![self.policy(which)] } else { vec![self.pool("birds")] }
+                if self.is_there(which) { vec![self.policy(which)] } else { vec![self.pool("birds")] }
             }
         };
         self.make(wanted);
@@ -292,9 +291,15 @@ impl Driver {
         text(Kind::Pool, name, format!("pool {name} via nat {{\n{backends}}}\n"))
     }
 
+    /// Whether another policy is in the store, and not just may be.
+    fn is_there(&self, which: usize) -> bool {
+        let known = self.known.get(&Name::new(Kind::Policy, format!("other{which}")));
+        matches!(known.map(Vec::as_slice), Some([Some(_)]))
+    }
+
     /// Two policies change places.
     fn moved(&mut self) -> Wanted {
-        let there: Vec<usize> = (0..self.places.len()).filter(|which| self.places[*which].is_some()).collect();
+        let there: Vec<usize> = (0..self.places.len()).filter(|which| self.is_there(*which)).collect();
         let [a, b] = [self.random.below(there.len()), self.random.below(there.len())];
         let (Some(a), Some(b)) = (there.get(a).copied(), there.get(b).copied()) else { return self.gone_or_back() };
         self.places.swap(a, b);
@@ -306,9 +311,8 @@ impl Driver {
     /// A policy that is there goes, with its place; one that is not comes.
     fn gone_or_back(&mut self) -> Wanted {
         let which = self.random.below(self.places.len());
-        let name = format!("other{which}");
-        let known = self.known.get(&Name::new(Kind::Policy, name.clone()));
-        if known.is_some_and(|known| known.len() == 1 && known[0].is_some()) {
+        if self.is_there(which) {
+            let name = format!("other{which}");
             self.places[which] = None;
             return [Kind::Policy, Kind::Attachment].map(|kind| (Name::new(kind, name.clone()), None)).to_vec();
         }
