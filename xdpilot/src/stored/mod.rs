@@ -19,6 +19,7 @@ use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 
 use crate::documents::{Kind, Name};
+use crate::trial::printed;
 
 /// The name of a document in two words: `policy edge`.
 #[derive(Debug, clap::Args)]
@@ -48,5 +49,5 @@ fn print_json(out: &mut impl Write, document: &impl Serialize) -> Result<()> {
 }
 
 fn print(out: &mut impl Write, text: &str) -> Result<()> {
-    out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+    printed(out.write_all(text.as_bytes()))
 }
