@@ -175,7 +175,10 @@ fn root_tuples_are_added_removed_and_replaced() {
     udp_arrives(&pair, FIRST, 4000);
     udp_is_dropped(&pair, NEAR6, 4000);
     assert_eq!(listed(&pair, "doors"), ["fd00::2 . udp . 4000"]);
-    files.write("doors.txt", "10.0.0.2 . udp . 4003, 10.0.0.2 . proto 17 . 4004 # both\n10.0.0.2 . tcp . 4000\n10.0.0.2 . 80\n");
+    files.write(
+        "doors.txt",
+        "10.0.0.2 . udp . 4003, 10.0.0.2 . proto 17 . 4004 # both\n10.0.0.2 . tcp . 4000\n10.0.0.2 . 80\n",
+    );
     let ran = done(&["set", "replace", "doors", files.path("doors.txt").to_str().unwrap(), "--on", &on]);
     assert_eq!(ran.out, format!("{on}: doors had 1 elements, and has 3\n"));
     assert!(ran.err.contains("1 elements are of kinds that no rule"), "{ran:?}");
