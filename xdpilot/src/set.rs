@@ -15,6 +15,7 @@ use crate::policy::places::Places;
 use crate::policy::read_elements;
 use crate::policy::sets::{self, Loaded, Set};
 use crate::stored::config::StoreArgs;
+use crate::trial::printed;
 use crate::{state, stored};
 
 /// Change and list the sets of loaded policies, without loading them anew.
@@ -22,6 +23,7 @@ use crate::{state, stored};
 #[command(after_help = "Examples:
   xdpilot set add blocked 203.0.113.7 2001:db8::/32
   xdpilot set del blocked 203.0.113.7 --on docker:web
+  xdpilot set add web 192.0.2.1 . tcp . 443
   xdpilot set replace blocked blocklist.txt
   xdpilot set list blocked
   xdpilot set add blocked 203.0.113.7 --store redb:/var/lib/xdpilot/store.redb
@@ -49,7 +51,7 @@ enum Action {
 struct Change {
     /// The set's name
     name: String,
-    /// Addresses, prefixes (10.0.0.0/8), ports (80, http, 1000-2000) or MAC addresses
+    /// Addresses, prefixes (10.0.0.0/8), ports (80, http, 1000-2000), MAC addresses or tuples (192.0.2.1 . tcp . 443)
     #[arg(required = true, value_name = "ELEMENT")]
     elements: Vec<String>,
     #[command(flatten)]
@@ -121,12 +123,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         Action::Replace(wish) => replace(wish),
         Action::List(wish) => list(wish),
     }?;
-    out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+    printed(out.write_all(text.as_bytes()))
 }
 
 /// Changes the set in the store.
 fn store(wish: &Change, add: bool, out: &mut impl Write) -> Result<()> {
-    let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
+    let elements = elements(&wish.elements.join(" "))?;
     let content = match add {
         true => Content::Change { add: elements, remove: Vec::new() },
         false => Content::Change { add: Vec::new(), remove: elements },
@@ -149,7 +151,7 @@ fn loose(name: &str, places: &Places, store: &StoreArgs, command: &str) -> Resul
 }
 
 fn change(wish: &Change, add: bool) -> Result<String> {
-    let elements: Vec<Element> = wish.elements.iter().map(|word| element(word)).collect::<Result<_>>()?;
+    let elements = elements(&wish.elements.join(" "))?;
     // Two commands that change one map of ports would lose one of the changes.
     let _lock = state::lock();
     let command = format!("xdpilot set {} {} {}", if add { "add" } else { "del" }, wish.name, wish.elements.join(" "));
@@ -211,11 +213,11 @@ fn replace_one<'a>(name: &'a str, set: &mut Set, elements: &[Element]) -> Result
     Ok(changed)
 }
 
-/// An element in words.
-fn element(word: &str) -> Result<Element> {
-    policy::element(word, 0..word.len()).map_err(|problem| {
-        let error = Error::usage(problem.what);
-        problem.hint.into_iter().fold(error, Error::cause)
+/// Elements in words.
+fn elements(words: &str) -> Result<Vec<Element>> {
+    policy::elements(words).map_err(|problems| match problems.into_iter().next() {
+        Some(problem) => problem.hint.into_iter().fold(Error::usage(problem.what), Error::cause),
+        None => Error::usage("these are no elements"),
     })
 }
 

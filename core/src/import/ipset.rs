@@ -1,13 +1,13 @@
 //! `ipset save`: sets of addresses, prefixes, ports and Ethernet addresses, and tuples of them.
 //!
 //! An ipset says nothing of what becomes of its members: each set has one rule, which looks for sources (of ports, for
-//! destinations). Sets of tuples have a rule for each of them.
+//! destinations). Sets of tuples with prefixes have a rule for each of them.
 
 use std::net::IpAddr;
 
 use super::draft::Draft;
 use super::ranges;
-use super::term::{Family, Side, conjunction};
+use super::term::{Family, Side, Term, conjunction};
 use super::tuple::Tuple;
 use super::{Format, Imported, Request, lines};
 use crate::error::Error;
@@ -28,6 +28,13 @@ pub(super) enum Kind {
     Sets,
 }
 
+/// What a part of a tuple is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TuplePart {
+    Address,
+    Port,
+}
+
 /// A set.
 #[derive(Clone, Debug)]
 pub(super) struct Ipset {
@@ -41,8 +48,9 @@ pub(super) struct Ipset {
     exceptions: Vec<Element>,
     /// The tuples that are in it.
     pub(super) tuples: Vec<Tuple>,
-    /// Which of two addresses or ports the parts of a tuple are, where nobody says it.
-    sides: Vec<Side>,
+    /// What the parts of a tuple are, and which of two addresses or ports where nobody says it.
+    parts: Vec<(TuplePart, Side)>,
+    v6: bool,
     /// Where it is made.
     line: u32,
     words: String,
@@ -70,8 +78,13 @@ pub(super) fn import(text: &str, request: &Request<'_>) -> Result<Imported, Erro
             Kind::Ports => format!("dst port in {name}"),
             Kind::Macs => format!("ether src in {name}"),
             Kind::Tuples => {
+                let sides: Vec<Side> = set.parts.iter().map(|(_, side)| *side).collect();
+                if let Some(term) = set.term(&name, &sides) {
+                    draft.rule(&verdict, &term.text, None);
+                    continue;
+                }
                 for tuple in &set.tuples {
-                    draft.rule(&verdict, &conjunction(&tuple.terms(&set.sides), Family::Any), Some(&set.name));
+                    draft.rule(&verdict, &conjunction(&tuple.terms(&sides), Family::Any), Some(&set.name));
                 }
                 continue;
             }
@@ -127,15 +140,15 @@ fn option<'l>(line: &'l str, name: &str) -> Option<&'l str> {
 impl Ipset {
     fn new(line: u32, words: &str, name: &str, kind: &str, options: Vec<&str>) -> Self {
         let v6 = options.windows(2).any(|pair| pair == ["family", "inet6"]);
-        let mut sides = Vec::new();
+        let mut parts = Vec::new();
         let of_sets = kind == "list:set";
         let kind = match kind {
             "hash:ip" | "hash:net" | "bitmap:ip" => Ok(Kind::Addresses { v6 }),
             "bitmap:port" => Ok(Kind::Ports),
             "hash:mac" => Ok(Kind::Macs),
             "list:set" => Ok(Kind::Sets),
-            _ => Self::sides(kind).map(|found| {
-                sides = found;
+            _ => Self::parts(kind).map(|found| {
+                parts = found;
                 Kind::Tuples
             }),
         };
@@ -145,7 +158,8 @@ impl Ipset {
             elements: Vec::new(),
             exceptions: Vec::new(),
             tuples: Vec::new(),
-            sides,
+            parts,
+            v6,
             line,
             words: words.to_owned(),
             netmask: option(words, "netmask").and_then(|length| length.parse().ok()),
@@ -154,9 +168,9 @@ impl Ipset {
         }
     }
 
-    /// Which side the parts of tuples are: the first address is the source, ports and further addresses are the
+    /// What the parts of tuples are, and of which side: the first address is the source, ports and further addresses are the
     /// destination's.
-    fn sides(kind: &str) -> Result<Vec<Side>, String> {
+    fn parts(kind: &str) -> Result<Vec<(TuplePart, Side)>, String> {
         let (_, parts) = kind.split_once(':').ok_or_else(|| format!("{kind} is no kind of set that is known"))?;
         let mut addresses = 0;
         parts
@@ -164,9 +178,9 @@ impl Ipset {
             .map(|part| match part {
                 "ip" | "net" => {
                     addresses += 1;
-                    Ok(if addresses == 1 { Side::Src } else { Side::Dst })
+                    Ok((TuplePart::Address, if addresses == 1 { Side::Src } else { Side::Dst }))
                 }
-                "port" => Ok(Side::Dst),
+                "port" => Ok((TuplePart::Port, Side::Dst)),
                 part => Err(format!("a {part} beside other parts of {kind} has no counterpart")),
             })
             .collect()
@@ -191,7 +205,7 @@ impl Ipset {
                 Ok(mac @ Element::Mac(_)) => self.elements.push(mac),
                 _ => return Err(wrong()),
             },
-            Kind::Tuples => self.tuples.push(Tuple::of_ipset(word, self.sides.len()).ok_or_else(wrong)?),
+            Kind::Tuples => self.tuples.push(Tuple::of_ipset(word, self.parts.len()).ok_or_else(wrong)?),
             Kind::Sets => {}
         }
         Ok(())
@@ -214,10 +228,30 @@ impl Ipset {
         self.elements.iter().flat_map(|element| ranges::without(element, &self.exceptions)).collect()
     }
 
-    /// Puts it into a policy, unless it has tuples: its name there, and its kind.
+    /// How many parts its tuples have.
+    pub(super) fn tuple_parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// The test for a tuple of the set that has this name in a policy, by the sides of its parts; none where it has no name.
+    pub(super) fn term(&self, name: &str, sides: &[Side]) -> Option<Term> {
+        let family = if self.v6 { Family::V6 } else { Family::V4 };
+        let part = |((part, _), side): (&(TuplePart, Side), &Side)| match part {
+            TuplePart::Address => format!("{} {}", family.word(), side.word()),
+            TuplePart::Port => format!("proto . {} port", side.word()),
+        };
+        let parts: Vec<String> = self.parts.iter().zip(sides).map(part).collect();
+        (!name.is_empty()).then(|| Term::new(family, format!("{} in {name}", parts.join(" . "))))
+    }
+
+    /// Puts it into a policy, unless it has tuples that no set of a policy has: its name there, and its kind.
     pub(super) fn declare(&self, draft: &mut Draft) -> Option<(String, Kind)> {
         match &self.kind {
-            Ok(Kind::Tuples) => Some((String::new(), Kind::Tuples)),
+            Ok(Kind::Tuples) => {
+                let tuples: Option<Vec<Element>> = self.tuples.iter().map(Tuple::element).collect();
+                let name = tuples.map(|tuples| draft.set(&self.name, &tuples));
+                Some((name.unwrap_or_default(), Kind::Tuples))
+            }
             Ok(kind) => Some((draft.set(&self.name, &self.all()), *kind)),
             Err(reason) => {
                 let reason = format!("{reason}; its {} elements are left out", self.added);

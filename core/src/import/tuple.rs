@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use super::ranges;
 use super::term::{Family, Side, Term};
-use crate::policy::Element;
+use crate::filter::names;
+use crate::policy::{self, Datum, Element};
 
 /// Parts that must all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +25,24 @@ impl Tuple {
         parts.filter(|parts| parts.len() == count).map(Tuple)
     }
 
-    /// How many parts it has.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// The tuple of a policy's set; none where an address or a port is no single one.
+    pub(super) fn element(&self) -> Option<Element> {
+        let mut values = Vec::new();
+        for part in &self.0 {
+            match part {
+                Part::Addresses(elements) => match elements[..] {
+                    [Element::V4(address, 32)] => values.push(Datum::V4(address)),
+                    [Element::V6(address, 128)] => values.push(Datum::V6(address)),
+                    _ => return None,
+                },
+                Part::Ports(transport, range) if range.start() == range.end() => {
+                    let number = names::protocol(transport).and_then(|number| u8::try_from(number).ok())?;
+                    values.extend([Datum::Protocol(number), Datum::Port(*range.start())]);
+                }
+                Part::Ports(..) => return None,
+            }
+        }
+        policy::Tuple::new(values).map(Element::Tuple)
     }
 
     /// The tests of a packet, of which each part looks at one side.

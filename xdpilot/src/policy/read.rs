@@ -8,7 +8,7 @@ use xdpilot_core::problem::Problem;
 
 use super::{Policy, beside};
 use crate::direction::Direction;
-use crate::source;
+use crate::source::{self, Sought};
 
 /// The text of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Text {
     /// # Errors
     /// It cannot be read, or is no text.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let text = text(path, source::contents(path)?)?;
+        let text = text(path, source::contents(path, Sought::Program)?)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Ok(Text { text, path: Some(absolute), name: path.display().to_string() })
     }
@@ -94,7 +94,7 @@ fn files(document: &Document, policy: Option<&Path>) -> Vec<(String, PathBuf)> {
 /// # Errors
 /// It cannot be read, or holds what is no element: each is told with its place.
 pub fn elements(path: &Path) -> Result<Vec<Element>> {
-    let bytes = match source::contents(path) {
+    let bytes = match source::contents(path, Sought::Elements) {
         Ok(bytes) => bytes,
         // A set may be empty, a program not.
         Err(_) if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) => {

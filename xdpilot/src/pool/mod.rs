@@ -17,6 +17,7 @@ use crate::pools::join::{self, Joined};
 use crate::pools::live::Live;
 use crate::pools::ways;
 use crate::state;
+use crate::trial::printed;
 
 /// Show and change the backends of loaded policies, without loading them anew.
 #[derive(Debug, ClapArgs)]
@@ -110,7 +111,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
             each(&wish.name, &wish.places, |live, pool| weigh(live, pool, &wish.backend, wish.weight))
         }
     }?;
-    out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+    printed(out.write_all(text.as_bytes()))
 }
 
 /// The loaded policies that route, at these places or everywhere.

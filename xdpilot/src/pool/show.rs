@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use xdpilot_core::error::{Error, Result};
+use xdpilot_core::error::Result;
 
 use super::{json, live, named};
 use crate::frames::{self, seconds};
@@ -13,6 +13,7 @@ use crate::pause::Pause;
 use crate::policy::places::Places;
 use crate::pools::live::{Condition, Live};
 use crate::table::{Row, Style, Table};
+use crate::trial::printed;
 use crate::when;
 
 /// Show the pools, their backends and what these were sent
@@ -77,9 +78,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let first = look(args, None)?;
     let Some(every) = args.watch else {
         let text = text(args, &first, false)?;
-        return out
-            .write_all(text.as_bytes())
-            .map_err(|error| Error::failed("print the result").kernel(error.to_string()));
+        return printed(out.write_all(text.as_bytes()));
     };
     let in_place = !args.places.json && std::io::stdout().is_terminal();
     let text = |seen: &Seen| text(args, seen, in_place);

@@ -86,7 +86,7 @@ pub fn is_policy(path: &Path) -> bool {
 /// # Errors
 /// The file is missing, unreadable, empty, too large or of another kind; there is no clang; clang fails.
 pub fn read(path: &Path) -> Result<Source> {
-    let bytes = contents(path)?;
+    let bytes = contents(path, Sought::Program)?;
     let elf = if bytes.starts_with(ELF) {
         bytes
     } else if path.extension().is_some_and(|extension| extension == "c") {
@@ -101,29 +101,43 @@ pub fn read(path: &Path) -> Result<Source> {
     Ok(Source { name, elf, path })
 }
 
+/// What a file is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// A program or a policy.
+    Program,
+    /// The elements of a set.
+    Elements,
+}
+
 /// The bytes of a file that the user named.
 ///
 /// # Errors
 /// It is missing (names like it are listed), unreadable, empty or too large.
-pub fn contents(path: &Path) -> Result<Vec<u8>> {
+pub fn contents(path: &Path, sought: Sought) -> Result<Vec<u8>> {
     let what = || format!("read {}", path.display());
-    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error, sought))?;
     if metadata.is_dir() {
-        return Err(Error::usage(what()).cause("it is a folder").mend("name a file in it: F.o or F.c"));
+        let error = Error::usage(what()).cause("it is a folder");
+        return Err(match sought {
+            Sought::Program => error.mend("name a file in it: F.o or F.c"),
+            Sought::Elements => error,
+        });
     }
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let file = File::open(path).map_err(|error| unreadable(path, &error, sought))?;
     let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error, sought))?;
     match bytes.len() as u64 {
         0 => Err(Error::usage(what()).cause("the file is empty").mend("compile it again")),
         length if length > LIMIT => {
-            Err(Error::usage(what()).cause(format!("it is larger than {} MiB: no BPF program is", LIMIT >> 20)))
+            let than = format!("it is larger than {} MiB", LIMIT >> 20);
+            Err(Error::usage(what()).cause(if sought == Sought::Program { than + ": no BPF program is" } else { than }))
         }
         _ => Ok(bytes),
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
+fn unreadable(path: &Path, error: &io::Error, sought: Sought) -> Error {
     let what = Error::usage(format!("read {}", path.display())).kernel(words(error));
     let what = what.errno(error.raw_os_error().unwrap_or(0));
     if error.kind() != io::ErrorKind::NotFound {
@@ -138,6 +152,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
     let wrong = path.file_name().unwrap_or_default().to_string_lossy();
     // Of a folder full of strangers only what can be loaded is worth listing.
     if near::near(&wrong, &names).is_empty() {
+        if sought == Sought::Elements {
+            return what.cause(format!("there is no such file in {}", folder.display()));
+        }
         names.retain(|name| [".o", ".c", ".xdp"].iter().any(|extension| name.ends_with(extension)));
         names.sort();
         names.truncate(10);

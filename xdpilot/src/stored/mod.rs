@@ -21,6 +21,7 @@ use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
 
 use crate::documents::{Kind, Name};
+use crate::trial::printed;
 
 /// The name of a document in two words: `policy edge`.
 #[derive(Debug, clap::Args)]
@@ -50,5 +51,5 @@ fn print_json(out: &mut impl Write, document: &impl Serialize) -> Result<()> {
 }
 
 fn print(out: &mut impl Write, text: &str) -> Result<()> {
-    out.write_all(text.as_bytes()).map_err(|error| Error::failed("print the result").kernel(error.to_string()))
+    printed(out.write_all(text.as_bytes()))
 }

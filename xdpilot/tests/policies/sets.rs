@@ -143,8 +143,55 @@ fn root_a_small_set_is_replaced_by_a_large_one() {
     assert!(ran.err.contains("1 elements are of kinds that no rule"), "{ran:?}");
     udp_is_dropped(&pair, FIRST, 4000);
     let absent = files.path("absent.txt");
-    ends(2, &["set", "replace", "blocked", absent.to_str().unwrap(), "--on", &on]);
+    let ran = ends(2, &["set", "replace", "blocked", absent.to_str().unwrap(), "--on", &on]);
+    assert!(ran.err.contains("there is no such file in") && !ran.err.contains("programs"), "{ran:?}");
     udp_is_dropped(&pair, FIRST, 4000);
+    unload(&on);
+}
+
+const TUPLES: &str = "
+set doors = { 10.0.0.2 . udp . 4000, fd00::2 . udp . 4000 }
+set pairs = { 10.0.0.1 . 4001, 10.0.0.9 }
+drop when dst . proto . dst port in doors
+drop when src . udp dst port in pairs
+";
+
+#[test]
+fn root_tuples_are_added_removed_and_replaced() {
+    let (pair, files) = (pair(), Files::new(TUPLES));
+    let on = pair.target();
+    done(&["load", &files.policy(), "--on", &on]);
+    let before = pair.xdp();
+    udp_is_dropped(&pair, FIRST, 4000);
+    udp_is_dropped(&pair, NEAR6, 4000);
+    udp_is_dropped(&pair, FIRST, 4001);
+    udp_arrives(&pair, OTHER, 4001);
+    let ran = done(&["set", "add", "pairs", "10.0.0.9 . 4001", "10.0.0.1", ".", "4002", "--on", &on]);
+    assert_eq!(ran.out, format!("{on}: 2 added to pairs\n"));
+    udp_is_dropped(&pair, OTHER, 4001);
+    udp_is_dropped(&pair, FIRST, 4002);
+    assert_eq!(listed(&pair, "pairs"), ["10.0.0.1 . 4001", "10.0.0.1 . 4002", "10.0.0.9 . 4001"]);
+    done(&["set", "del", "doors", "10.0.0.2 . udp . 4000", "--on", &on]);
+    udp_arrives(&pair, FIRST, 4000);
+    udp_is_dropped(&pair, NEAR6, 4000);
+    assert_eq!(listed(&pair, "doors"), ["fd00::2 . udp . 4000"]);
+    files.write(
+        "doors.txt",
+        "10.0.0.2 . udp . 4003, 10.0.0.2 . proto 17 . 4004 # both\n10.0.0.2 . tcp . 4000\n10.0.0.2 . 80\n",
+    );
+    let ran = done(&["set", "replace", "doors", files.path("doors.txt").to_str().unwrap(), "--on", &on]);
+    assert_eq!(ran.out, format!("{on}: doors had 1 elements, and has 3\n"));
+    assert!(ran.err.contains("1 elements are of kinds that no rule"), "{ran:?}");
+    udp_is_dropped(&pair, FIRST, 4003);
+    udp_is_dropped(&pair, FIRST, 4004);
+    udp_arrives(&pair, NEAR6, 4000);
+    assert_eq!(policy(&on, "native")["sets"][0], serde_json::json!({"name": "doors", "elements": 3}));
+    assert_eq!(pair.xdp(), before);
+    let kind = ends(2, &["set", "add", "doors", "10.0.0.2 . 80", "--on", &on]).err;
+    assert!(kind.contains("10.0.0.2 . 80 in set doors"), "{kind}");
+    assert!(kind.contains("for tuples (IPv4 address . protocol . port)"), "{kind}");
+    let prefix = ends(2, &["set", "add", "pairs", "10.0.0.0/8 . 80", "--on", &on]).err;
+    assert!(prefix.contains("10.0.0.0/8 in a tuple is no single address"), "{prefix}");
     unload(&on);
 }
 

@@ -315,7 +315,7 @@ impl Parser<'_> {
             Some(Ok(known)) => known,
         };
         if *kind == Kind::Tuples {
-            return self.tuples(&name, &sides, negated);
+            return self.tuples((&name, set), &sides, negated);
         }
         let [side] = sides[..] else { return Err(format!("elements of set {name} are no tuples")) };
         let term = match kind {
@@ -332,14 +332,17 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A set of tuples: one of them must hold.
-    fn tuples(&mut self, name: &str, sides: &[Side], negated: bool) -> Result<(), Reason> {
-        let set = self.context.ipsets.iter().find(|set| set.name == name);
-        let tuples = set.map(|set| set.tuples.as_slice()).unwrap_or_default();
-        let any: Vec<Vec<Term>> = tuples.iter().map(|tuple| tuple.terms(sides)).collect();
-        if tuples.first().is_some_and(|tuple| tuple.len() != sides.len()) {
-            return Err(format!("elements of set {name} have {} parts", tuples[0].len()));
+    /// A set of tuples, by its name and that in the policy: one of them must hold.
+    fn tuples(&mut self, (name, known): (&str, &str), sides: &[Side], negated: bool) -> Result<(), Reason> {
+        let Some(set) = self.context.ipsets.iter().find(|set| set.name == name) else { return self.none_of(negated) };
+        if set.tuple_parts() != sides.len() {
+            return Err(format!("elements of set {name} have {} parts", set.tuple_parts()));
         }
+        if let Some(term) = set.term(known, sides) {
+            self.test(negated, Some(term));
+            return Ok(());
+        }
+        let any: Vec<Vec<Term>> = set.tuples.iter().map(|tuple| tuple.terms(sides)).collect();
         match (any.is_empty(), negated, &self.rule.any) {
             (true, ..) => return self.none_of(negated),
             (_, false, None) => self.rule.any = Some(any),

@@ -75,6 +75,9 @@ fn listed(right: &Value, context: &Context<'_>) -> Option<Value> {
 
 /// Fields beside each other, of which one of several tuples must hold.
 fn tuples(fields: &[Value], right: &Value, negated: bool, context: &Context<'_>) -> Result<Test, Reason> {
+    if let Some(set) = named(right, context)? {
+        return in_tuples(fields, &set, negated);
+    }
     if negated {
         return Err("tuples of which none may hold have no counterpart".into());
     }
@@ -95,6 +98,49 @@ fn tuples(fields: &[Value], right: &Value, negated: bool, context: &Context<'_>)
         any.extend(all);
     }
     Ok(if any.is_empty() { Test::Never(None) } else { Test::Any(any) })
+}
+
+/// Fields beside each other that are a tuple of a set, or all there and none of its tuples.
+fn in_tuples(fields: &[Value], set: &str, negated: bool) -> Result<Test, Reason> {
+    let (mut words, mut there) = (Vec::new(), Vec::new());
+    for field in fields {
+        let (word, term) = column(field)?;
+        words.push(word);
+        there.extend(term);
+    }
+    let family = there.iter().map(|term| term.family).find(|family| *family != Family::Ip).unwrap_or(Family::Ip);
+    let inside = Term::new(family, format!("{} in {set}", words.join(" . ")));
+    if negated {
+        return Ok(Test::Terms(there.into_iter().chain([Term::not(&[inside])]).collect()));
+    }
+    // A protocol's field does not say by itself whose it is.
+    let said = words.iter().any(|word| word.starts_with("ip")) || !matches!(family, Family::V4 | Family::V6);
+    let version = (!said).then(|| Term::new(family, family.word()));
+    Ok(Test::Terms(version.into_iter().chain([inside]).collect()))
+}
+
+/// A field in a tuple, and the test that a packet has it.
+fn column(field: &Value) -> Result<(String, Option<Term>), Reason> {
+    let payload = field.get("payload").unwrap_or(field);
+    let (protocol, name) = (text(payload, "protocol"), text(payload, "field"));
+    let ip = || Term::new(Family::Ip, "(ip or ip6)");
+    if field.get("meta").is_some_and(|meta| text(meta, "key") == "l4proto") {
+        return Ok(("proto".into(), Some(ip())));
+    }
+    if let Some((transport, side)) = port(protocol, name) {
+        let before = if transport.is_empty() { String::new() } else { format!("{transport} ") };
+        let all = Term::ports(transport, &[side], &[0..=u16::MAX]);
+        return Ok((format!("{before}{} port", side.word()), Some(all)));
+    }
+    let end = |name: &str| if name == "saddr" { "src" } else { "dst" };
+    match (protocol, name) {
+        ("ip", "saddr" | "daddr") => Ok((format!("ip {}", end(name)), Some(Term::new(Family::V4, "ip")))),
+        ("ip6", "saddr" | "daddr") => Ok((format!("ip6 {}", end(name)), Some(Term::new(Family::V6, "ip6")))),
+        ("ether", "saddr" | "daddr") => Ok((format!("ether {}", end(name)), None)),
+        ("ip", "protocol") => Ok(("proto".into(), Some(Term::new(Family::V4, "ip")))),
+        ("ip6", "nexthdr") => Ok(("proto".into(), Some(Term::new(Family::V6, "ip6")))),
+        _ => Err(format!("{field} in a tuple has no counterpart")),
+    }
 }
 
 /// Some bits of a field that is a number.

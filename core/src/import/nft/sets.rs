@@ -6,9 +6,13 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::{Table, of_kind, table_of, text};
+use crate::cond::Layout;
 use crate::import::draft::Draft;
 use crate::import::ranges;
 use crate::policy::{Element, element};
+
+/// The type of IP protocols.
+const PROTOCOL: &str = "inet_proto";
 
 /// A set's name in the policy; a reason where a policy has no such set.
 pub(super) type Known = Result<String, String>;
@@ -50,21 +54,45 @@ pub(super) fn written(objects: &[Value], table: Table<'_>) -> HashMap<String, Ve
 fn elements<'j>(parts: impl Iterator<Item = &'j Value>, draft: &mut Draft) -> Result<Vec<Element>, String> {
     const KINDS: [&str; 4] = ["ipv4_addr", "ipv6_addr", "inet_service", "ether_addr"];
     let (mut elements, mut other) = (Vec::new(), false);
+    let mut columns: Option<Vec<&str>> = None;
     for part in parts {
-        other |= part.get("type").is_some_and(|kind| kind.as_str().is_none_or(|kind| !KINDS.contains(&kind)));
+        if let Some(kinds) = part.get("type").and_then(Value::as_array) {
+            columns = Some(kinds.iter().filter_map(Value::as_str).collect());
+            other |= kinds.len() > Layout::MOST
+                || kinds.iter().any(|kind| kind.as_str().is_none_or(|kind| kind != PROTOCOL && !KINDS.contains(&kind)));
+        } else {
+            other |= part.get("type").is_some_and(|kind| kind.as_str().is_none_or(|kind| !KINDS.contains(&kind)));
+        }
         for value in part.get("elem").and_then(Value::as_array).into_iter().flatten() {
             if value.get("elem").is_some_and(|elem| elem.get("timeout").or(elem.get("expires")).is_some()) {
                 draft.note("elements of nft have timeouts; those of a policy's sets stay until they are taken out");
             }
-            if !other {
-                elements.extend(self::value(value)?);
+            match &columns {
+                _ if other => {}
+                Some(columns) => elements.push(tuple(value, columns)?),
+                None => elements.extend(self::value(value)?),
             }
         }
     }
     match other {
-        true => Err("a policy's sets have addresses, ports and Ethernet addresses".into()),
+        true => {
+            Err("a policy's sets have addresses, ports, Ethernet addresses, and tuples of them and protocols".into())
+        }
         false => Ok(elements),
     }
+}
+
+/// A tuple of single values of these types.
+fn tuple(value: &Value, columns: &[&str]) -> Result<Element, String> {
+    let wrong = || format!("{value} is no tuple of single values");
+    let value = value.get("elem").and_then(|elem| elem.get("val")).unwrap_or(value);
+    let parts = value.get("concat").and_then(Value::as_array).filter(|parts| parts.len() == columns.len());
+    let word = |(part, column): (&Value, &&str)| {
+        let number = *column == PROTOCOL && part.is_u64();
+        word(part).map(|word| if number { format!("proto {word}") } else { word })
+    };
+    let words: Option<Vec<String>> = parts.ok_or_else(wrong)?.iter().zip(columns).map(word).collect();
+    element(&words.ok_or_else(wrong)?.join(" . "), 0..0).map_err(|_| wrong())
 }
 
 /// A value on the right side: an element, or a range or prefix of them.

@@ -176,4 +176,6 @@ fn sets_of_tuples_in_rules_of_iptables() {
     ];
     let (words, expected): (Vec<&str>, Vec<&str>) = packets.into_iter().unzip();
     assert_eq!(verdicts(&imported.policy, &words), expected.join(" "), "{}", imported.policy);
+    assert!(imported.policy.contains("set none = {}\n"), "{}", imported.policy);
+    assert!(imported.policy.contains("set web = { 192.0.2.1 . tcp . 80, 192.0.2.2 . udp . 53 }\n"));
 }

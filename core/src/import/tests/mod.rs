@@ -55,9 +55,9 @@ fn sets_of_ipset() {
     assert_eq!(
         imported.policy,
         "set bad = { 10.0.0.1 }\nset nets = { 2001:db8::/32 }\nset web = { 80, 443-445 }\n\
-         set cards = { 02:00:00:00:00:0a }\n\n\
+         set cards = { 02:00:00:00:00:0a }\nset both = { 10.0.0.1 . tcp . 80 }\n\n\
          drop when src in bad\ndrop when src in nets\ndrop when dst port in web\ndrop when ether src in cards\n\
-         drop when ip src host 10.0.0.1 and tcp dst port 80  # both\n"
+         drop when ip src . proto . dst port in both\n"
     );
     assert_eq!(reasons(&imported), [(Some(14), "no set strange is made above")]);
     assert_eq!(imported.notes.len(), 1);

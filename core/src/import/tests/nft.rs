@@ -165,6 +165,9 @@ const TUPLES: &str = r#"{"nftables": [
   {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 7, "expr": [{"match": {"op": "!=", "left": {"concat": [
     {"payload": {"protocol": "ip", "field": "saddr"}}, {"payload": {"protocol": "tcp", "field": "dport"}}]}, "right": "@web"}},
     {"drop": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 11, "expr": [{"match": {"op": "!=", "left": {"concat": [
+    {"payload": {"protocol": "ip", "field": "saddr"}}, {"payload": {"protocol": "tcp", "field": "dport"}}]}, "right": "@near"}},
+    {"drop": null}]}},
   {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 8, "expr": [
     {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}, {"drop": null}]}},
   {"rule": {"family": "inet", "table": "t", "chain": "other", "handle": 10, "expr": [
@@ -190,6 +193,47 @@ fn tuples_and_named_maps_of_nft() {
         ("tcp 192.0.2.7:9 > 1.1.1.1:9", "pass"),
         ("tcp 192.0.2.7:9 > 1.1.1.1:10", "drop"),
         ("tcp 1.1.1.1:9 > 9.9.9.9:24", "drop"),
+    ];
+    let (words, expected): (Vec<&str>, Vec<&str>) = packets.into_iter().unzip();
+    assert_eq!(verdicts(&imported.policy, &words), expected.join(" "), "{}", imported.policy);
+    for said in [
+        "set web = { 192.0.2.1 . 80, 192.0.2.2 . 443 }\n",
+        "when ip src . tcp dst port in web\n",
+        "when ip and tcp dst portrange 0-65535 and not ip src . tcp dst port in web\n",
+    ] {
+        assert!(imported.policy.contains(said), "{}", imported.policy);
+    }
+}
+
+/// `meta l4proto . th dport @any`, `ip protocol . th sport @any`, `ether saddr . ip6 saddr @cards`.
+const COLUMNS: &str = r#"{"nftables": [
+  {"chain": {"family": "inet", "table": "t", "name": "in", "type": "filter", "hook": "input", "policy": "accept"}},
+  {"set": {"family": "inet", "table": "t", "name": "any", "type": ["inet_proto", "inet_service"], "elem": [
+    {"concat": ["udp", 53]}, {"concat": [132, 9]}]}},
+  {"set": {"family": "inet", "table": "t", "name": "cards", "type": ["ether_addr", "ipv6_addr"]}},
+  {"element": {"family": "inet", "table": "t", "name": "cards", "elem": [{"concat": ["02:00:00:00:00:07", "fd00::7"]}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 1, "expr": [{"match": {"op": "==", "left": {"concat": [
+    {"meta": {"key": "l4proto"}}, {"payload": {"protocol": "th", "field": "dport"}}]}, "right": "@any"}}, {"drop": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 2, "expr": [{"match": {"op": "==", "left": {"concat": [
+    {"payload": {"protocol": "ip", "field": "protocol"}}, {"payload": {"protocol": "th", "field": "sport"}}]}, "right": "@any"}},
+    {"drop": null}]}},
+  {"rule": {"family": "inet", "table": "t", "chain": "in", "handle": 3, "expr": [{"match": {"op": "==", "left": {"concat": [
+    {"payload": {"protocol": "ether", "field": "saddr"}}, {"payload": {"protocol": "ip6", "field": "saddr"}}]}, "right": "@cards"}},
+    {"drop": null}]}}
+]}"#;
+
+#[test]
+fn columns_of_tuples_of_nft() {
+    let imported = imported(COLUMNS, &REQUEST);
+    assert_eq!(reasons(&imported), []);
+    let packets = [
+        ("udp 1.1.1.1:9 > 2.2.2.2:53", "drop"),
+        ("tcp 1.1.1.1:9 > 2.2.2.2:53", "pass"),
+        ("sctp [fd00::1]:1 > [fd00::2]:9", "drop"),
+        ("udp 1.1.1.1:53 > 2.2.2.2:1", "drop"),
+        ("udp [fd00::1]:53 > [fd00::2]:1", "pass"),
+        ("udp [fd00::7]:1 > [fd00::2]:1 ether src 02:00:00:00:00:07", "drop"),
+        ("udp [fd00::8]:1 > [fd00::2]:1 ether src 02:00:00:00:00:07", "pass"),
     ];
     let (words, expected): (Vec<&str>, Vec<&str>) = packets.into_iter().unzip();
     assert_eq!(verdicts(&imported.policy, &words), expected.join(" "), "{}", imported.policy);
