@@ -189,7 +189,7 @@ impl Emitter<'_> {
     }
 
     /// r3 = the first slot in use of the replies' line of the hash at r9 that has its tag, r2 what is in it; the index of
-    /// the slot at [`frame::REPLY`], the line at r0. To `none` where there is none, with the line at r0 and the index's upper part there.
+    /// the slot at [`frame::REPLY`]. To `none` where there is none, with the index's upper part there. The line at r0.
     pub(super) fn find_reply(&mut self, none: Label, drop: Label) {
         let found = self.asm.label();
         let lines = flows::lines(sessions(&self.rules.pools));
