@@ -99,13 +99,10 @@ impl EditForm {
 /// # Errors
 /// A word is none.
 pub(crate) fn elements(words: &[String]) -> Result<Vec<Element>> {
-    let element = |word: &String| {
-        policy::element(word, 0..word.len()).map_err(|problem| {
-            let error = Error::usage(problem.what);
-            problem.hint.into_iter().fold(error, Error::cause)
-        })
-    };
-    words.iter().map(element).collect()
+    policy::elements(&words.join("\n")).map_err(|problems| match problems.into_iter().next() {
+        Some(problem) => problem.hint.into_iter().fold(Error::usage(problem.what), Error::cause),
+        None => Error::usage("these are no elements"),
+    })
 }
 
 /// What a commit did.
