@@ -107,7 +107,7 @@ fn root_without_a_token_nothing_is_told_and_with_a_read_token_nothing_changed() 
     agent.settle();
     let (program, documents) = (pair.xdp().unwrap(), agent.get("/v1/documents"));
     let requests = requests(agent);
-    assert!(requests.len() >= 13 && requests.iter().filter(|(_, _, writes)| *writes).count() == 3, "{requests:?}");
+    assert!(requests.len() >= 16 && requests.iter().filter(|(_, _, writes)| *writes).count() == 5, "{requests:?}");
     let nobody = [
         listening.curl(),
         listening.curl().token("read-0123456789abcdeX"),

@@ -129,8 +129,9 @@ impl Server {
     /// # Errors
     /// A socket or an address cannot be had, or a file of the arguments is not what it should be.
     pub(in crate::agent) fn start(config: &Config, listen: &Listen, shared: Arc<Shared>) -> Result<Self> {
-        let local = Local::open(&config.socket())?;
+        // Who finds the socket finds all of it.
         let remote = listen.open()?;
+        let local = Local::open(&config.socket())?;
         let failed = |error: std::io::Error| Error::failed("serve the API").kernel(error.to_string());
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
