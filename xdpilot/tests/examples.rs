@@ -57,7 +57,7 @@ fn objects_do_not_tell_where_they_were_built() {
     for home in &homes {
         for entry in fs::read_dir(examples()).unwrap() {
             let entry = entry.unwrap();
-            if !entry.file_name().to_string_lossy().ends_with(".o") {
+            if entry.path().is_file() && !entry.file_name().to_string_lossy().ends_with(".o") {
                 fs::copy(entry.path(), home.path().join(entry.file_name())).unwrap();
             }
         }
