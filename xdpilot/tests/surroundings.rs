@@ -90,7 +90,7 @@ fn surroundings(engines: &[&Arc<TestEngine>]) -> (Surroundings, Receiver<Happeni
 fn await_all(told: &Receiver<Happening>, wanted: &[Happening]) -> Vec<Happening> {
     let deadline = Instant::now() + SOON;
     let mut heard: Vec<Happening> = Vec::new();
-    while let Some(missing) = wanted.iter().find(|wanted| !heard.contains(wanted)) {
+    while let Some(missing) = wanted.iter().find(|wanted| !heard.iter().any(|heard| tells(heard, wanted))) {
         let left = deadline.saturating_duration_since(Instant::now());
         match told.recv_timeout(left) {
             Ok(happening) => heard.push(happening),
@@ -98,6 +98,16 @@ fn await_all(told: &Receiver<Happening>, wanted: &[Happening]) -> Vec<Happening>
         }
     }
     heard
+}
+
+/// Whether one tells what is wanted: what happens to several interfaces at a time may be told at once.
+fn tells(heard: &Happening, wanted: &Happening) -> bool {
+    match (heard, wanted) {
+        (Happening::Links(of, names), Happening::Links(namespace, wanted)) => {
+            of == namespace && wanted.is_subset(names)
+        }
+        (heard, wanted) => heard == wanted,
+    }
 }
 
 fn links(namespace: u64, names: &[&str]) -> Happening {
