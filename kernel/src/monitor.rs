@@ -293,15 +293,7 @@ fn split(payload: &[u8]) -> Option<(u32, [u8; HEADER], Attributes<'_>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// One attribute, padded to four bytes.
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut bytes = ((value.len() + 4) as u16).to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
+    use crate::attributes::tests::attribute;
 
     fn message(family: u8, index: u32, flags: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = vec![family, 0, 0, 0];

@@ -32,6 +32,7 @@ pub mod pool;
 pub mod pools;
 pub mod prepare;
 pub mod put;
+mod random;
 pub mod record;
 pub mod set;
 pub mod source;

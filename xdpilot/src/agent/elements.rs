@@ -1,6 +1,5 @@
 //! Sets of loaded policies, brought from what a document said to what it says.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use xdpilot_core::cond::Part;
@@ -8,7 +7,7 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::Element;
 
 use crate::documents::{Kind, Meaning, Name, Pieces, Snapshot};
-use crate::policy::elements::Contents;
+use crate::policy::elements::{Contents, difference};
 use crate::policy::sets::{self, Loaded};
 use crate::state::Pinned;
 use crate::store::Store;
@@ -65,15 +64,6 @@ pub(super) fn change(
         (before, after) => (before.elements(store, set, pieces)?, after.elements(store, set, pieces)?),
     };
     Ok(difference(&old, &new))
-}
-
-/// What is in the first only, and in the second only.
-fn difference(old: &[Element], new: &[Element]) -> (Vec<Element>, Vec<Element>) {
-    let only = |these: &[Element], those: &[Element]| -> Vec<Element> {
-        let those: HashSet<&Element> = those.iter().collect();
-        these.iter().filter(|element| !those.contains(element)).cloned().collect()
-    };
-    (only(old, new), only(new, old))
 }
 
 /// What is to be changed of a set of a loaded policy, in each of its maps that are not as they should be.

@@ -191,17 +191,14 @@ impl Agent {
         if let Some(canary) = &mut self.canary {
             canary.look(self.last.as_ref(), &self.reconciler);
         }
-        let mut report = match self.canary.as_ref().filter(|canary| canary.has_it()) {
-            Some(_) => self.reconciler.pass(near, &snapshot.rolled_out(near))?,
-            None => self.reconciler.pass(near, snapshot)?,
-        };
+        let has_it = self.canary.as_ref().is_some_and(Canary::has_it);
+        let rolled_out = has_it.then(|| snapshot.rolled_out(near));
+        let documents = rolled_out.as_ref().unwrap_or(snapshot);
+        let mut report = self.reconciler.pass(near, documents)?;
         self.hands.checks.follow(&self.reconciler);
         // What happened before a target was followed is seen at once.
         if self.hands.around.follow(&mut self.reconciler) {
-            report = match self.canary.as_ref().filter(|canary| canary.has_it()) {
-                Some(_) => self.reconciler.pass(near, &snapshot.rolled_out(near))?,
-                None => self.reconciler.pass(near, snapshot)?,
-            };
+            report = self.reconciler.pass(near, documents)?;
         }
         report.rollout = self.canary.as_ref().map(Canary::report);
         self.hands.shared.passed(&report);

@@ -300,10 +300,10 @@ impl<'a> Plan<'a> {
 
     /// The version that is in force now becomes history; the oldest one is forgotten, with the pieces that no other has.
     fn keep_old(&mut self, name: &Name) -> Result<()> {
-        let entry = self.store.get(&name.key())?;
-        let revision = self.before.documents.get(name).map_or(0, |stored| stored.revision);
+        let stored = self.before.documents.get(name);
+        let revision = stored.map_or(0, |stored| stored.revision);
         self.batch.expected.push(Expected { key: name.key(), revision });
-        let Some(now) = entry.and_then(|entry| Document::decode(name, &entry.value).ok()) else { return Ok(()) };
+        let Some(now) = stored.and_then(|stored| stored.document.clone()) else { return Ok(()) };
         let key = history::key(name, now.version);
         self.batch.changes.push(Change::Put { key, value: now.encode() });
         let Some(oldest) = now.version.checked_sub(KEPT) else { return Ok(()) };
@@ -324,8 +324,8 @@ impl<'a> Plan<'a> {
         if name.kind != Kind::Set {
             return Err(Error::usage(format!("{name} has no elements")));
         }
-        let ids = match now.map(|document| &document.body) {
-            Some(Body::Pieces { elements: Some(_), pieces }) => pieces,
+        let (ids, count) = match now.map(|document| &document.body) {
+            Some(Body::Pieces { elements: Some(count), pieces }) => (pieces, *count),
             Some(Body::Text { text }) => {
                 let meaning = Meaning::of_text(name, text)?;
                 let Meaning::Set(mut elements) = meaning else { return Err(Error::failed(name.to_string())) };
@@ -344,7 +344,7 @@ impl<'a> Plan<'a> {
                     .mend(format!("xdpilot set replace {} FILE makes it", name.name)));
             }
         };
-        pieces::change(self.store, name, ids, add, remove)
+        pieces::change(self.store, name, (ids, count), add, remove)
     }
 
     /// Whether a document says what it is to say. Ids of pieces differ by a number that says nothing.

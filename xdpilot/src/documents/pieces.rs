@@ -1,7 +1,6 @@
 //! Long documents in pieces, of which a change writes only those that are other ones.
 
 use std::collections::HashMap;
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
@@ -9,6 +8,7 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{self, Element};
 
 use super::{Body, Document, Name};
+use crate::random;
 use crate::store::{Change, Store};
 
 /// A document of more bytes than this is stored in pieces.
@@ -126,10 +126,7 @@ fn hash(index: usize, content: &[u8]) -> String {
 
 /// A number that no other process comes upon.
 fn nonce() -> String {
-    use std::hash::BuildHasher;
-    // Each RandomState has keys of its own.
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    format!("{random:016x}")
+    format!("{:016x}", random::number())
 }
 
 /// The elements of pieces that were read, by their keys.
@@ -228,14 +225,14 @@ pub fn whole(store: &dyn Store, name: &Name, document: &Document) -> Result<Stri
     }
 }
 
-/// A set in pieces after some elements came and went: only the pieces that change are read and written.
+/// A set in pieces, with so many elements, after some came and went: only the pieces that change are read and written.
 ///
 /// # Errors
 /// A piece cannot be read.
 pub(super) fn change(
     store: &dyn Store,
     name: &Name,
-    ids: &[String],
+    (ids, count): (&[String], u64),
     add: &[Element],
     remove: &[Element],
 ) -> Result<Cut> {
@@ -263,16 +260,5 @@ pub(super) fn change(
         pieces.push(Change::Put { key: name.piece(&id), value: content.into_bytes() });
         now[index] = id;
     }
-    let before = counted(store, name)?;
-    let elements = before.checked_add_signed(total);
-    Ok(Cut { body: Body::Pieces { elements, pieces: now }, pieces })
-}
-
-/// How many elements a set in pieces says that it has.
-fn counted(store: &dyn Store, name: &Name) -> Result<u64> {
-    let entry = store.get(&name.key())?;
-    Ok(match entry.and_then(|entry| Document::decode(name, &entry.value).ok()).map(|document| document.body) {
-        Some(Body::Pieces { elements: Some(elements), .. }) => elements,
-        _ => 0,
-    })
+    Ok(Cut { body: Body::Pieces { elements: count.checked_add_signed(total), pieces: now }, pieces })
 }

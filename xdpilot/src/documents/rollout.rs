@@ -1,8 +1,6 @@
 //! A change of documents that some nodes have before the others.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +8,7 @@ use xdpilot_core::error::{Error, Result};
 
 use super::change::{Content, Edit};
 use super::{Body, Name, Snapshot, piece_keys};
+use crate::random;
 use crate::store::{Change, Committed, Entry, Expected, Store};
 
 /// Its key in the store: there is one at a time.
@@ -71,7 +70,7 @@ impl Rollout {
             (name.clone(), stored.map_or(0, |document| document.version))
         };
         let versions = bodies.keys().map(version).collect();
-        let id = format!("{:08x}", RandomState::new().build_hasher().finish() >> 32);
+        let id = format!("{:08x}", random::number() >> 32);
         Rollout { id, nodes, bake, by: by.to_string(), bodies, versions, halted: None, revision: 0 }
     }
 

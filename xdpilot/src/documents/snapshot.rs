@@ -1,8 +1,6 @@
 //! All documents as they are at one moment.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
@@ -10,6 +8,7 @@ use xdpilot_core::error::{Error, Result};
 
 use super::rollout::{ROLLOUT, Rollout};
 use super::{Body, DOCUMENTS, Document, Kind, Meaning, NEWEST_SCHEMA, Name, pieces};
+use crate::random;
 use crate::store::{Change, Entry, Expected, Listing, Store};
 
 /// A document in a store.
@@ -34,7 +33,7 @@ const ID: &str = "documents/id";
 /// The store cannot be changed.
 pub fn identify(store: &dyn Store) -> Result<()> {
     if store.get(ID)?.is_none() {
-        let id = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let id = format!("{:016x}", random::number());
         let expected = Expected { key: ID.to_string(), revision: 0 };
         // Another one may have come before: it has one then.
         store.commit(&[expected], &[Change::Put { key: ID.to_string(), value: id.into_bytes() }])?;

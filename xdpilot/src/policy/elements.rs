@@ -130,11 +130,8 @@ impl Contents {
         if self.kind == Part::Port {
             return plain::apply_ports(&self.inner, old, new);
         }
-        let only = |these: &[Element], those: &[Element]| -> Vec<Element> {
-            let those: std::collections::HashSet<&Element> = those.iter().collect();
-            these.iter().filter(|element| !those.contains(element)).cloned().collect()
-        };
-        self.change(&only(new, old), &only(old, new))
+        let (removed, added) = difference(old, new);
+        self.change(&added, &removed)
     }
 
     fn change(&mut self, added: &[Element], removed: &[Element]) -> Result<(usize, usize)> {
@@ -203,6 +200,15 @@ impl Contents {
         let broken = || Error::failed(format!("read map {}", self.inner.info().name)).cause("it holds no table");
         Table::open(mapped.words()).ok_or_else(broken).map(Some)
     }
+}
+
+/// What is in the first only, and in the second only.
+pub fn difference(old: &[Element], new: &[Element]) -> (Vec<Element>, Vec<Element>) {
+    let only = |these: &[Element], those: &[Element]| -> Vec<Element> {
+        let those: std::collections::HashSet<&Element> = those.iter().collect();
+        these.iter().filter(|element| !those.contains(element)).cloned().collect()
+    };
+    (only(old, new), only(new, old))
 }
 
 /// Whether an error says that there is no room for an element.

@@ -1,7 +1,5 @@
 //! The members of a cluster: which one is asked, and what happens where it does not answer.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use xdpilot_core::error::{Error, Result};
 
 use super::access::Access;
 use super::fault::{Fault, Why};
+use crate::random;
 use crate::store::address::Etcd;
 
 /// How long one member has for one answer.
@@ -80,7 +79,7 @@ impl Members {
         });
         let members: Vec<Member> = members.collect();
         // Nodes of a fleet spread over the members.
-        let current = AtomicUsize::new(usize::try_from(random()).unwrap_or(0) % members.len().max(1));
+        let current = AtomicUsize::new(usize::try_from(random::number()).unwrap_or(0) % members.len().max(1));
         Ok(Members { members, user: access.user.clone(), probe: format!("{}/", address.prefix), current })
     }
 
@@ -245,9 +244,4 @@ fn together(faults: Vec<(String, Fault)>) -> Fault {
     let why = faults.first().map_or(Why::Unreachable, |(_, fault)| fault.why);
     let words: Vec<String> = faults.into_iter().map(|(name, fault)| format!("{name}: {}", fault.words)).collect();
     Fault::new(why, words.join("\n"))
-}
-
-/// Some number, another one each time.
-pub(super) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

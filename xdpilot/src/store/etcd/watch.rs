@@ -9,8 +9,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::fault::{Fault, Why};
-use super::members::{Connection, random};
+use super::members::Connection;
 use super::{Answer, MESSAGE, Shared, revision, runtime, signed, unsigned};
+use crate::random;
 use crate::store::queue::{Outcome, Teller, Told, queue};
 use crate::store::{Change, News, Watch};
 
@@ -259,5 +260,5 @@ fn closed() -> Fault {
 
 /// A pause, up to a half longer: nodes of a fleet do not come back all at once.
 fn jittered(pause: Duration) -> Duration {
-    pause + pause.mul_f64(f64::from(u32::try_from(random() >> 32).unwrap_or(0)) / f64::from(u32::MAX) / 2.0)
+    pause + pause.mul_f64(f64::from(u32::try_from(random::number() >> 32).unwrap_or(0)) / f64::from(u32::MAX) / 2.0)
 }
