@@ -227,6 +227,15 @@ impl Map {
         Ok(sums)
     }
 
+    /// All counters of a per-CPU array of `u64` counters, one element after the other, summed over the CPUs (wrapping).
+    pub fn sums_per_cpu(&self) -> Result<Vec<u64>> {
+        let mut all = Vec::new();
+        for index in 0..self.info.max_entries {
+            all.append(&mut self.sum_per_cpu(index)?);
+        }
+        Ok(all)
+    }
+
     /// Sets the element `index` of a per-CPU array of `u64` counters so that its sums are these.
     pub fn set_per_cpu(&self, index: u32, sums: &[u64]) -> Result<()> {
         let mut value = vec![0u8; self.value_bytes()?];

@@ -22,6 +22,7 @@ mod cond;
 mod decap;
 mod frame;
 mod layers;
+mod layout;
 mod limit;
 mod maps;
 mod node;

@@ -1,10 +1,13 @@
 //! Tables: one lookup instead of many comparisons.
 //!
 //! The rows lie in read-only data, at places given by a multiplication that was chosen so that no two meet
-//! (multiplicative hashing: Dietzfelbinger et al., 1997), so that one comparison decides.
+//! (multiplicative hashing: Dietzfelbinger et al., 1997), so that one comparison decides. For many rows there is no such
+//! number: some bits of the product choose a word that the others are changed by (hash and displace: Belazzougui, Botelho,
+//! Dietzfelbinger, 2009). The layouts are made in [`super::layout`].
 
 use super::Emitter;
 use super::cond::Branch;
+use super::layout::Layout;
 use super::node::Places;
 use super::value::Goal;
 use crate::asm::build::{Alu, If, Label, Size};
@@ -12,26 +15,12 @@ use crate::btf::{Btf, SectionVariable, kind};
 use crate::cond::{Value, Width};
 use crate::object::{Content, Data, DataId, DataSymbol, Object};
 use crate::plan::{Row, Table, extent};
-use crate::random::Random;
 
 /// The section of all tables, and its only variable.
 const SECTION: &str = ".rodata";
 const VARIABLE: &str = "xdpilot_tables";
-/// More rows than this do not find places without meeting.
-const MOST: usize = 512;
-/// Tries for each size of the table.
-const TRIES: u32 = 2000;
-/// The largest table, as a power of two.
-const LARGEST: u32 = 16;
-
-/// Where rows lie.
-#[derive(Debug)]
-struct Layout {
-    /// The number of places, as a power of two.
-    bits: u32,
-    /// What the keys are multiplied with.
-    factors: [u64; 2],
-}
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 impl Emitter<'_> {
     /// Looks up the rule; goes on to `next` where none matches. Returns how many bytes a packet has there.
@@ -55,22 +44,15 @@ impl Emitter<'_> {
         for (register, key) in (1..).zip(&table.keys) {
             self.key_number(key, Goal { register, aside: 0, fault: next });
         }
-        let chunks: Vec<_> = table.rows.chunks(MOST).collect();
-        for (at, rows) in chunks.iter().enumerate() {
-            let last = at + 1 == chunks.len();
-            let miss = if last { next } else { self.asm.label() };
-            self.find(table, rows, miss, places);
-            if !last {
-                self.asm.bind(miss);
-            }
-        }
+        self.find(table, next, places);
         least.min(known)
     }
 
     /// Finds the row of the keys in r1 and following.
-    fn find(&mut self, table: &Table, rows: &[Row], miss: Label, places: &mut Places) {
+    fn find(&mut self, table: &Table, miss: Label, places: &mut Places) {
+        let rows = &table.rows;
         let keys: Vec<Vec<u32>> = rows.iter().map(|row| in_memory(&table.keys, &row.constants)).collect();
-        let layout = layout(&keys);
+        let layout = Layout::of(&keys);
         let (verdicts, numbers) = self.verdicts_of(rows.iter().map(|row| row.rule));
         let width = row_width(table.keys.len());
         let offset = self.place(&keys, rows, &numbers, &layout, width);
@@ -111,13 +93,40 @@ impl Emitter<'_> {
             self.asm.alu64(Alu::Mul, 9, 5);
             self.asm.alu64(Alu::Add, 0, 9);
         }
+        if !layout.displacements.is_empty() {
+            self.displaced(layout);
+            return;
+        }
         self.asm.alu64_imm(Alu::Rsh, 0, 64 - layout.bits as i32);
+    }
+
+    /// r0, a sum of products, becomes a place; r5 and r9 are lost.
+    fn displaced(&mut self, layout: &Layout) {
+        let offset = self.tables.len() as u32;
+        layout.displacements.iter().for_each(|word| self.tables.extend(word.to_le_bytes()));
+        self.tables.resize(self.tables.len().next_multiple_of(LINE), 0);
+        self.asm.mov(5, 0);
+        self.asm.alu64_imm(Alu::Rsh, 5, 32);
+        self.asm.alu64(Alu::Xor, 0, 5);
+        self.asm.mov64_wide(5, layout.factors[1]);
+        self.asm.alu64(Alu::Mul, 0, 5);
+        self.asm.mov(5, 0);
+        self.asm.alu64_imm(Alu::Rsh, 5, layout.bucket_shift() as i32);
+        self.asm.alu64_imm(Alu::And, 5, layout.displacements.len() as i32 - 1);
+        self.asm.alu64_imm(Alu::Lsh, 5, 1);
+        self.asm.load_data(9, DataId(0), offset);
+        self.asm.alu64(Alu::Add, 9, 5);
+        self.asm.load(Size::H, 5, 9, 0);
+        self.asm.alu64_imm(Alu::Rsh, 0, 64 - layout.bits as i32);
+        self.asm.alu64(Alu::Xor, 0, 5);
+        self.asm.alu64_imm(Alu::And, 0, (1 << layout.bits) - 1);
     }
 
     /// Puts the rows into the data; returns the table's offset there.
     fn place(&mut self, keys: &[Vec<u32>], rows: &[Row], numbers: &[u32], layout: &Layout, width: usize) -> u32 {
         let bytes = &mut self.tables;
-        let offset = bytes.len();
+        let offset = bytes.len().next_multiple_of(width);
+        bytes.resize(offset, 0);
         // A free place holds the first row's keys, which only ever lead to their own place.
         let mut places: Vec<usize> = vec![0; 1 << layout.bits];
         keys.iter().enumerate().for_each(|(row, key)| places[layout.place(key)] = row);
@@ -149,48 +158,6 @@ fn in_memory(keys: &[Value], constants: &[u32]) -> Vec<u32> {
         _ => *constant,
     };
     keys.iter().zip(constants).map(swap).collect()
-}
-
-impl Layout {
-    fn place(&self, key: &[u32]) -> usize {
-        let pair = |at: usize| {
-            let low = |at: usize| u64::from(key.get(at).copied().unwrap_or_default());
-            if key.len() > at + 1 { low(at) << 32 | low(at + 1) } else { low(at) }
-        };
-        let sum = pair(0).wrapping_mul(self.factors[0]).wrapping_add(pair(2).wrapping_mul(self.factors[1]));
-        (sum >> (64 - self.bits)) as usize
-    }
-}
-
-/// A small table in which no two keys meet.
-fn layout(keys: &[Vec<u32>]) -> Layout {
-    let fewest = (2 * keys.len()).next_power_of_two().trailing_zeros().max(1);
-    let mut random = Random::new(0);
-    for bits in fewest..LARGEST {
-        for _ in 0..TRIES {
-            let layout = Layout { bits, factors: [random.next() | 1, random.next() | 1] };
-            if fits(&layout, keys) {
-                return layout;
-            }
-        }
-    }
-    loop {
-        let layout = Layout { bits: LARGEST, factors: [random.next() | 1, random.next() | 1] };
-        if fits(&layout, keys) {
-            return layout;
-        }
-    }
-}
-
-fn fits(layout: &Layout, keys: &[Vec<u32>]) -> bool {
-    let mut taken = vec![0u64; (1usize << layout.bits).div_ceil(64)];
-    keys.iter().all(|key| {
-        let place = layout.place(key);
-        let bit = 1 << (place % 64);
-        let free = taken[place / 64] & bit == 0;
-        taken[place / 64] |= bit;
-        free
-    })
 }
 
 /// Adds the data of all tables, once they are written, and describes it.

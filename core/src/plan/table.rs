@@ -27,8 +27,8 @@ pub struct Row {
 
 /// Fewer rules than this are faster tried one by one.
 const FEWEST: usize = 8;
-/// More rules than this do not find places of their own.
-const MOST: usize = 512;
+/// More rules than this are not one table.
+const MOST: usize = 1 << 17;
 /// More numbers than this are not packed into one key.
 const MOST_KEYS: usize = 4;
 

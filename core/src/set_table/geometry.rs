@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 
 use super::buckets::{PROBES, SLOTS};
-use super::{get, set};
+use super::{get, lanes, set};
 use crate::cond::Part;
 use crate::policy::Element;
 
@@ -19,6 +19,8 @@ const AT: usize = 2;
 /// The word of the last line that is not zero where a prefix of at most 24 bits was ever there: else states need not be
 /// looked at for IPv4.
 pub const WIDE: usize = AT + 4;
+/// The word of the last line that is not zero where a prefix of 25 to 31 bits of IPv4 was ever there.
+pub const NARROW: usize = 1;
 /// What the last line ends with.
 const MAGIC: u64 = 0x7864_7069_6c6f_7401;
 
@@ -29,7 +31,9 @@ pub struct Geometry {
     pub part: Part,
     /// For how many elements it has room.
     pub capacity: u32,
-    /// In how many buckets a search may begin; a few more stand behind them.
+    /// Words of a bucket of [`super::lanes`]: 1, 2, 4 or 8, and 0 where there are none.
+    pub lanes: u32,
+    /// In how many buckets of slots a search may begin; a few more stand behind them.
     pub buckets: u32,
     /// Words that tell lengths; a multiple of [`LINE`].
     pub classes: u32,
@@ -40,31 +44,22 @@ pub struct Geometry {
 impl Geometry {
     /// A table for these elements (those of other kinds are left out), and for half as many again.
     pub fn of(part: Part, elements: &[Element]) -> Self {
-        // Slots that the elements need at most, and elements that need one in the pool.
-        let (mut count, mut slots) = (0, 0);
-        for element in elements {
-            match (part, element) {
-                (Part::V4, Element::V4(_, length)) => {
-                    count += 1;
-                    slots += if *length <= 24 { 0 } else { 1usize << 27u8.saturating_sub(*length) };
-                }
-                (Part::V6, Element::V6(_, length)) => {
-                    count += 1;
-                    slots += usize::from(*length > 24);
-                }
-                _ => {}
-            }
-        }
-        let capacity = (count + count / 2).max(LEAST);
-        let slots = slots + (capacity - count);
-        let lines = |words: usize| words.div_ceil(LINE) as u32;
+        let mut needs = Needs::default();
+        elements.iter().for_each(|element| needs.add(part, element));
+        let capacity = (needs.count + needs.count / 2).max(LEAST);
+        let more = capacity - needs.count;
+        let lanes = lanes::words(needs.addresses + needs.addresses / 2);
+        let slots = match lanes {
+            0 => needs.slots + needs.addresses + more,
+            _ => needs.slots + lanes::without(addresses(elements), lanes) + more / 4,
+        };
         let v6 = |size: u32| if part == Part::V6 { size } else { 0 };
         Geometry {
             part,
             capacity: capacity as u32,
-            // Two slots of five are taken when it is full: so few that six buckets in a row never hold more than 48.
-            buckets: lines(slots * 5 / 2),
-            classes: v6(lines(slots) * LINE as u32),
+            lanes,
+            buckets: words_of_slots(slots).div_ceil(LINE) as u32,
+            classes: v6(slots.next_multiple_of(LINE) as u32),
             pool: v6(slots as u32),
         }
     }
@@ -85,9 +80,15 @@ impl Geometry {
         0..STATES
     }
 
-    /// The lines of buckets.
+    /// The lines of lanes.
+    pub fn lane_lines(&self) -> Range<u32> {
+        STATES..STATES + lanes::BUCKETS * self.lanes / LINE as u32
+    }
+
+    /// The lines of slots.
     pub fn bucket_lines(&self) -> Range<u32> {
-        STATES..STATES + self.buckets + PROBES as u32 - 1
+        let start = self.lane_lines().end;
+        start..start + self.buckets + PROBES as u32 - 1
     }
 
     /// The lines of classes.
@@ -120,10 +121,11 @@ impl Geometry {
     }
 
     pub(super) fn write(&self, words: &[AtomicU64]) {
-        let Geometry { part, capacity, buckets, classes, pool } = *self;
+        let Geometry { part, capacity, lanes, buckets, classes, pool } = *self;
         let end = self.end() as usize * LINE + AT;
         let family = if part == Part::V4 { 4 } else { 6 };
-        let measures = [u64::from(capacity) << 32 | family, u64::from(buckets), u64::from(classes), u64::from(pool)];
+        let first = u64::from(capacity) << 32 | u64::from(lanes) << 8 | family;
+        let measures = [first, u64::from(buckets), u64::from(classes), u64::from(pool)];
         measures.into_iter().chain([0, MAGIC]).zip(&words[end..]).for_each(|(value, word)| set(word, value));
     }
 
@@ -132,14 +134,51 @@ impl Geometry {
         let [first, buckets, classes, pool, _, magic] = std::array::from_fn(|at| words.get(end + at).map_or(0, get));
         let small = |word: u64| u32::try_from(word).ok().filter(|word| *word < 1 << 28);
         let geometry = Geometry {
-            part: if first as u32 == 4 { Part::V4 } else { Part::V6 },
+            part: if first as u8 == 4 { Part::V4 } else { Part::V6 },
             capacity: small(first >> 32)?,
+            lanes: small(first as u32 as u64 >> 8).filter(|lanes| *lanes <= LINE as u32)?,
             buckets: small(buckets)?,
             classes: small(classes)?,
             pool: small(pool)?,
         };
         (magic == MAGIC && geometry.lines() as usize * LINE == words.len()).then_some(geometry)
     }
+}
+
+/// What elements need of a table.
+#[derive(Default)]
+struct Needs {
+    count: usize,
+    /// Single addresses of IPv4.
+    addresses: usize,
+    /// Slots of all others, at most; of IPv6 each has one in the pool, too.
+    slots: usize,
+}
+
+impl Needs {
+    fn add(&mut self, part: Part, element: &Element) {
+        match (part, element) {
+            (Part::V4, Element::V4(_, 32)) => self.addresses += 1,
+            (Part::V4, Element::V4(_, length)) => {
+                self.slots += if *length <= 24 { 0 } else { 1 << 27u8.saturating_sub(*length) };
+            }
+            (Part::V6, Element::V6(_, length)) => self.slots += usize::from(*length > 24),
+            _ => return,
+        }
+        self.count += 1;
+    }
+}
+
+fn addresses(elements: &[Element]) -> impl Iterator<Item = u32> {
+    elements.iter().filter_map(|element| match element {
+        Element::V4(address, 32) => Some(address.to_bits()),
+        _ => None,
+    })
+}
+
+/// Words for so many slots: two of five are taken then, so few that six buckets in a row never hold more than 48.
+pub(super) fn words_of_slots(slots: usize) -> usize {
+    slots * 5 / 2
 }
 
 const _: () = assert!(SLOTS == LINE);

@@ -5,6 +5,7 @@
 //! | what | what it says |
 //! | --- | --- |
 //! | states | two bits for each value of an address's first 24 bits ([`state`]) |
+//! | lanes | IPv4 only, where there are many single addresses: two bytes for each ([`lanes`]) |
 //! | buckets | eight slots a line; a slot is a tag and what it stands for ([`buckets`]) |
 //! | classes | IPv6 only: for the first 32 bits of an address, which lengths prefixes have there ([`v6`]) |
 //! | pool | IPv6 only: the prefixes that slots stand for |
@@ -18,6 +19,7 @@
 
 pub mod buckets;
 mod geometry;
+pub mod lanes;
 mod list;
 mod states;
 mod v4;
@@ -25,7 +27,7 @@ pub mod v6;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use geometry::{Geometry, LINE, WIDE};
+pub use geometry::{Geometry, LINE, NARROW, WIDE};
 pub use states::state;
 
 use crate::cond::Part;
@@ -154,7 +156,12 @@ impl<'a> Table<'a> {
         &self.words[lines.start as usize * LINE..lines.end as usize * LINE]
     }
 
-    /// A word of the last line: 0 counts the list, 1 the pool; [`WIDE`].
+    /// Whether there is, or was, any prefix that is no single address; of IPv4.
+    fn has_prefixes(&self) -> bool {
+        get(self.counter(WIDE)) | get(self.counter(NARROW)) != 0
+    }
+
+    /// A word of the last line: 0 counts the list, 1 the pool of IPv6; [`WIDE`] and [`NARROW`] of IPv4.
     fn counter(&self, which: usize) -> &'a AtomicU64 {
         &self.words[self.geometry.end() as usize * LINE + which]
     }

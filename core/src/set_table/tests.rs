@@ -107,6 +107,66 @@ proptest! {
     }
 }
 
+/// Single addresses of a table with lanes, some of whose buckets have too few; then prefixes around them come and go.
+#[test]
+fn addresses_with_and_without_lanes_are_found() {
+    let mut seed = 7;
+    let own = |common: u64| Element::V4(Ipv4Addr::from_bits(common as u32), 32);
+    for (count, words_of_lanes) in [(30_000, 1), (100_000, 2), (300_000, 4), (900_000, 8), (1_200_000, 0)] {
+        let all: Vec<Element> = (0..count).map(|_| own(random(&mut seed) >> 20)).collect();
+        let geometry = Geometry::of(Part::V4, &all);
+        assert_eq!(geometry.lanes, words_of_lanes);
+        let words = words(geometry);
+        let table = Table::new(&words, geometry).expect("words");
+        table.fill(&all).expect("room");
+        let find = |element: &Element| table.contains(&(prefix(element).0 >> 96).to_be_bytes()[12..]);
+        assert!(all.iter().all(find));
+        let mut known: Vec<u32> = all.iter().map(|element| (prefix(element).0 >> 96) as u32).collect();
+        known.sort_unstable();
+        known.dedup();
+        let strangers = (0..50_000).map(|_| (random(&mut seed) >> 20) as u32);
+        for address in strangers {
+            assert_eq!(find(&own(address.into())), known.binary_search(&address).is_ok());
+        }
+        // All of one bucket, and more than it has lanes.
+        let mates: Vec<u32> = (0..48).map(|lower| (0x1234_0000u32 | lower).wrapping_mul(inverse(buckets::FACTOR))).collect();
+        for mate in &mates {
+            table.add(&own((*mate).into())).expect("room");
+        }
+        for (at, mate) in mates.iter().enumerate() {
+            assert!(mates[at..].iter().all(|mate| find(&own((*mate).into()))));
+            assert_eq!(table.remove(&own((*mate).into())), true);
+            assert!(!find(&own((*mate).into())));
+        }
+        around(&table, mates[5]);
+        assert!(all.iter().all(|element| find(element) != mates.contains(&((prefix(element).0 >> 96) as u32))));
+    }
+}
+
+/// An address and the prefixes that hold it come and go in all orders.
+fn around(table: &Table<'_>, address: u32) {
+    let element = |length: u8| {
+        Element::V4(Ipv4Addr::from_bits(((u128::from(address) << 96 & mask(length)) >> 96) as u32), length)
+    };
+    let lengths = [32, 31, 28, 24, 20];
+    for first in 0..lengths.len() {
+        let order: Vec<u8> = (0..lengths.len()).map(|at| lengths[(at * 2 + first) % lengths.len()]).collect();
+        for length in &order {
+            table.add(&element(*length)).expect("room");
+            assert!(table.contains(&address.to_be_bytes()));
+        }
+        for (at, length) in order.iter().enumerate() {
+            assert!(table.remove(&element(*length)));
+            assert_eq!(table.contains(&address.to_be_bytes()), at + 1 < order.len(), "{order:?} {at}");
+        }
+    }
+}
+
+/// What an odd number is multiplied with to give 1, of 32 bits (Newton's method).
+fn inverse(odd: u32) -> u32 {
+    (0..5).fold(odd, |inverse, _| inverse.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(inverse))))
+}
+
 fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 16 ^ *seed << 20

@@ -1,8 +1,8 @@
-//! IPv4: prefixes of at most 24 bits are states; longer ones are bits of slots, of which each stands for the 32
-//! addresses of 27 common bits.
+//! IPv4: prefixes of at most 24 bits are states; single addresses have lanes where there are some; all others are bits of
+//! slots, of which each stands for the 32 addresses of 27 common bits.
 
 use super::states::{self, state};
-use super::{Full, Prefix, Table, WIDE, buckets, get, set};
+use super::{Full, NARROW, Prefix, Table, WIDE, buckets, get, lanes, set};
 
 /// The bits that addresses of a slot have in common.
 const COMMON: u8 = 27;
@@ -13,6 +13,9 @@ fn key(common: u32) -> (u32, u32) {
 }
 
 pub(super) fn contains(table: &Table<'_>, address: u32) -> bool {
+    if let Some(answer) = lanes::contains(table, address) {
+        return answer;
+    }
     let found = || bits(table, address >> 5) >> (address & 31) & 1 == 1;
     if get(table.counter(WIDE)) == 0 {
         return found();
@@ -31,9 +34,14 @@ pub(super) fn enter(table: &Table<'_>, prefix: Prefix) -> Result<(), Full> {
         set(table.counter(WIDE), 1);
         return Ok(());
     }
-    for common in prefix.range(0, COMMON) {
-        let common = common as u32;
-        put(table, common, bits(table, common) | within(prefix, common))?;
+    if !single(prefix).is_some_and(|address| lanes::put(table, address)) {
+        if single(prefix).is_none() {
+            set(table.counter(NARROW), 1);
+        }
+        for common in prefix.range(0, COMMON) {
+            let common = common as u32;
+            put(table, common, bits(table, common) | within(prefix, common))?;
+        }
     }
     states::change(states, prefix.range(0, states::BITS), |_, now| if now == state::NONE { state::SOME } else { now });
     Ok(())
@@ -43,15 +51,25 @@ pub(super) fn enter(table: &Table<'_>, prefix: Prefix) -> Result<(), Full> {
 pub(super) fn leave(table: &Table<'_>, prefix: Prefix, beside: &[Prefix]) {
     let states = table.area(table.geometry.states());
     if prefix.length > states::BITS {
+        if let Some(address) = single(prefix) {
+            lanes::remove(table, address);
+        }
+        let in_slots = |other: &&Prefix| {
+            other.length > states::BITS && !single(**other).is_some_and(|address| lanes::has(table, address))
+        };
         for common in prefix.range(0, COMMON) {
             let common = common as u32;
-            let longer = beside.iter().filter(|other| other.length > states::BITS);
-            let others = longer.fold(0, |bits, other| bits | within(*other, common));
+            let others = beside.iter().filter(in_slots).fold(0, |bits, other| bits | within(*other, common));
             // Bits go, and none comes: there is room.
             let _ = put(table, common, bits(table, common) & !within(prefix, common) | others);
         }
     }
     states::uncover(states, prefix.widened(states::BITS), beside, |_| state::SOME);
+}
+
+/// The address that is all of a prefix.
+fn single(prefix: Prefix) -> Option<u32> {
+    (prefix.length == 32).then_some((prefix.bits >> 96) as u32)
 }
 
 /// The bits of the addresses of a slot that a prefix of more than 24 bits covers.

@@ -5,6 +5,7 @@
 //! most of a policy) and `XDPILOT_CROWD` (the most that are alike) make another run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod large;
 mod packets;
 mod policies;
 mod random;

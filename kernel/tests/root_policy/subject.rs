@@ -15,6 +15,9 @@ use xdpilot_kernel::map::Map;
 use xdpilot_kernel::mapped::Mapped;
 use xdpilot_kernel::test_run::{self, TestRun};
 
+/// More elements are put into a table at once.
+const MANY: usize = 1000;
+
 /// A policy in both forms, and the time that both are told.
 pub(crate) struct Subject<'a> {
     rules: &'a Rules,
@@ -75,13 +78,24 @@ impl<'a> Subject<'a> {
         );
     }
 
+    /// What the kernel does with a packet.
+    pub(crate) fn verdict(&self, packet: &[u8]) -> u32 {
+        let test = TestRun { packet, ingress_ifindex: 0, rx_queue: 0, repeat: 1 };
+        test_run::run(self.loaded.entry().as_fd(), &test).unwrap().verdict
+    }
+
+    /// The packets that each rule decided, and last the default.
+    pub(crate) fn packets(&self) -> Vec<u64> {
+        let sums = self.loaded.map(emit::RULES).unwrap().sums_per_cpu().unwrap();
+        sums.into_iter().step_by(2).take(self.rules.rules.len() + 1).collect()
+    }
+
     pub(crate) fn compare_counters(&self, packet: &[u8]) {
-        let map = self.loaded.map(emit::RULES).unwrap();
+        let sums = self.loaded.map(emit::RULES).unwrap().sums_per_cpu().unwrap();
         for rule in 0..=self.rules.rules.len() {
             let (packets, bytes) = self.machine.hits(rule);
-            let kernel = map.sum_per_cpu(rule as u32).unwrap();
             assert_eq!(
-                kernel,
+                sums[2 * rule..2 * rule + 2],
                 [packets, bytes],
                 "seed {}: hits of rule {rule}, packet {}\n{:#?}",
                 self.seed,
@@ -118,6 +132,9 @@ fn fill(map: &Map, part: Part, elements: &[Element]) {
     if matches!(part, Part::V4 | Part::V6) && map.info().value_size == 64 {
         let mapped = Mapped::new(map).unwrap();
         let table = Table::new(mapped.words(), Geometry::of(part, elements)).unwrap();
+        if elements.len() > MANY {
+            return table.fill(elements).unwrap();
+        }
         // One after the other, so that changes are tried too.
         elements.iter().for_each(|element| assert!(table.add(element).is_ok()));
         return;

@@ -11,6 +11,9 @@ use xdpilot_kernel::program::ProgramInfo;
 use super::{Compiled, default_text};
 use crate::record::{self, Count, PolicyRecord, Record, RuleRecord};
 
+/// Words of a rule's counters.
+const WORDS: usize = 2;
+
 /// The hits of each rule of a loaded policy, and last those of its default; none where they are not counted.
 ///
 /// # Errors
@@ -24,15 +27,9 @@ pub fn hits(program: &ProgramInfo, policy: &PolicyRecord) -> Result<Option<Vec<C
 /// # Errors
 /// The kernel does not let this user read it.
 pub fn of_map(map: &Map, policy: &PolicyRecord) -> Result<Vec<Count>> {
-    (0..=policy.rules.len()).map(|index| one(map, index)).collect()
-}
-
-fn one(map: &Map, index: usize) -> Result<Count> {
-    let sums = map.sum_per_cpu(u32::try_from(index).unwrap_or(u32::MAX))?;
-    Ok(match sums[..] {
-        [packets, bytes] => Count { packets, bytes },
-        _ => Count::default(),
-    })
+    let sums = map.sums_per_cpu()?;
+    let counts = sums.chunks_exact(WORDS).map(|sums| Count { packets: sums[0], bytes: sums[1] });
+    Ok(counts.take(policy.rules.len() + 1).collect())
 }
 
 /// Gives a policy that is about to take the place of another the counters of the rules that both have, by their text.
@@ -47,14 +44,19 @@ pub fn carry(old: &ProgramInfo, policy: &Compiled, loaded: &Loaded) -> Result<()
     for (rule, count) in rules(&before).zip(hits).collect::<Vec<_>>().into_iter().rev() {
         by_text.entry(&rule.text).or_default().push(count);
     }
-    let map = loaded.map(RULES)?;
     let default = default_text(&policy.rules.default);
     let now = policy.rules.rules.iter().map(|rule| rule.text.as_str()).chain([default.as_str()]);
-    for (index, text) in (0u32..).zip(now) {
-        let count = by_text.get_mut(text).and_then(Vec::pop).unwrap_or_default();
-        // The new ones begin with zeros.
-        if count != Count::default() {
-            map.set_per_cpu(index, &[count.packets, count.bytes])?;
+    let counts = now.map(|text| by_text.get_mut(text).and_then(Vec::pop).unwrap_or_default());
+    set(&loaded.map(RULES)?, &counts.collect::<Vec<_>>())
+}
+
+/// Sets counters that are zeros.
+fn set(map: &Map, counts: &[Count]) -> Result<()> {
+    let of_row = map.info().value_size as usize / (8 * WORDS);
+    for (index, row) in (0..).zip(counts.chunks(of_row.max(1))) {
+        if row.iter().any(|count| *count != Count::default()) {
+            let sums: Vec<u64> = row.iter().flat_map(|count| [count.packets, count.bytes]).collect();
+            map.set_per_cpu(index, &sums)?;
         }
     }
     Ok(())

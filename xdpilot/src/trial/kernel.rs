@@ -63,12 +63,8 @@ impl Testbed {
     /// # Errors
     /// The kernel does not tell.
     pub fn hits(&self) -> Result<Vec<(u64, u64)>> {
-        let map = self.loaded.map(RULES)?;
-        let one = |index: usize| {
-            let sums = map.sum_per_cpu(u32::try_from(index).unwrap_or(u32::MAX))?;
-            Ok((sums.first().copied().unwrap_or(0), sums.get(1).copied().unwrap_or(0)))
-        };
-        (0..=self.rules).map(one).collect()
+        let sums = self.loaded.map(RULES)?.sums_per_cpu()?;
+        Ok(sums.chunks_exact(2).map(|sums| (sums[0], sums[1])).take(self.rules + 1).collect())
     }
 }
 
