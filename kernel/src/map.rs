@@ -268,6 +268,9 @@ impl Map {
 
     /// All keys, in the kernel's order. Those that are added meanwhile may be left out.
     pub fn keys(&self) -> Result<Vec<Vec<u8>>> {
+        if let Some(keys) = self.keys_in_batches()? {
+            return Ok(keys);
+        }
         let mut keys: Vec<Vec<u8>> = Vec::new();
         // A hash that changes meanwhile may begin anew: more keys than it holds are some of them twice.
         while keys.len() <= self.info.max_entries as usize
@@ -276,6 +279,48 @@ impl Map {
             keys.push(key);
         }
         Ok(keys)
+    }
+
+    /// All keys, thousands of them by a system call (`BPF_MAP_LOOKUP_BATCH`); none where the kernel has that not for this
+    /// type of map.
+    fn keys_in_batches(&self) -> Result<Option<Vec<Vec<u8>>>> {
+        let (key_size, value_size) = (self.info.key_size as usize, self.value_bytes()?);
+        // Where the next batch begins: a bucket's number, or a key.
+        let (mut from, mut next) = (vec![0u8; key_size.max(8)], vec![0u8; key_size.max(8)]);
+        let (mut room, mut all) = (BATCH, Vec::new());
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        loop {
+            keys.resize(room * key_size, 0u8);
+            values.resize(room * value_size, 0u8);
+            let mut count = room as u32;
+            let begin = if all.is_empty() { std::ptr::null_mut() } else { from.as_mut_ptr().cast::<c_void>() };
+            let options = batch_options();
+            // SAFETY: `count` keys and values of the sizes that the kernel writes for this map; what tells batches apart
+            // has at most 8 bytes, or a key's (`generic_map_lookup_batch`, `__htab_map_lookup_and_delete_batch`).
+            let ret = unsafe {
+                libbpf_sys::bpf_map_lookup_batch(
+                    self.fd.as_raw_fd(),
+                    begin,
+                    next.as_mut_ptr().cast::<c_void>(),
+                    keys.as_mut_ptr().cast::<c_void>(),
+                    values.as_mut_ptr().cast::<c_void>(),
+                    &mut count,
+                    &options,
+                )
+            };
+            match -ret {
+                // A bucket has more than there is room for.
+                libc::ENOSPC => room *= 2,
+                0 | libc::ENOENT => {
+                    all.extend(keys.chunks_exact(key_size.max(1)).take(count as usize).map(<[u8]>::to_vec));
+                    std::mem::swap(&mut from, &mut next);
+                    if ret != 0 || count == 0 {
+                        return Ok(Some(all));
+                    }
+                }
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// Sets elements, each a key and its value: with one system call for all where the kernel can
@@ -349,6 +394,9 @@ impl AsFd for Map {
 pub fn ids() -> Result<Vec<u32>> {
     bpf::ids(libbpf_sys::bpf_map_get_next_id, "maps")
 }
+
+/// Keys that a batch has room for at first.
+const BATCH: usize = 4096;
 
 fn batch_options() -> libbpf_sys::bpf_map_batch_opts {
     libbpf_sys::bpf_map_batch_opts {

@@ -50,29 +50,29 @@ impl Emitter<'_> {
     /// Counts a hit of a rule that does not decide. r0 to r5 and r9 are lost.
     pub(super) fn count(&mut self, rule: usize) {
         let Some(map) = self.maps.rules else { return };
-        let of_row = rules_of_row(self.rules);
-        self.asm.store_imm(Size::W, 10, stack::VALUE, (rule as u32 / of_row) as i32);
-        let (none, at) = (self.asm.label(), rule as u32 % of_row * COUNTERS);
-        self.lookup(map, stack::VALUE);
+        let (of_row, none) = (rules_of_row(self.rules), self.asm.label());
+        self.length_at_arrival(9);
+        self.asm.store_imm(Size::W, 10, stack::RULE, (rule as u32 / of_row) as i32);
+        self.lookup(map, stack::RULE);
         self.asm.jump_imm(If::Eq, 0, 0, none);
-        self.add_hit(at as i16);
+        self.add_hit((rule as u32 % of_row * COUNTERS) as i16);
         self.asm.bind(none);
     }
 
-    /// Counts a hit of the rule in r9, which stays at [`stack::RULE`]. r0 to r5 and r9 are lost.
+    /// Counts a hit of the rule in r9, which stays at [`stack::VALUE`]. r0 to r5 and r9 are lost.
     pub(super) fn count_decided(&mut self) {
         let Some(map) = self.maps.rules else { return };
-        let of_row = rules_of_row(self.rules);
-        let none = self.asm.label();
+        let (of_row, none) = (rules_of_row(self.rules), self.asm.label());
+        self.asm.store(Size::DW, 10, stack::VALUE, 9);
+        self.asm.alu64_imm(Alu::Rsh, 9, of_row.ilog2() as i32);
         self.asm.store(Size::W, 10, stack::RULE, 9);
-        self.asm.mov(1, 9);
-        self.asm.alu64_imm(Alu::Rsh, 1, of_row.ilog2() as i32);
-        self.asm.store(Size::W, 10, stack::VALUE, 1);
-        self.lookup(map, stack::VALUE);
+        self.length_at_arrival(9);
+        self.lookup(map, stack::RULE);
         self.asm.jump_imm(If::Eq, 0, 0, none);
-        self.asm.alu64_imm(Alu::And, 9, of_row as i32 - 1);
-        self.asm.alu64_imm(Alu::Lsh, 9, COUNTERS.ilog2() as i32);
-        self.asm.alu64(Alu::Add, 0, 9);
+        self.asm.load(Size::DW, 1, 10, stack::VALUE);
+        self.asm.alu64_imm(Alu::And, 1, of_row as i32 - 1);
+        self.asm.alu64_imm(Alu::Lsh, 1, COUNTERS.ilog2() as i32);
+        self.asm.alu64(Alu::Add, 0, 1);
         self.add_hit(0);
         self.asm.bind(none);
     }
@@ -86,16 +86,14 @@ impl Emitter<'_> {
         }
     }
 
-    /// Adds a packet and its bytes to the counters at r0 and behind. r0 to r5 and r9 are lost.
+    /// Adds a packet and the bytes in r9 to the counters behind r0.
     fn add_hit(&mut self, at: i16) {
-        self.asm.mov(9, 0);
-        self.length_at_arrival(1);
-        self.asm.load(Size::DW, 2, 9, at);
-        self.asm.alu64_imm(Alu::Add, 2, 1);
-        self.asm.store(Size::DW, 9, at, 2);
-        self.asm.load(Size::DW, 2, 9, at + 8);
-        self.asm.alu64(Alu::Add, 2, 1);
-        self.asm.store(Size::DW, 9, at + 8, 2);
+        self.asm.load(Size::DW, 1, 0, at);
+        self.asm.alu64_imm(Alu::Add, 1, 1);
+        self.asm.store(Size::DW, 0, at, 1);
+        self.asm.load(Size::DW, 1, 0, at + 8);
+        self.asm.alu64(Alu::Add, 1, 9);
+        self.asm.store(Size::DW, 0, at + 8, 1);
     }
 
     /// Gives the verdict.

@@ -120,7 +120,7 @@ fn displace(layout: &mut Layout, keys: &[Vec<u32>]) -> Option<()> {
     let mut order: Vec<usize> = (0..buckets.len()).collect();
     order.sort_by_key(|bucket| std::cmp::Reverse(buckets[*bucket].len()));
     let mut taken = vec![false; 1 << layout.bits];
-    let most = u16::MAX.min(((1u32 << layout.bits.min(16)) - 1) as u16);
+    let most = ((1u32 << layout.bits.min(16)) - 1) as u16;
     for bucket in order {
         let places = &mut buckets[bucket];
         places.sort_unstable();

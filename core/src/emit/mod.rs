@@ -192,12 +192,22 @@ fn describe(function: &mut Function, btf: &mut Btf, rules: &Rules, lines: &[(usi
     let texts: Vec<_> = rules.rules.iter().map(|rule| (rule.text.as_str(), rule.line)).collect();
     let texts: Vec<_> = texts.into_iter().chain([(default.as_str(), rules.default_line)]).collect();
     let head = btf.add_text(&format!("policy {}", rules.name));
-    let offsets: Vec<_> = texts.iter().map(|(text, _)| btf.add_text(text)).collect();
+    let most = longest(&texts);
+    let offsets: Vec<_> = texts.iter().map(|(text, _)| btf.add_text(&text[..text.floor_char_boundary(most)])).collect();
     function.lines.push(Line { insn: 0, file, text: head, position: 0 });
     for (insn, index) in lines.iter().filter(|(insn, _)| *insn > 0) {
         let position = texts[*index].1.min(u32::MAX >> 10) << 10;
         function.lines.push(Line { insn: *insn, file, text: offsets[*index], position });
     }
+}
+
+/// Bytes of text for all rules together: the kernel takes 16 MB of types and text (`BTF_MAX_SIZE`).
+const MOST_TEXT: usize = 12 << 20;
+
+/// How many bytes of each text there is room for.
+fn longest(texts: &[(&str, u32)]) -> usize {
+    let all: usize = texts.iter().map(|(text, _)| text.len() + 1).sum();
+    if all <= MOST_TEXT { usize::MAX } else { (MOST_TEXT / texts.len()).saturating_sub(1) }
 }
 
 /// Writes the program.

@@ -17,7 +17,7 @@ use crate::policy::{Action, Verdict};
 /// A program of more instructions than this is long, and a function is full.
 pub(super) const PART: usize = 8192;
 /// Each map of a set that is held doubles what a program counts for; of so many functions' instructions it is long, too.
-const WAYS: usize = 8;
+const WAYS: usize = 4;
 /// A function is worth its call from this share of [`PART`] on.
 const SHARE: usize = 32;
 /// No functions are added to so many: a program has at most 256, and those of classifiers come too.

@@ -15,8 +15,8 @@ use crate::error::Result;
 use crate::object::{MapId, Object};
 use crate::rules::Rules;
 use crate::set_table::buckets::{FACTOR, PROBES, SLOTS};
-use crate::set_table::v6::{CHAIN, FACTORS, entry};
 use crate::set_table::lanes::FIRST;
+use crate::set_table::v6::{CHAIN, FACTORS, entry};
 use crate::set_table::{Geometry, LINE, NARROW, WIDE, state};
 
 /// Bytes of a slot, and of a word.

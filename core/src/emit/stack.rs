@@ -1,6 +1,6 @@
 //! The stack's layout: offsets from r10.
 
-/// Number of a rule, as the key of its counters, or of its limit or sample; 4 bytes.
+/// The key of a rule's counters, of its limit or sample; 4 bytes.
 pub(super) const RULE: i16 = -4;
 /// Zero, as the key of one-element arrays; 4 bytes.
 pub(super) const ZERO: i16 = -8;
@@ -14,7 +14,8 @@ pub(super) const LAYERS: i16 = -32;
 pub(super) const SAVED: i16 = -40;
 /// The key of a set or of a limit, the head of a sample, or the numbers that a classifier reads; 96 bytes.
 pub(super) const KEY: i16 = -136;
-/// A value to be stored in a map; 8 bytes.
+/// A value to be stored in a map, or the number of the rule that decided; 8 bytes, always all of them: the verifier takes
+/// for read what a part of it is written to.
 pub(super) const VALUE: i16 = -144;
 /// The state of a header chain; 32 bytes. No key is needed meanwhile.
 pub(super) const CHAIN: i16 = KEY;

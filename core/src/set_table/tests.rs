@@ -129,7 +129,8 @@ fn addresses_with_and_without_lanes_are_found() {
             assert_eq!(find(&own(address.into())), known.binary_search(&address).is_ok());
         }
         // All of one bucket, and more than it has lanes.
-        let mates: Vec<u32> = (0..48).map(|lower| (0x1234_0000u32 | lower).wrapping_mul(inverse(buckets::FACTOR))).collect();
+        let mates: Vec<u32> =
+            (0..48).map(|lower| (0x1234_0000u32 | lower).wrapping_mul(inverse(buckets::FACTOR))).collect();
         for mate in &mates {
             table.add(&own((*mate).into())).expect("room");
         }

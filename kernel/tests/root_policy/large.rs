@@ -34,7 +34,8 @@ fn tables_of_addresses_find_what_a_search_finds() {
         let seed = count as u64 + prefixes;
         let mut random = Random(seed);
         let mut addresses: Vec<u32> = (0..count).map(|_| random.next() as u32).collect();
-        let mut elements: Vec<Element> = addresses.iter().map(|one| Element::V4(Ipv4Addr::from_bits(*one), 32)).collect();
+        let mut elements: Vec<Element> =
+            addresses.iter().map(|one| Element::V4(Ipv4Addr::from_bits(*one), 32)).collect();
         let mut covered = Vec::new();
         for _ in 0..prefixes {
             let length = *random.pick(&[12u8, 24, 25, 28, 31]);
@@ -57,7 +58,12 @@ fn tables_of_addresses_find_what_a_search_finds() {
             };
             let within = covered.iter().any(|(network, length)| (network ^ source) >> (32 - length) == 0);
             let drops = within || addresses.binary_search(&source).is_ok();
-            assert_eq!(subject.verdict(&packet(source)), if drops { 1 } else { 2 }, "{count} {}", Ipv4Addr::from(source));
+            assert_eq!(
+                subject.verdict(&packet(source)),
+                if drops { 1 } else { 2 },
+                "{count} {}",
+                Ipv4Addr::from(source)
+            );
         }
     }
 }

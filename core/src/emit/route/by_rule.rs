@@ -38,7 +38,7 @@ impl Emitter<'_> {
         let (offset, unknown) = (self.pools_by_rule(), self.asm.label());
         if self.maps.rules.is_some() {
             // The counters were the last that needed it.
-            self.asm.load(Size::W, 9, 10, stack::RULE);
+            self.asm.load(Size::DW, 9, 10, stack::VALUE);
         }
         self.asm.jump_imm(If::Gt, 9, self.rules.rules.len() as i32, unknown);
         self.asm.alu64_imm(Alu::Lsh, 9, ROW.trailing_zeros() as i32);
