@@ -193,7 +193,7 @@ fn describe(function: &mut Function, btf: &mut Btf, rules: &Rules, lines: &[(usi
     let texts: Vec<_> = texts.into_iter().chain([(default.as_str(), rules.default_line)]).collect();
     let head = btf.add_text(&format!("policy {}", rules.name));
     let most = longest(&texts);
-    let offsets: Vec<_> = texts.iter().map(|(text, _)| btf.add_text(&text[..text.floor_char_boundary(most)])).collect();
+    let offsets: Vec<_> = texts.iter().map(|(text, _)| btf.add_text(begin(text, most))).collect();
     function.lines.push(Line { insn: 0, file, text: head, position: 0 });
     for (insn, index) in lines.iter().filter(|(insn, _)| *insn > 0) {
         let position = texts[*index].1.min(u32::MAX >> 10) << 10;
@@ -208,6 +208,12 @@ const MOST_TEXT: usize = 12 << 20;
 fn longest(texts: &[(&str, u32)]) -> usize {
     let all: usize = texts.iter().map(|(text, _)| text.len() + 1).sum();
     if all <= MOST_TEXT { usize::MAX } else { (MOST_TEXT / texts.len()).saturating_sub(1) }
+}
+
+/// The first bytes of a text, whole characters of it.
+fn begin(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// Writes the program.

@@ -136,3 +136,16 @@ fn large_tables_find_what_a_list_finds() {
         }
     }
 }
+
+/// The kernel takes 16 MB of types and text.
+#[test]
+fn rules_of_more_text_than_the_kernel_takes_are_loaded() {
+    let mut random = Random(1);
+    let lines = (0..80_000).map(|_| format!("drop when {}\n", text(COLUMNS[1], asked(COLUMNS[1], &mut random, false))));
+    let document = policy::parse(&lines.collect::<String>()).unwrap();
+    let request = policy::Request { policy: None, file: "large.xdp", inbound: true, resolve: None };
+    let mut rules = policy::resolve(&document, &request, &mut |path| panic!("{path}")).unwrap();
+    rules.rules.iter_mut().for_each(|rule| rule.text = format!("{} # {}", rule.text, "ä".repeat(120)));
+    let subject = Subject::new(&rules, &Options::default(), 1);
+    assert_eq!(subject.verdict(&segment((1, 1, 2, 3))), 2);
+}
