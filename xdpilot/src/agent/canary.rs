@@ -2,7 +2,7 @@
 //!
 //! First it is watched without, for a moment; then it has the change, and is compared with that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use xdpilot_kernel::program::ProgramInfo;
@@ -11,6 +11,8 @@ use super::conduct::Ask;
 use super::reconcile::Reconciler;
 use super::report::{Report, RolloutReport, RolloutState};
 use crate::documents::rollout::Rollout;
+use crate::policy::sets;
+use crate::pools::live::{Condition, Live};
 use crate::record;
 
 /// A node is watched without the change for a quarter of its time, but not longer than this.
@@ -30,6 +32,8 @@ pub(super) struct Canary {
     begin: Counted,
     /// What was counted in the time without the change.
     before: Counted,
+    /// The backends that were out without the change.
+    out: Out,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +44,9 @@ enum Phase {
     Failed(String),
 }
 
+/// Backends whose checks fail: policy, place, pool, backend.
+type Out = BTreeSet<[String; 4]>;
+
 /// Packets of a program: dropped, and all.
 type Counted = BTreeMap<(String, String), (u32, u64, u64)>;
 
@@ -47,7 +54,7 @@ impl Canary {
     /// It begins now.
     pub(super) fn new(rollout: Rollout, reconciler: &Reconciler) -> Self {
         let begin = count(reconciler);
-        Canary { rollout, phase: Phase::Before, since: Instant::now(), begin, before: Counted::new() }
+        Canary { rollout, phase: Phase::Before, since: Instant::now(), begin, before: Counted::new(), out: Out::new() }
     }
 
     /// Which rollout it is.
@@ -66,6 +73,7 @@ impl Canary {
             Phase::Before if self.since.elapsed() >= (self.rollout.bake / 4).min(LONGEST_BEFORE) => {
                 let now = count(reconciler);
                 self.before = difference(&self.begin, &now);
+                self.out = out(reconciler);
                 (self.phase, self.since, self.begin) = (Phase::Baking, Instant::now(), Counted::new());
             }
             Phase::Baking => match report.and_then(|report| self.fault(report, reconciler)) {
@@ -83,6 +91,16 @@ impl Canary {
             let why = failed.why.clone().unwrap_or_default();
             return Some(format!("policy {} failed at {}: {why}", failed.policy, failed.place));
         }
+        if let Some([policy, place, pool, backend]) = out(reconciler).difference(&self.out).next() {
+            return Some(format!(
+                "backend {backend} of pool {pool} is out at {place}, and was not before (policy {policy})"
+            ));
+        }
+        self.drops_more(reconciler)
+    }
+
+    /// Whether more of the packets are dropped than without the change.
+    fn drops_more(&mut self, reconciler: &Reconciler) -> Option<String> {
         let now = count(reconciler);
         for (key, counted) in &now {
             self.begin.entry(key.clone()).or_insert(*counted);
@@ -135,6 +153,27 @@ fn count(reconciler: &Reconciler) -> Counted {
         counted.insert((policy, place), (program, verdict("drop") + verdict("aborted"), all));
     }
     counted
+}
+
+/// The backends whose checks fail now. What cannot be read is not out.
+fn out(reconciler: &Reconciler) -> Out {
+    let mut out = Out::new();
+    for (_, found, rules) in reconciler.loaded() {
+        if rules.pools.iter().all(|pool| pool.check.is_none()) {
+            continue;
+        }
+        let loaded = sets::at(found.pinned.clone()).ok().flatten();
+        let Some(live) = loaded.and_then(|mut loaded| Live::open(&mut loaded).ok().flatten()) else { continue };
+        for (pool, index) in live.pools.iter().zip(0u16..) {
+            for (_, member) in live.members(index) {
+                if Condition::of(&member) == Condition::Down {
+                    let (policy, place) = (found.standing.policy.clone(), found.standing.place.clone());
+                    out.insert([policy, place, pool.name.clone(), member.name]);
+                }
+            }
+        }
+    }
+    out
 }
 
 /// What was counted between. A program that is another one now has counted since it stands there.

@@ -1,6 +1,6 @@
 //! Changes that some nodes have before the others.
 
-use crate::world::{Fleet, Host, until};
+use crate::world::{Fleet, Host, run, until};
 
 #[test]
 fn root_a_rollout_goes_on_or_back() {
@@ -32,4 +32,32 @@ fn root_a_rollout_goes_on_or_back() {
     assert_eq!(hosts.each_ref().map(|host| host.program("e0").unwrap()), now);
     assert!(hosts[0].xdpilot(&store, &["rollout", "show"]).contains("was halted"));
     assert!(hosts[0].xdpilot(&store, &["get", "policy", "edge"]).contains("icmp"));
+}
+
+#[test]
+fn root_a_rollout_is_halted_where_backends_are_out_of_a_sudden() {
+    let fleet = Fleet::new(1);
+    let (host, store) = (fleet.host(), fleet.store());
+    run(&format!("ip netns exec {} sysctl -q -w net.ipv4.conf.e0.forwarding=1", host.name));
+    let _agent = host.agent(&store, &[]);
+    until("the node", || host.xdpilot(&store, &["get", "nodes"]).contains(&host.name).then_some(()));
+    let apply = |check: &str, more: &[&str]| {
+        let pool = format!("pool cats via nat {{\n  10.9.0.1:80\n  check exec \"{check}\" every 50ms\n}}\n");
+        let file = host.file("web.xdp", &format!("{pool}policy web on e0 {{ route cats when tcp dst port 80 }}\n"));
+        host.output(&store, &[&["apply", "-f", &file, "--wait"], more].concat())
+    };
+    let canary = ["--canary", "100%", "--bake", "4s"];
+    let output = apply("true", &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let before = host.program("e0").unwrap();
+    let output = apply("false", &canary);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("it was halted: backend 10.9.0.1:80 of pool cats is out at e0"), "{said}");
+    until("the pool is well again", || {
+        let pools = host.xdpilot(&store, &["pool", "show"]);
+        (pools.contains("up") && !pools.contains("down")).then_some(())
+    });
+    assert!(host.xdpilot(&store, &["get", "pool", "cats"]).contains("check exec \"true\""));
+    assert_ne!(host.program("e0"), None, "{before}");
 }
