@@ -134,7 +134,7 @@ pub enum Host {
     Target(String),
 }
 
-/// `check KIND [port N] [every T] [timeout T] [rise N] [fall N]`.
+/// `check KIND [port N] [every T] [timeout T] [rise N] [fall N] [shared]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What is done.
@@ -149,12 +149,14 @@ pub struct Check {
     pub rise: u32,
     /// So many bad ones one after the other, and a backend is out; 2 where nothing is said.
     pub fall: u32,
+    /// Whether nodes of a store that have the pool share what they find out: three of them check each backend.
+    pub shared: bool,
 }
 
 impl Check {
     /// A check of which nothing else is said.
     pub fn new(kind: CheckKind) -> Self {
-        Check { kind, port: None, every: 2_000, timeout: 1_000, rise: 2, fall: 2 }
+        Check { kind, port: None, every: 2_000, timeout: 1_000, rise: 2, fall: 2, shared: false }
     }
 }
 

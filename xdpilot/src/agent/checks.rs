@@ -1,6 +1,7 @@
 //! The health checks of the policies that stand.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::thread;
 
 use xdpilot_core::error::Result;
@@ -9,6 +10,7 @@ use super::diff::Key;
 use super::log::{Level, log};
 use super::reconcile::Reconciler;
 use crate::place::Place;
+use crate::pools::health::panel::Panel;
 use crate::pools::health::{Checker, Findings, Health, checker};
 
 /// Checks at work, until this is dropped.
@@ -20,12 +22,12 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    /// Nothing is checked yet.
+    /// Nothing is checked yet; what is shared is so with this panel.
     ///
     /// # Errors
     /// The kernel gives no pipe.
-    pub(super) fn begin() -> Result<Self> {
-        let (checker, findings) = checker()?;
+    pub(super) fn begin(panel: Arc<Panel>) -> Result<Self> {
+        let (checker, findings) = checker(Some(panel))?;
         thread::spawn(|| tell(findings));
         Ok(Checks { checker, running: HashMap::new() })
     }

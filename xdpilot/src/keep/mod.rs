@@ -54,7 +54,7 @@ pub fn run<W: Write>(mut kept: Kept, out: &mut W, tell: impl Fn(&[Outcome], &mut
     let outcomes = put::load(&input, &kept.places, &kept.order)?;
     let mut ids = ids(&outcomes);
     let followed = begin(&kept, &outcomes, out, tell).and_then(|samples| {
-        let (checker, findings) = checker()?;
+        let (checker, findings) = checker(None)?;
         let health = begin_checks(&checker, &kept)?;
         let checks = Checks { checker, findings, health };
         follow(&mut kept, Followed { files, samples, checks, end: &end }, &mut ids, out)

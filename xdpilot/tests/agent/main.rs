@@ -8,6 +8,7 @@ mod containers;
 mod follows;
 mod outage;
 mod rollouts;
+mod shared;
 mod verbs;
 mod world;
 

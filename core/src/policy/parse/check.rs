@@ -8,10 +8,11 @@ use crate::policy::{Check, CheckKind};
 use crate::problem::Problem;
 
 const KINDS: &str = "tcp, http \"PATH\" or exec \"COMMAND\"";
-const WORDS: [&str; 5] = ["port", "every", "timeout", "rise", "fall"];
+const WORDS: [&str; 6] = ["port", "every", "timeout", "rise", "fall", "shared"];
+const EXPECTED: &str = "port N, every T, timeout T, rise N, fall N or shared";
 const DAY: u32 = 86_400_000;
 
-/// `KIND [port N] [every T] [timeout T] [rise N] [fall N]`, behind `check`
+/// `KIND [port N] [every T] [timeout T] [rise N] [fall N] [shared]`, behind `check`
 pub(super) fn check(cursor: &mut Cursor<'_>) -> Result<Check, Problem> {
     let mut check = Check::new(kind(cursor)?);
     let mut said = Vec::new();
@@ -22,11 +23,11 @@ pub(super) fn check(cursor: &mut Cursor<'_>) -> Result<Check, Problem> {
         }
         if !WORDS.contains(&word) {
             return Err(match word {
-                "" => cursor.expected("port N, every T, timeout T, rise N or fall N"),
+                "" => cursor.expected(EXPECTED),
                 _ => Problem::new(span, format!("no option {} of a check", quote(word))).hint(near_or(
                     word,
                     WORDS,
-                    "expected port N, every T, timeout T, rise N or fall N",
+                    &format!("expected {EXPECTED}"),
                 )),
             });
         }
@@ -36,6 +37,7 @@ pub(super) fn check(cursor: &mut Cursor<'_>) -> Result<Check, Problem> {
             "every" => check.every = duration(cursor, 10..=DAY)?,
             "timeout" => check.timeout = duration(cursor, 1..=DAY)?,
             "rise" => check.rise = times(cursor)?,
+            "shared" => check.shared = true,
             _ => check.fall = times(cursor)?,
         }
         said.push(word);

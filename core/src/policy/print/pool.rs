@@ -138,6 +138,6 @@ impl Display for Check {
                 write!(f, " {word} {said}")?;
             }
         }
-        Ok(())
+        if self.shared { f.write_str(" shared") } else { Ok(()) }
     }
 }

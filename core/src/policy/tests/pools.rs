@@ -13,7 +13,7 @@ const EVERYTHING: &str = r#"pool cats via fullnat from 192.0.2.1,2001:db8::1 {
   hash quic
   sessions 2m
   timeout 90m
-  check exec "curl \"$XDPILOT_ADDRESS\" # \\" port 81 every 500ms timeout 1m rise 3 fall 1
+  check exec "curl \"$XDPILOT_ADDRESS\" # \\" port 81 every 500ms timeout 1m rise 3 fall 1 shared
 }
 
 policy edge {
@@ -60,7 +60,10 @@ fn all_that_a_pool_can_say() {
     let expected = expected.map(|(host, port, weight, id, drain)| (host.to_string(), port, weight, id, drain));
     assert_eq!(backends.collect::<Vec<_>>(), expected);
     let kind = CheckKind::Exec("curl \"$XDPILOT_ADDRESS\" # \\".into());
-    assert_eq!(pool.check, Some(Check { kind, port: Some(81), every: 500, timeout: 60_000, rise: 3, fall: 1 }));
+    assert_eq!(
+        pool.check,
+        Some(Check { kind, port: Some(81), every: 500, timeout: 60_000, rise: 3, fall: 1, shared: true })
+    );
     let rules = &document.policies[0].rules;
     assert_eq!(rules[0].action, Action::Set(Assignment::Decap));
     assert_eq!(rules[1].action, Action::Verdict(Verdict::Route("cats".into())));

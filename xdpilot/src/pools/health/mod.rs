@@ -2,7 +2,9 @@
 
 mod carrier;
 mod check;
+pub mod panel;
 mod pump;
+mod shared;
 mod streak;
 mod way;
 
@@ -22,6 +24,8 @@ use xdpilot_core::rules::Rules;
 use super::live::Live;
 use crate::place::Place;
 use crate::state;
+use panel::Panel;
+use shared::Shared;
 use streak::Streak;
 use way::{Way, Ways};
 
@@ -31,7 +35,11 @@ pub struct Findings(PipeReader);
 
 /// Begins checks.
 #[derive(Debug)]
-pub struct Checker(PipeWriter);
+pub struct Checker {
+    tell: PipeWriter,
+    /// With whom shared checks are shared.
+    panel: Option<Arc<Panel>>,
+}
 
 /// Checks at work, until this is dropped.
 #[derive(Debug)]
@@ -53,15 +61,18 @@ struct Checked {
     way: Way,
     streaks: HashMap<String, Streak>,
     tell: PipeWriter,
+    /// What other nodes find out, where they share it.
+    shared: Option<Shared>,
 }
 
-/// Where checks are begun, and what they find out is told.
+/// Where checks are begun, and what they find out is told. Those that are shared are so with a panel; without one this
+/// node makes all of them.
 ///
 /// # Errors
 /// The kernel gives no pipe.
-pub fn checker() -> Result<(Checker, Findings)> {
+pub fn checker(panel: Option<Arc<Panel>>) -> Result<(Checker, Findings)> {
     let (told, tell) = pipe().map_err(|error| failed(&error))?;
-    Ok((Checker(tell), Findings(told)))
+    Ok((Checker { tell, panel }, Findings(told)))
 }
 
 impl Findings {
@@ -88,10 +99,12 @@ impl Checker {
             let mut ways = Ways::new(rules, place);
             for (pool, index) in rules.pools.iter().zip(0u16..) {
                 let Some(check) = pool.check.clone() else { continue };
-                let tell = self.0.try_clone().map_err(|error| failed(&error))?;
+                let tell = self.tell.try_clone().map_err(|error| failed(&error))?;
                 let (name, streaks) = (pool.name.clone(), HashMap::new());
                 let (place, way, method) = (place.try_clone()?, ways.of(index, &check), pool.method.clone());
-                let checked = Checked { place, pool: index, name, method, check, way, streaks, tell };
+                let panel = self.panel.as_ref().filter(|_| check.shared);
+                let shared = panel.map(|panel| Shared::new(panel, &format!("{}/{name} {check}", rules.name)));
+                let checked = Checked { place, pool: index, name, method, check, way, streaks, tell, shared };
                 let (go_on, end) = mpsc::channel();
                 stop.push(go_on);
                 threads.push(thread::spawn(move || checked.run(&end)));
@@ -144,27 +157,51 @@ impl Checked {
         }
     }
 
-    /// Checks all backends once, at the same time.
+    /// Checks all backends once, at the same time; of those whose checks are shared what others find out counts too.
     fn turn(&mut self, live: &Live) {
         let members = live.members(self.pool);
         self.streaks.retain(|name, _| members.iter().any(|(_, member)| member.name == *name));
-        let Checked { check, place, way, pool, method, .. } = &*self;
-        let results: Vec<_> = thread::scope(|scope| {
-            let one = |(_, member): &(usize, Member)| {
+        if let Some(shared) = &mut self.shared {
+            shared.keep(|name| members.iter().any(|(_, member)| member.name == name));
+        }
+        let own: Vec<&(usize, Member)> = members.iter().filter(|(_, member)| self.is_own(&member.name)).collect();
+        for ((number, member), result) in own.iter().zip(self.ask(&own)) {
+            let streak = self.streaks.entry(member.name.clone()).or_default();
+            let is_up = member.backend.flags & flags::UP != 0;
+            let was = self.shared.as_ref().map_or(is_up, |shared| shared.own(&member.name).unwrap_or(is_up));
+            let turned = streak.next(was, result.is_ok(), self.check.rise, self.check.fall);
+            match (&mut self.shared, turned) {
+                (Some(shared), _) => shared.found(&member.name, turned.unwrap_or(was), result.err()),
+                (None, Some(up)) => self.change(live, *number, &member.name, up, result.err().as_deref()),
+                (None, None) => {}
+            }
+        }
+        for (number, member) in &members {
+            let is_up = member.backend.flags & flags::UP != 0;
+            let verdict = self.shared.as_ref().and_then(|shared| shared.verdict(&member.name));
+            if let Some((up, why)) = verdict.filter(|(up, _)| *up != is_up) {
+                self.change(live, *number, &member.name, up, (!up).then_some(&why));
+            }
+        }
+    }
+
+    /// Whether this node checks a backend.
+    fn is_own(&mut self, name: &str) -> bool {
+        self.shared.as_mut().is_none_or(|shared| shared.checks(name))
+    }
+
+    /// Asks these backends, all at the same time.
+    fn ask(&self, members: &[&(usize, Member)]) -> Vec<std::result::Result<(), String>> {
+        let Checked { check, place, way, pool, method, .. } = self;
+        thread::scope(|scope| {
+            let one = |(_, member): &&(usize, Member)| {
                 let (backend, port) = (member.backend, check.port.or(member.backend.port).unwrap_or(0));
                 scope.spawn(move || check::once(check, place, &way.to(*pool, &backend, method), port))
             };
             let threads: Vec<_> = members.iter().map(one).collect();
             let died = || Err("the check ended early".to_string());
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| died())).collect()
-        });
-        for ((number, member), result) in members.into_iter().zip(results) {
-            let streak = self.streaks.entry(member.name.clone()).or_default();
-            let is_up = member.backend.flags & flags::UP != 0;
-            if let Some(up) = streak.next(is_up, result.is_ok(), self.check.rise, self.check.fall) {
-                self.change(live, number, &member.name, up, result.err().as_deref());
-            }
-        }
+        })
     }
 
     fn change(&mut self, live: &Live, number: usize, name: &str, up: bool, why: Option<&str>) {
