@@ -328,7 +328,7 @@ fn is_fixed(number: &Value) -> bool {
             !matches!(operator, Divide | Modulo) && is_fixed(left) && is_fixed(right)
         }
         Value::Negative(inner) => is_fixed(inner),
-        Value::Length | Value::Ifindex => false,
+        Value::Length | Value::Ifindex | Value::Returned(_) => false,
     }
 }
 
