@@ -49,6 +49,8 @@ pub enum Value {
     Ifindex,
     /// Bytes of the packet.
     Load(Load),
+    /// Of the packet that an ICMP error brings back ([`crate::packet::returned`]); a fault where the packet is none.
+    Returned(Returned),
     /// Arithmetic on two numbers.
     Arithmetic(Box<Value>, Operator, Box<Value>),
     /// Two's complement.
@@ -82,6 +84,29 @@ pub struct Load {
     pub at: Place,
     /// How many they are.
     pub width: Width,
+}
+
+/// What is known of a packet that an ICMP error brings back. Offsets are from the first byte of the Ethernet header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Returned {
+    /// The IP version, 4 or 6, which is that of the error too.
+    Version,
+    /// Where its IP header is.
+    Header,
+    /// Where the byte is that names its protocol.
+    Protocol,
+    /// Where its transport header is.
+    Transport,
+}
+
+impl Returned {
+    /// No error is shorter: Ethernet, IPv4, ICMP and what comes back of IPv4.
+    pub const SHORTEST: u32 = 14 + 20 + 8 + 20;
+
+    /// No number is greater.
+    pub(crate) fn most(self) -> u32 {
+        if self == Returned::Version { 6 } else { 0x7ff }
+    }
 }
 
 /// How many bytes a load takes.
@@ -336,6 +361,7 @@ impl Value {
             Value::Const(constant) => *constant,
             Value::Load(Load { width: Width::One, .. }) => 0xff,
             Value::Load(Load { width: Width::Two, .. }) => 0xffff,
+            Value::Returned(part) => part.most(),
             Value::Arithmetic(left, operator, right) => {
                 let (left, most) = (left.most(), right.most());
                 match (operator, &**right) {

@@ -23,7 +23,7 @@ use crate::policy::redirect::{self, Exit};
 use crate::policy::{counters, fill};
 use crate::pools::live::{self, Live};
 use crate::pools::ways::{self, Ways};
-use crate::pools::{self, carry, returns};
+use crate::pools::{self, carry, joined, returns};
 use crate::prepare::{self, Program, Wanted};
 use crate::record::{self, Record};
 use crate::source::Input;
@@ -235,9 +235,9 @@ fn keep_maps(program: &Program) -> Result<()> {
     Ok(())
 }
 
-/// Pins what the object asks for, and prepares the veth peer.
+/// Pins what the object asks for, and prepares the ways of what is routed, and the veth peer.
 fn settle(done: &mut Done<'_>) -> Result<()> {
-    let Done { place, program, attached, routes, carried, accompanied, let_in, .. } = done;
+    let Done { place, program, attached, routes, carried, .. } = done;
     for (name, path) in &program.pins {
         let path = state::reachable(path);
         if let Some(folder) = path.parent() {
@@ -245,7 +245,8 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
         }
         program.loaded.map(name)?.pin(&path)?;
     }
-    if let Ok(program) = returns::of(program.loaded.info().id) {
+    let returns = returns::of(program.loaded.info().id).ok();
+    if let Some(program) = &returns {
         for interface in &routes.ways.exits {
             returns::put(place, interface, program.as_fd())?;
             attached
@@ -261,9 +262,23 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
         place.namespace.run(|| ways::forget_neighbours(&gone, &routes.ways.state))?;
     }
     attached.notes.append(&mut routes.ways.notes);
-    if attached.hook != Hook::Xdp(Mode::Native) {
-        return Ok(());
+    let (native, replies) =
+        (attached.hook == Hook::Xdp(Mode::Native), returns.is_some() && !routes.ways.exits.is_empty());
+    if native {
+        let_in(done);
+    } else if done.program.loaded.map(BACKENDS).is_ok() {
+        done.attached.notes.extend(joined::note(place));
     }
+    // What undoes replies stands in native mode also where the policy does not.
+    if native && done.program.sends || replies {
+        accompany(done);
+    }
+    Ok(())
+}
+
+/// Brings companions to where what it redirects arrives.
+fn let_in(done: &mut Done<'_>) {
+    let Done { place, program, attached, routes, let_in, .. } = done;
     let backends = program.loaded.map(BACKENDS).ok().map(|map| map.info().id);
     let routed = routes.exits.iter().map(|exit| (exit, backends));
     for (exit, serves) in routes.redirects.iter().map(|exit| (exit, None)).chain(routed) {
@@ -281,20 +296,22 @@ fn settle(done: &mut Done<'_>) -> Result<()> {
             Err(error) => attached.notes.push(format!("frames redirected to {} will be lost: {error}", exit.target)),
         }
     }
-    if program.sends {
-        match companion::accompany(place) {
-            Ok(false) => {}
-            Ok(true) => {
-                *accompanied = true;
-                attached.notes.push(format!(
-                    "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
-                    pass::NAME
-                ));
-            }
-            Err(error) => attached.notes.push(format!("frames that it sends back will be lost: {error}")),
+}
+
+/// Brings a companion to the other end of the place's veth pair.
+fn accompany(done: &mut Done<'_>) {
+    let Done { place, attached, accompanied, .. } = done;
+    match companion::accompany(place) {
+        Ok(false) => {}
+        Ok(true) => {
+            *accompanied = true;
+            attached.notes.push(format!(
+                "put {} at the other end of the veth pair, or frames sent back would be lost; unload takes it off",
+                pass::NAME
+            ));
         }
+        Err(error) => attached.notes.push(format!("frames that it sends back will be lost: {error}")),
     }
-    Ok(())
 }
 
 /// Takes back what was done at one place, since another failed.

@@ -21,7 +21,7 @@ fn write(value: &Value, number: u32, packet: &mut Vec<u8>) -> bool {
     match value {
         Value::Const(constant) => *constant == number,
         Value::Length => u32::try_from(packet.len()) == Ok(number),
-        Value::Ifindex => false,
+        Value::Ifindex | Value::Returned(_) => false,
         Value::Load(load) => bytes(load, number, packet),
         Value::Negative(inner) => write(inner, number.wrapping_neg(), packet),
         Value::Arithmetic(left, operator, right) => match (&**left, &**right) {

@@ -7,7 +7,7 @@ use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::btf::{Btf, FUNC_GLOBAL, FUNC_STATIC, kind};
 use crate::error::Result;
 use crate::object::{FunctionId, Line, Object, TEXT};
-use crate::packet::{ethertype, protocol};
+use crate::packet::{EXTENSIONS, ethertype, protocol};
 use crate::policy::{Action, Verdict};
 use crate::rules::Rules;
 
@@ -21,16 +21,22 @@ pub(super) const V6: u32 = 1 << 9;
 pub(super) const TRANSPORT: u32 = 1 << 10;
 /// The protocol is known: bits 32 to 39.
 pub(super) const PROTOCOL: u32 = 1 << 11;
+/// It is IPv6, and one of several parts.
+pub(super) const FRAGMENT: u32 = 1 << 12;
 pub(super) const TRANSPORT_SHIFT: i32 = 16;
 pub(super) const PROTOCOL_SHIFT: i32 = 32;
 /// No offset of a transport header is greater.
 pub(super) const FARTHEST: i32 = 0x7ff;
+/// No walk over extension headers goes farther from the packet's beginning.
+const FARTHEST_HEADER: i32 = 1024;
 
 /// The functions that the program calls.
 #[derive(Debug, Default)]
 pub(super) struct Functions {
     /// Finds the headers.
     pub(super) layers: Option<FunctionId>,
+    /// Finds the headers that an ICMP error brings back.
+    pub(super) returned: Option<FunctionId>,
     /// Walks a chain of headers.
     pub(super) chain: Option<FunctionId>,
     /// Look up an IPv6 address in a table, by set.
@@ -51,6 +57,11 @@ impl Functions {
                 options,
                 Takes::Context(&[]),
             )?);
+        }
+        if !rules.pools.is_empty() {
+            let (name, text) = ("xdpilot_returned", "finds the headers that an ICMP error brings back");
+            let code = super::returned::code(options);
+            self.returned = Some(add(object, name, text, code, options, Takes::Layers)?);
         }
         if rules.rules.iter().any(|rule| super::chain::occurs(&rule.cond)) {
             let code = super::chain::step(options);
@@ -82,6 +93,8 @@ pub(super) enum Takes<'a> {
     Address,
     /// The context, what a pool says, and the numbers of its rings.
     Pool,
+    /// The context, and what the finder of headers found.
+    Layers,
 }
 
 /// Adds a function to `.text`. All but steps are global: the verifier looks at them once, not at each call.
@@ -113,6 +126,11 @@ pub(super) fn add(
             let (pointer, long) =
                 (context_pointer(btf, options.direction), btf.add_int("unsigned long long", 8, false));
             vec![("ctx", pointer), ("pool", long), ("rings", int)]
+        }
+        Takes::Layers => {
+            let (pointer, long) =
+                (context_pointer(btf, options.direction), btf.add_int("unsigned long long", 8, false));
+            vec![("ctx", pointer), ("layers", long)]
         }
         Takes::Address => {
             let half = btf.add_int("unsigned long long", 8, false);
@@ -151,16 +169,19 @@ fn needs_layers(action: &Action) -> bool {
 
 /// r6: offset of the IP header; r7, r8: the packet; r9: the result; r2: the ethertype or protocol; r4: the transport's
 /// offset.
-struct Finder {
-    asm: Asm,
+pub(super) struct Finder {
+    pub(super) asm: Asm,
     /// Returns r9.
-    done: Label,
+    pub(super) done: Label,
+    /// Whether what an ICMP error brings back is looked at: the IP header may be far from the packet's beginning, and r1
+    /// becomes the offset of the byte that names the protocol.
+    pub(super) returned: bool,
 }
 
 fn code(options: &Options) -> Asm {
     let mut asm = Asm::default();
     let done = asm.label();
-    let mut finder = Finder { asm, done };
+    let mut finder = Finder { asm, done, returned: false };
     finder.find(options);
     finder.asm
 }
@@ -171,7 +192,8 @@ fn swapped(ethertype: u16) -> u32 {
 }
 
 impl Finder {
-    fn find(&mut self, options: &Options) {
+    /// r7, r8 = the packet of the context in r1; r9 = nothing.
+    pub(super) fn begin(&mut self, options: &Options) {
         let (data, end) = match options.direction {
             Direction::Ingress => (0, 4),
             Direction::Egress => (76, 80),
@@ -179,6 +201,10 @@ impl Finder {
         self.asm.mov_imm(9, 0);
         self.asm.load(Size::W, 7, 1, data);
         self.asm.load(Size::W, 8, 1, end);
+    }
+
+    fn find(&mut self, options: &Options) {
+        self.begin(options);
         let network = self.asm.label();
         self.tags(network);
         self.asm.bind(network);
@@ -190,6 +216,10 @@ impl Finder {
         self.v4();
         self.asm.bind(v6);
         self.v6();
+        self.end();
+    }
+
+    pub(super) fn end(&mut self) {
         self.asm.bind(self.done);
         self.asm.mov(0, 9);
         self.asm.exit();
@@ -217,7 +247,7 @@ impl Finder {
     }
 
     /// Goes to `short` unless `size` bytes lie behind r3. r5 is lost.
-    fn require(&mut self, size: i32, short: Label) {
+    pub(super) fn require(&mut self, size: i32, short: Label) {
         self.asm.mov(5, 3);
         self.asm.alu64_imm(Alu::Add, 5, size);
         self.asm.jump_reg(If::Gt, 5, 8, short);
@@ -230,7 +260,7 @@ impl Finder {
         self.asm.jump_imm(If::Ne, 5, version as i32, self.done);
     }
 
-    fn v4(&mut self) {
+    pub(super) fn v4(&mut self) {
         self.require(20, self.done);
         self.version(4);
         self.asm.alu64_imm(Alu::And, 4, 0xf);
@@ -242,6 +272,8 @@ impl Finder {
         self.asm.alu64(Alu::Add, 4, 6);
         self.asm.load(Size::B, 2, 3, 9);
         self.asm.load(Size::H, 5, 3, 6);
+        self.names_protocol(9);
+        self.header_at();
         self.result(V4);
         self.asm.alu64_imm(Alu::And, 5, i32::from(0x1fffu16.swap_bytes()));
         self.asm.jump_imm(If::Ne, 5, 0, self.done);
@@ -249,12 +281,28 @@ impl Finder {
         self.asm.goto(self.done);
     }
 
-    /// r9 = the IP header's offset and version, and the protocol in r2.
+    /// r1 = the offset of the byte that names the protocol, in the IP header.
+    fn names_protocol(&mut self, at: i32) {
+        if self.returned {
+            self.asm.mov(1, 6);
+            self.asm.alu64_imm(Alu::Add, 1, at);
+        }
+    }
+
+    /// r9 = the IP header's offset, where that is small.
+    fn header_at(&mut self) {
+        if self.returned {
+            self.asm.mov_imm(9, 0);
+        } else {
+            self.asm.mov(9, 6);
+        }
+    }
+
+    /// Adds the version, and the protocol in r2, to r9. r2 is lost.
     fn result(&mut self, version: u32) {
-        self.asm.mov(9, 2);
-        self.asm.alu64_imm(Alu::Lsh, 9, PROTOCOL_SHIFT);
+        self.asm.alu64_imm(Alu::Lsh, 2, PROTOCOL_SHIFT);
+        self.asm.alu64(Alu::Or, 9, 2);
         self.asm.alu64_imm(Alu::Or, 9, (version | PROTOCOL) as i32);
-        self.asm.alu64(Alu::Or, 9, 6);
     }
 
     /// Adds the transport's offset in r4 to r9.
@@ -264,16 +312,20 @@ impl Finder {
         self.asm.alu64_imm(Alu::Or, 9, TRANSPORT as i32);
     }
 
-    fn v6(&mut self) {
+    pub(super) fn v6(&mut self) {
         const MAX_EXTENSIONS: usize = 8;
         self.require(40, self.done);
         self.version(6);
         self.asm.load(Size::B, 2, 3, 6);
+        self.names_protocol(6);
         // Until the walk has ended well nothing but the header is known.
-        self.asm.mov(9, 6);
+        self.header_at();
         self.asm.alu64_imm(Alu::Or, 9, V6 as i32);
         self.asm.mov(4, 6);
         self.asm.alu64_imm(Alu::Add, 4, 40);
+        if self.returned {
+            self.asm.jump_imm(If::Gt, 4, FARTHEST_HEADER, self.done);
+        }
         let found = self.asm.label();
         for _ in 0..MAX_EXTENSIONS {
             self.extension(found);
@@ -307,6 +359,13 @@ impl Finder {
         self.asm.bind(fragment);
         self.header();
         self.asm.load(Size::H, 0, 3, 2);
+        // Without a jump: two ways from here on are twice the verifier's work.
+        self.asm.mov(5, 0);
+        self.asm.alu64_imm(Alu::And, 5, i32::from(0xfff9u16.swap_bytes()));
+        self.asm.alu64_imm(Alu::Add, 5, 0xffff);
+        self.asm.alu64_imm(Alu::Rsh, 5, 16);
+        self.asm.alu64_imm(Alu::Lsh, 5, FRAGMENT.trailing_zeros() as i32);
+        self.asm.alu64(Alu::Or, 9, 5);
         self.asm.mov_imm(5, 8);
         let first = self.asm.label();
         self.asm.alu64_imm(Alu::And, 0, i32::from(0xfff8u16.swap_bytes()));
@@ -337,7 +396,9 @@ impl Finder {
 
     /// r4 += r5; the walk fails beyond the packet's end, and far from its beginning.
     fn advance(&mut self) {
-        const FARTHEST_HEADER: i32 = 1024;
+        if self.returned {
+            self.asm.mov(1, 4);
+        }
         self.asm.alu64(Alu::Add, 4, 5);
         self.asm.jump_imm(If::Gt, 4, FARTHEST_HEADER, self.done);
         self.asm.mov(5, 7);
@@ -345,9 +406,6 @@ impl Finder {
         self.asm.jump_reg(If::Gt, 5, 8, self.done);
     }
 }
-
-const EXTENSIONS: [u8; 5] =
-    [protocol::HOP_BY_HOP, protocol::ROUTING, protocol::FRAGMENT, protocol::AUTHENTICATION, protocol::DESTINATION];
 
 impl super::Emitter<'_> {
     /// Calls the finder: the result in r0 and at [`stack::LAYERS`].

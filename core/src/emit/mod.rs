@@ -27,6 +27,7 @@ mod limit;
 mod maps;
 mod node;
 mod part;
+mod returned;
 mod rewrite;
 mod route;
 mod set;

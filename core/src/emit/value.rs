@@ -42,6 +42,7 @@ impl Emitter<'_> {
         match value {
             Value::Const(constant) => self.asm.mov32_imm(goal.register, *constant),
             Value::Length => self.keeping(goal, |emitter| emitter.length(0)),
+            Value::Returned(part) => self.keeping(goal, |emitter| emitter.returned_part(*part, goal.fault)),
             Value::Ifindex => self.asm.load(Size::W, goal.register, 6, self.ifindex()),
             Value::Load(load) => {
                 self.bytes(load, goal);

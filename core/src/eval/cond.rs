@@ -1,6 +1,7 @@
 //! What a condition says of a packet.
 
-use crate::cond::{Chain, Cond, Layout, Load, Member, Part, Place, Relation, Value, Width};
+use crate::cond::{Chain, Cond, Layout, Load, Member, Part, Place, Relation, Returned, Value, Width};
+use crate::packet;
 use crate::policy::{Datum, Element, Tuple};
 
 use super::set::Elements;
@@ -64,11 +65,23 @@ impl<'a> View<'a> {
             Value::Length => Ok(self.length),
             Value::Ifindex => self.ifindex.ok_or(Fault),
             Value::Load(Load { at, width }) => self.number(self.place(at)?, *width),
+            Value::Returned(part) => self.returned(*part).ok_or(Fault),
             Value::Negative(inner) => Ok(self.value(inner)?.wrapping_neg()),
             Value::Arithmetic(left, operator, right) => {
                 operator.compute(self.value(left)?, self.value(right)?).ok_or(Fault)
             }
         }
+    }
+
+    fn returned(self, part: Returned) -> Option<u32> {
+        let ip = packet::returned(self.packet)?;
+        let number = match part {
+            Returned::Version => return Some(if ip.v6 { 6 } else { 4 }),
+            Returned::Header => ip.at,
+            Returned::Protocol => ip.next,
+            Returned::Transport => ip.transport?,
+        };
+        u32::try_from(number).ok()
     }
 
     /// An offset into the packet.

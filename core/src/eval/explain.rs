@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Outcome;
 use super::cond::{View, tuple};
 use super::field::{Field, fields, find};
-use crate::cond::{Cond, Member, Operator, Part, Place, Relation, Value};
+use crate::cond::{Cond, Member, Operator, Part, Place, Relation, Returned, Value};
 use crate::rules::Rules;
 
 /// A rule that was looked at.
@@ -174,7 +174,7 @@ impl Walk<'_> {
                 self.loads(left, out);
                 self.loads(right, out);
             }
-            Value::Const(_) | Value::Length | Value::Ifindex => {}
+            Value::Const(_) | Value::Length | Value::Ifindex | Value::Returned(_) => {}
         }
     }
 
@@ -183,6 +183,7 @@ impl Walk<'_> {
             Value::Const(number) => number.to_string(),
             Value::Length => "the packet's length".into(),
             Value::Ifindex => "the interface".into(),
+            Value::Returned(part) => of_returned(*part).into(),
             Value::Load(load) => match self.view.place(&load.at) {
                 Ok(at) => self.place(&(at..at + load.width as usize)),
                 Err(_) => format!("{} bytes at a place that cannot be computed", load.width as usize),
@@ -229,6 +230,15 @@ impl Walk<'_> {
     }
 }
 
+fn of_returned(part: Returned) -> &'static str {
+    match part {
+        Returned::Version => "the IP version of the packet that the ICMP error brings back",
+        Returned::Header => "where the packet begins that the ICMP error brings back",
+        Returned::Protocol => "where the protocol of the packet is that the ICMP error brings back",
+        Returned::Transport => "where the transport header of the packet is that the ICMP error brings back",
+    }
+}
+
 fn divides_by_zero(view: View<'_>, value: &Value) -> bool {
     match value {
         Value::Arithmetic(left, operator, right) => {
@@ -238,7 +248,7 @@ fn divides_by_zero(view: View<'_>, value: &Value) -> bool {
         }
         Value::Negative(inner) => divides_by_zero(view, inner),
         Value::Load(load) => load.at.base.as_ref().is_some_and(|base| divides_by_zero(view, base)),
-        Value::Const(_) | Value::Length | Value::Ifindex => false,
+        Value::Const(_) | Value::Length | Value::Ifindex | Value::Returned(_) => false,
     }
 }
 
@@ -247,6 +257,6 @@ fn asks_for_interface(value: &Value) -> bool {
         Value::Ifindex => true,
         Value::Arithmetic(left, _, right) => asks_for_interface(left) || asks_for_interface(right),
         Value::Negative(inner) => asks_for_interface(inner),
-        Value::Const(_) | Value::Length | Value::Load(_) => false,
+        Value::Const(_) | Value::Length | Value::Load(_) | Value::Returned(_) => false,
     }
 }

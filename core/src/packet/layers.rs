@@ -19,8 +19,13 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 /// A header that begins farther from the packet's first byte is not walked to: it may lie in another buffer.
 const FARTHEST: usize = 1024;
+/// IPv6 extension headers, by their numbers.
+pub(crate) const EXTENSIONS: [u8; 5] =
+    [protocol::HOP_BY_HOP, protocol::ROUTING, protocol::FRAGMENT, protocol::AUTHENTICATION, protocol::DESTINATION];
 /// No extension header is shorter.
 const EXTENSION: usize = 8;
+/// Where in the whole a fragment of IPv6 stands: not at its beginning.
+const LATER: u16 = 0xfff8;
 
 /// Where the headers of a packet are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +48,10 @@ pub struct Ip {
     /// IPv4: the protocol field. IPv6: the next header at which the walk over the extension headers ended; none where it
     /// failed, since there are more than eight of them, one is not wholly in the packet, or the walk goes beyond byte 1,024.
     pub protocol: Option<u8>,
+    /// Where the byte is that names the protocol.
+    pub next: usize,
+    /// One of several parts of a packet. (The fragment header of IPv6 may be in a packet that is whole: RFC 6946.)
+    pub fragment: bool,
     /// A fragment other than the first one: nothing behind the IP header is a header.
     pub later_fragment: bool,
     /// Where the transport header begins (it may be the end of the packet); none in a later fragment, or where
@@ -108,32 +117,39 @@ pub fn layers(packet: &[u8]) -> Layers {
 }
 
 /// IPv4: version 4, a header length of at least 20 bytes, all of them in the packet.
-fn ipv4(packet: &[u8], at: usize) -> Option<Ip> {
+pub(super) fn ipv4(packet: &[u8], at: usize) -> Option<Ip> {
     let header = packet.get(at..at + IPV4)?;
     let length = usize::from(header[0] & 0xf) * 4;
     if header[0] >> 4 != 4 || length < IPV4 || packet.len() < at + length {
         return None;
     }
-    let later_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0;
-    Some(with_transport(packet, false, at, Some((header[9], at + length)), later_fragment))
+    // More fragments, and where in the whole it stands.
+    let part = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
+    let found = Found { v6: false, at, end: Some((header[9], at + length)), next: at + 9, part };
+    Some(found.with_transport(packet))
 }
 
 /// IPv6: version 6, 40 bytes in the packet.
-fn ipv6(packet: &[u8], at: usize) -> Option<Ip> {
+pub(super) fn ipv6(packet: &[u8], at: usize) -> Option<Ip> {
     let header = packet.get(at..at + IPV6)?;
     if header[0] >> 4 != 6 {
         return None;
     }
-    let (mut next, mut here, mut later_fragment) = (header[6], at + IPV6, false);
+    let (mut named, mut here, mut part) = (at + 6, at + IPV6, 0);
+    let mut next = header[6];
     for walked in 0.. {
-        if later_fragment || !is_extension(next) {
+        if part & LATER != 0 || !is_extension(next) {
             break;
         }
         let extension = packet.get(here..here + EXTENSION);
         let Some(extension) = extension.filter(|_| walked < MAX_EXTENSIONS && here <= FARTHEST) else {
-            return Some(with_transport(packet, true, at, None, false));
+            return Some(Found { v6: true, at, end: None, next: named, part: 0 }.with_transport(packet));
         };
-        later_fragment = next == protocol::FRAGMENT && u16::from_be_bytes([extension[2], extension[3]]) & 0xfff8 != 0;
+        if next == protocol::FRAGMENT {
+            // As in IPv4, but for where the bit for more fragments is.
+            part |= u16::from_be_bytes([extension[2], extension[3]]) & (LATER | 1);
+        }
+        named = here;
         here += match next {
             protocol::FRAGMENT => EXTENSION,
             protocol::AUTHENTICATION => 4 * (usize::from(extension[1]) + 2),
@@ -142,28 +158,42 @@ fn ipv6(packet: &[u8], at: usize) -> Option<Ip> {
         next = extension[0];
     }
     let end = (here <= packet.len().min(FARTHEST)).then_some((next, here));
-    Some(with_transport(packet, true, at, end, later_fragment && end.is_some()))
+    Some(Found { v6: true, at, end, next: named, part: if end.is_some() { part } else { 0 } }.with_transport(packet))
 }
 
 pub(super) fn is_extension(next: u8) -> bool {
-    use protocol::{AUTHENTICATION, DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
-    matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION)
+    EXTENSIONS.contains(&next)
 }
 
-/// `end` is the protocol, and where its header begins.
-fn with_transport(packet: &[u8], v6: bool, at: usize, end: Option<(u8, usize)>, later_fragment: bool) -> Ip {
-    let protocol = end.map(|(protocol, _)| protocol);
-    let start = end.filter(|_| !later_fragment);
-    let has_ports = |protocol| matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
-    let ports = start.filter(|(protocol, at)| has_ports(*protocol) && at + 4 <= packet.len());
-    let checksum = start.and_then(|(protocol, at)| Some(at + checksum_offset(protocol)?));
-    Ip {
-        v6,
-        at,
-        protocol,
-        later_fragment,
-        transport: start.map(|(_, at)| at),
-        ports: ports.map(|(_, at)| at),
-        checksum: checksum.filter(|at| at + 2 <= packet.len()),
+/// What a header says of what follows it.
+struct Found {
+    v6: bool,
+    at: usize,
+    /// The protocol, and where its header begins.
+    end: Option<(u8, usize)>,
+    next: usize,
+    /// Not zero in one of several parts.
+    part: u16,
+}
+
+impl Found {
+    fn with_transport(self, packet: &[u8]) -> Ip {
+        let Found { v6, at, end, next, part } = self;
+        let later_fragment = part & if v6 { LATER } else { 0x1fff } != 0;
+        let start = end.filter(|_| !later_fragment);
+        let has_ports = |protocol| matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+        let ports = start.filter(|(protocol, at)| has_ports(*protocol) && at + 4 <= packet.len());
+        let checksum = start.and_then(|(protocol, at)| Some(at + checksum_offset(protocol)?));
+        Ip {
+            v6,
+            at,
+            protocol: end.map(|(protocol, _)| protocol),
+            next,
+            fragment: part != 0,
+            later_fragment,
+            transport: start.map(|(_, at)| at),
+            ports: ports.map(|(_, at)| at),
+            checksum: checksum.filter(|at| at + 2 <= packet.len()),
+        }
     }
 }

@@ -8,12 +8,15 @@ mod describe;
 pub(crate) mod icmp;
 mod layers;
 mod lex;
+mod returned;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use describe::describe;
+pub(crate) use layers::EXTENSIONS;
 pub use layers::{Ip, Layers, layers};
+pub use returned::returned;
 pub use words::{parse, spaced};
 
 /// Ethertypes.

@@ -190,7 +190,13 @@ impl<'a> Builder<'a> {
         let with: Vec<_> = values.iter().map(|value| facts.with(&on, *value)).collect();
         let lists: Vec<_> =
             fault.iter().chain([&without]).chain(&with).map(|facts| (self.left(items, facts), facts)).collect();
-        let growth = lists.iter().map(|(items, _)| self.weight(items)).sum::<isize>() - self.weight(items);
+        // Branches with the same rules are one node.
+        let is_new = |at: usize| {
+            let (items, facts) = &lists[at];
+            !lists[..at].iter().any(|(other, known)| known.least() == facts.least() && other == items)
+        };
+        let new = (0..lists.len()).filter(|at| is_new(*at));
+        let growth = new.map(|at| self.weight(&lists[at].0)).sum::<isize>() - self.weight(items);
         self.budget = Some(self.budget - growth.max(0)).filter(|budget| *budget >= 0)?;
         let mut nodes = lists.into_iter().map(|(items, facts)| self.node(items, facts)).collect::<Vec<_>>().into_iter();
         let fault = fault.as_ref().and_then(|_| nodes.next());
@@ -328,7 +334,7 @@ fn is_fixed(number: &Value) -> bool {
             !matches!(operator, Divide | Modulo) && is_fixed(left) && is_fixed(right)
         }
         Value::Negative(inner) => is_fixed(inner),
-        Value::Length | Value::Ifindex => false,
+        Value::Length | Value::Ifindex | Value::Returned(_) => false,
     }
 }
 

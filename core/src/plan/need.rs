@@ -1,12 +1,13 @@
 //! How many bytes a packet must have.
 
-use crate::cond::{Cond, Load, Place, Value};
+use crate::cond::{Cond, Load, Place, Returned, Value};
 
 /// How many bytes of the packet the value asks for at fixed offsets; a load at a variable offset asks for none here,
 /// but its base may.
 pub fn extent(value: &Value) -> u32 {
     match value {
         Value::Const(_) | Value::Length | Value::Ifindex => 0,
+        Value::Returned(_) => Returned::SHORTEST,
         Value::Load(Load { at, width }) => match &at.base {
             None => at.offset.saturating_add(*width as u32),
             Some(base) => extent(base),

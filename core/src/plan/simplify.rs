@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fact::{Facts, fault};
-use crate::cond::{Chain, Cond, Load, Member, Operator, Place, Relation, Value};
+use crate::cond::{Chain, Cond, Load, Member, Operator, Place, Relation, Returned, Value};
 
 /// What is left of a condition: parts of it, as far as it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,8 @@ fn number<'a>(value: &'a Value, facts: &Facts) -> Option<Cow<'a, Value>> {
         return Some(Cow::Owned(Value::Const(known)));
     }
     let open = match value {
-        Value::Const(_) | Value::Length | Value::Ifindex => return Some(Cow::Borrowed(value)),
+        Value::Returned(_) if facts.lacks(Returned::SHORTEST) => return None,
+        Value::Const(_) | Value::Length | Value::Ifindex | Value::Returned(_) => return Some(Cow::Borrowed(value)),
         Value::Load(Load { at, width }) => match place(at, *width as u32, facts)? {
             Cow::Borrowed(_) => return Some(Cow::Borrowed(value)),
             Cow::Owned(at) => Value::Load(Load { at, width: *width }),
@@ -227,7 +228,7 @@ fn cannot_fault(cond: &Cond, facts: &Facts) -> bool {
 fn safe(value: &Value, facts: &Facts) -> bool {
     match value {
         Value::Const(_) | Value::Length => true,
-        Value::Ifindex => false,
+        Value::Ifindex | Value::Returned(_) => false,
         Value::Load(load) => facts.reaches(load),
         Value::Negative(inner) => safe(inner, facts),
         Value::Arithmetic(left, operator, right) => {

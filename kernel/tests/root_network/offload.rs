@@ -1,4 +1,4 @@
-//! GRO and channels, judged by `ethtool`.
+//! GRO, segmentation and channels, judged by `ethtool`.
 
 use xdpilot_kernel::{interface::Interface, offload, veth::Settings};
 
@@ -12,6 +12,17 @@ fn root_gro_is_what_ethtool_says() {
     for (word, on) in [("on", true), ("off", false), ("on", true)] {
         left.output(&format!("ethtool -K left gro {word}"));
         assert_eq!((ethtool(), left.namespace.run(|| offload::gro(&end)).unwrap()), (on, on));
+    }
+}
+
+#[test]
+fn root_segmentation_is_what_ethtool_says() {
+    let (left, _right) = pair("os", Settings::default());
+    let ethtool = || left.output("ethtool -k left").contains("tcp-segmentation-offload: on");
+    let end = left.namespace.run(|| Interface::by_name("left")).unwrap();
+    for (word, on) in [("off", false), ("on", true)] {
+        left.output(&format!("ethtool -K left tso {word}"));
+        assert_eq!((ethtool(), left.namespace.run(|| offload::segmentation(&end)).unwrap()), (on, on));
     }
 }
 

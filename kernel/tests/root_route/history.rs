@@ -128,9 +128,7 @@ fn host(v6: bool, number: u8) -> Vec<u8> {
 fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [Vec<u8>; 2], payload: &[u8]) -> Vec<u8> {
     let class = if random.once_in(3) { random.next() as u8 } else { 0 };
     if v6 {
-        let fragment = random.once_in(15);
-        let more = if fragment { vec![protocol, 0, 0, random.next() as u8, 0, 0, 0, 1] } else { Vec::new() };
-        let next = if fragment { 44 } else { protocol };
+        let (next, more) = extensions(random, protocol);
         let mut packet = vec![0x60 | class >> 4, class << 4, 0, 0];
         packet.extend(((more.len() + payload.len()) as u16).to_be_bytes());
         packet.extend([next, 1 + random.next() as u8 % 64]);
@@ -152,6 +150,24 @@ fn ip(random: &mut Random, v6: bool, protocol: u8, hosts: [Vec<u8>; 2], payload:
     packet
 }
 
+/// IPv6 extension headers before a protocol, none mostly: the first one's number, and all of them.
+fn extensions(random: &mut Random, protocol: u8) -> (u8, Vec<u8>) {
+    let count = if random.once_in(8) { *random.pick(&[1, 1, 1, 2, 3, 8, 9]) } else { 0 };
+    let (mut next, mut all) = (protocol, Vec::new());
+    for _ in 0..count {
+        let kind = *random.pick(&[0, 43, 44, 44, 60, 60, 51]);
+        let (units, any) = (*random.pick(&[0, 0, 0, 1, 2]), random.next() as u8);
+        let header = match kind {
+            44 => vec![next, 0, 0, *random.pick(&[0, 0, 0, 1, 6, any]), 0, 0, 0, 1],
+            51 => [vec![next, units as u8 + 1], vec![0; 4 * units + 10]].concat(),
+            _ => [vec![next, units as u8, 1, 4], vec![0; 8 * units + 4]].concat(),
+        };
+        all = [header, all].concat();
+        next = kind;
+    }
+    (next, all)
+}
+
 /// An ICMP error about a packet of a service.
 fn error(random: &mut Random, v6: bool) -> Vec<u8> {
     let returned = message(random, v6, true);
@@ -168,7 +184,7 @@ fn error_about(random: &mut Random, v6: bool, mut returned: Vec<u8>) -> Vec<u8> 
         let at = if v6 { 46 } else { 26 };
         returned.get_mut(at..at + 2).iter_mut().for_each(|sum| sum.fill(*random.pick(&[0, 0xff])));
     }
-    let least = *random.pick(&[28, 46, 48, 66, 68]);
+    let least = *random.pick(&[28, 46, 48, 66, 68, 96]);
     returned.truncate(random.below(returned.len() + 1).max(least).min(returned.len()));
     let kind = if v6 { *random.pick(&[1, 2, 3, 4, 5]) } else { *random.pick(&[3, 3, 11, 12, 4, 5]) };
     let mut message = [&[kind, random.below(5) as u8, 0x11, 0x22, 0, 0, 5, 0][..], &returned].concat();

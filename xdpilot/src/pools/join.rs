@@ -121,6 +121,7 @@ fn prepare(live: &Live, way: &Way, place: &Place) -> Result<()> {
     }
     if let Ok(program) = returns::of(live.program) {
         returns::put(place, exit, program.as_fd())?;
+        companion::accompany(place)?;
     }
     for exit in redirect::by(std::slice::from_ref(exit), place)? {
         companion::let_in(&exit, &place.target, Some(live.backends.info().id))?;

@@ -4,6 +4,7 @@ pub mod carry;
 pub mod fill;
 pub mod health;
 pub mod join;
+pub mod joined;
 pub mod live;
 pub mod returns;
 pub mod ways;

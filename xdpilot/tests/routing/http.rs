@@ -74,10 +74,16 @@ impl Drop for Server {
 fn serve(mut visitor: TcpStream, page: &[u8]) {
     let mut reader = BufReader::new(visitor.try_clone().unwrap());
     while let Some(head) = head(&mut reader) {
+        let mut sent = Vec::new();
         if let Some(length) = length(&head) {
-            _ = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink());
+            _ = reader.by_ref().take(length).read_to_end(&mut sent);
         }
-        let body = if head.starts_with("GET /big ") { big() } else { page };
+        let body = match head.split(' ').nth(1) {
+            Some("/big") => big(),
+            Some("/same") if big().starts_with(&sent) => b"the same\n",
+            Some("/same") => b"other bytes\n",
+            _ => page,
+        };
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
         let sent = visitor.write_all(&[answer.as_bytes(), body].concat());
         if sent.is_err() || head.contains("Connection: close") {

@@ -31,6 +31,7 @@ mod mistakes;
 mod quic;
 mod translated;
 mod tunnels;
+mod uploads;
 mod verbs;
 
 /// What other tests use too: Docker and its containers, folders.

@@ -43,7 +43,7 @@ fn root_servers_take_packets_out_of_tunnels() {
 }
 
 /// What takes packets out of tunnels, with the service's addresses behind it.
-fn decapsulating() -> (World, Vec<Server>) {
+pub(crate) fn decapsulating() -> (World, Vec<Server>) {
     let (world, servers) = serving();
     let policy = world.policy("decap when proto 4 or proto 41 or udp dst port 6080\ndefault pass\n");
     for (server, _) in &world.servers {

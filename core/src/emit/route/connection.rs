@@ -1,6 +1,6 @@
 //! Which connection a packet belongs to: its hash.
 
-use super::super::layers::{FARTHEST, HEADER, TRANSPORT, TRANSPORT_SHIFT, V4, V6};
+use super::super::layers::{FARTHEST, FRAGMENT, HEADER, TRANSPORT, TRANSPORT_SHIFT, V4, V6};
 use super::super::{Emitter, stack};
 use super::{Ends, Shape, frame, is};
 use crate::asm::build::{Alu, If, Label, Reg, Size};
@@ -134,8 +134,7 @@ impl Emitter<'_> {
             self.asm.jump_imm(If::Set, 0, TRANSPORT as i32, first);
             self.asm.goto(fragment);
             self.asm.bind(first);
-            self.asm.load(Size::B, 1, 3, 6);
-            self.asm.jump_imm(If::Eq, 1, i32::from(protocol::FRAGMENT), fragment);
+            self.asm.jump_imm(If::Set, 0, FRAGMENT as i32, fragment);
         } else {
             self.asm.load(Size::H, 1, 3, 6);
             self.asm.jump_imm(If::Set, 1, i32::from(0x3fffu16.swap_bytes()), fragment);

@@ -1,6 +1,6 @@
 //! ICMP errors about translated packets: the packet that comes back in one is translated as well (RFC 5508, section 4.2).
 
-use super::super::layers::{V4, V6};
+use super::super::layers::{FARTHEST, PROTOCOL_SHIFT, TRANSPORT_SHIFT, V4, V6};
 use super::super::{Emitter, stack};
 use super::connection::addresses;
 use super::{frame, is};
@@ -37,6 +37,9 @@ impl Emitter<'_> {
     /// addresses and ports, r0 what else changes in the sum of the message.
     fn rewrite_message(&mut self, v6: bool, way: Way, short: Label) {
         let (version, header) = if v6 { (V6, 40) } else { (V4, 20) };
+        self.asm.load(Size::DW, 2, 10, stack::LAYERS);
+        self.find_returned();
+        self.asm.store(Size::DW, 10, frame::RETURNED, 0);
         self.asm.load(Size::DW, 0, 10, stack::LAYERS);
         self.ip_header(version, header, short);
         self.transport_header(short);
@@ -45,7 +48,7 @@ impl Emitter<'_> {
         self.asm.mov(3, 4);
         self.asm.mov_imm(5, 0);
         self.rewrite_returned(v6, way);
-        self.returned_ports(v6, short);
+        self.returned_ports(short);
         self.ports_of(way);
         self.replace(4, 0);
         self.mend_returned(v6, short);
@@ -101,17 +104,12 @@ impl Emitter<'_> {
     }
 
     /// r4 = the transport header that came back.
-    fn returned_ports(&mut self, v6: bool, short: Label) {
-        self.asm.mov(4, 3);
-        if v6 {
-            self.asm.alu64_imm(Alu::Add, 4, i32::from(HEADER) + 40);
-        } else {
-            self.asm.load(Size::B, 1, 3, HEADER);
-            self.asm.alu64_imm(Alu::And, 1, 0xf);
-            self.asm.alu64_imm(Alu::Lsh, 1, 2);
-            self.asm.alu64_imm(Alu::Add, 4, i32::from(HEADER));
-            self.asm.alu64(Alu::Add, 4, 1);
-        }
+    fn returned_ports(&mut self, short: Label) {
+        self.asm.load(Size::DW, 1, 10, frame::RETURNED);
+        self.asm.alu64_imm(Alu::Rsh, 1, TRANSPORT_SHIFT);
+        self.asm.alu64_imm(Alu::And, 1, FARTHEST);
+        self.asm.mov(4, 7);
+        self.asm.alu64(Alu::Add, 4, 1);
         self.require_transport(8, short);
     }
 
@@ -137,7 +135,9 @@ impl Emitter<'_> {
     /// The checksum of TCP or UDP that came back, if it did.
     fn mend_returned(&mut self, v6: bool, short: Label) {
         let (udp, done) = (self.asm.label(), self.asm.label());
-        self.asm.load(Size::B, 1, 3, HEADER + if v6 { 6 } else { 9 });
+        self.asm.load(Size::DW, 1, 10, frame::RETURNED);
+        self.asm.alu64_imm(Alu::Rsh, 1, PROTOCOL_SHIFT);
+        self.asm.alu64_imm(Alu::And, 1, 0xff);
         self.asm.jump_imm(If::Eq, 1, i32::from(protocol::UDP), udp);
         self.end_in_r1();
         self.asm.mov(2, 4);

@@ -1,6 +1,6 @@
 //! ICMP: errors about connections, echo requests, packets that are too big.
 
-use super::super::layers::{FARTHEST, HEADER, TRANSPORT_SHIFT};
+use super::super::layers::HEADER;
 use super::super::{Emitter, stack};
 use super::connection::{Addresses, addresses};
 use super::{Ends, Shape, TX, frame, is};
@@ -69,54 +69,28 @@ impl Emitter<'_> {
         }
     }
 
-    /// r4 = the IP header in an ICMP message at r4, r1 = its protocol, r2 = its ports.
+    /// r4 = the IP header that an ICMP error brings back, r1 = its protocol, r2 = its ports; r3 stays. r0 is the finder's
+    /// result, and r5 is lost.
     fn returned(&mut self, v6: bool, pass: Label) {
-        let (header, version) = if v6 { (48, 0x60) } else { (20, 0x40) };
-        self.transport(8 + header, pass);
-        self.asm.alu64_imm(Alu::Add, 4, 8);
-        self.asm.load(Size::B, 5, 4, 0);
-        self.asm.mov(1, 5);
-        self.asm.alu64_imm(Alu::And, 1, 0xf0);
-        self.asm.jump_imm(If::Ne, 1, version, pass);
         let ported = self.asm.label();
-        self.asm.load(Size::B, 1, 4, if v6 { 6 } else { 9 });
+        self.asm.mov(2, 0);
+        self.find_returned();
+        self.asm.jump_imm(If::Eq, 0, 0, pass);
+        self.protocol();
+        self.asm.alu64_imm(Alu::And, 1, 0xff);
+        self.asm.store(Size::W, 10, frame::KEY, 1);
         self.asm.jump_imm(If::Eq, 1, i32::from(protocol::TCP), ported);
         self.asm.jump_imm(If::Ne, 1, i32::from(protocol::UDP), pass);
         self.asm.bind(ported);
-        if v6 {
-            self.asm.load(Size::W, 2, 4, 40);
-            return;
-        }
-        self.asm.load(Size::H, 2, 4, 6);
-        self.asm.jump_imm(If::Set, 2, i32::from(0x1fffu16.swap_bytes()), pass);
-        self.asm.alu64_imm(Alu::And, 5, 0xf);
-        self.asm.jump_imm(If::Lt, 5, 5, pass);
-        self.asm.alu64_imm(Alu::Lsh, 5, 2);
-        self.behind_options(pass);
-        self.asm.load(Size::B, 1, 4, 9);
-    }
-
-    /// r2 = the ports behind an IPv4 header at r4 of r5 bytes; r0 is the finder's result. r1 and r5 are lost.
-    fn behind_options(&mut self, pass: Label) {
-        self.asm.store(Size::W, 10, frame::KEY, 5);
-        // The message's end, from its beginning.
-        self.asm.load(Size::DW, 1, 10, stack::LAYERS);
-        self.asm.mov(2, 1);
-        self.asm.alu64_imm(Alu::Rsh, 2, TRANSPORT_SHIFT);
-        self.asm.alu64_imm(Alu::And, 2, FARTHEST);
-        self.asm.alu64_imm(Alu::And, 1, HEADER);
-        self.asm.alu64(Alu::Sub, 1, 2);
-        self.asm.load(Size::W, 2, 10, frame::TOTAL);
-        self.asm.alu64(Alu::Add, 1, 2);
+        self.transport(8, pass);
+        self.asm.load(Size::W, 5, 4, 0);
+        self.asm.load(Size::DW, 0, 10, stack::LAYERS);
+        self.header(v6, pass);
+        self.transport_header(pass);
+        self.require_transport(8 + if v6 { 40 } else { 20 }, pass);
+        self.asm.alu64_imm(Alu::Add, 4, 8);
         self.asm.mov(2, 5);
-        self.asm.alu64_imm(Alu::Add, 2, 16);
-        self.asm.jump_reg(If::Gt, 2, 1, pass);
-        self.asm.mov(2, 4);
-        self.asm.alu64(Alu::Add, 2, 5);
-        self.asm.mov(1, 2);
-        self.asm.alu64_imm(Alu::Add, 1, 8);
-        self.asm.jump_reg(If::Gt, 1, 8, pass);
-        self.asm.load(Size::W, 2, 2, 0);
+        self.asm.load(Size::W, 1, 10, frame::KEY);
     }
 
     /// Answers an echo request at r4.

@@ -88,6 +88,8 @@ mod frame {
     pub(super) const TIMEOUT: i16 = TERMS + 4;
     /// In there: the destination port of GUE, in network byte order; 2 bytes.
     pub(super) const GUE_PORT: i16 = TERMS + 6;
+    /// What an error brings back, where it is rewritten; 8 bytes.
+    pub(super) const RETURNED: i16 = -192;
 
     // What is needed only until the next hop is known shares its place with others.
 

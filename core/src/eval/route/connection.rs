@@ -96,7 +96,7 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
         server: None,
         named: None,
     };
-    if is_fragment(bytes, ip) {
+    if ip.fragment {
         // Only its first one has ports: all go by the addresses.
         return Kind::Connection(connection);
     }
@@ -116,8 +116,8 @@ pub(super) fn of(bytes: &[u8], ip: &Ip, total: usize) -> Kind {
             connection.server = super::quic::server(&transport[8..]);
         }
         (protocol::TCP | protocol::UDP, _) => return Kind::Other,
-        (protocol::ICMP, _) if !ip.v6 => return super::icmp::kind(transport, false, &bytes[ip.dst()]),
-        (protocol::ICMP6, _) if ip.v6 => return super::icmp::kind(transport, true, &bytes[ip.dst()]),
+        (protocol::ICMP, _) if !ip.v6 => return super::icmp::kind(bytes, ip, end),
+        (protocol::ICMP6, _) if ip.v6 => return super::icmp::kind(bytes, ip, end),
         _ => {}
     }
     Kind::Connection(connection)
@@ -142,13 +142,4 @@ pub(super) fn of_returned(v6: bool, source: &[u8], destination: &[u8], ports: [u
         server: None,
         named: None,
     }
-}
-
-/// Whether it is one of several parts. In IPv6 the header that says so must stand first.
-fn is_fragment(bytes: &[u8], ip: &Ip) -> bool {
-    if ip.v6 {
-        return ip.later_fragment || bytes[ip.at + 6] == protocol::FRAGMENT;
-    }
-    // More fragments, and where in the whole it stands.
-    u16::from_be_bytes([bytes[ip.at + 6], bytes[ip.at + 7]]) & 0x3fff != 0
 }

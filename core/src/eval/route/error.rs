@@ -3,10 +3,7 @@
 use super::translate::{Rewrite, one_hop};
 use crate::eval::checksum;
 use crate::eval::rewrite::overwrite_in_header;
-use crate::packet::{Ip, protocol};
-
-/// Bytes of an ICMP header.
-const HEADER: usize = 8;
+use crate::packet::{self, Ip};
 
 /// What an error becomes.
 pub(super) struct Error {
@@ -22,7 +19,7 @@ impl Error {
     /// Rewrites an error whose last byte is before `end`; with one hop less to live where it is `sent`. Type and code stay.
     pub(super) fn apply(&self, bytes: &mut [u8], ip: &Ip, end: usize, sent: bool) {
         let Some(at) = ip.transport else { return };
-        let (returned, farthest) = returned(bytes, at + HEADER, ip.v6, end);
+        let Some((returned, farthest)) = returned(bytes, end) else { return };
         let changed = returned.at..farthest;
         let old = bytes[changed.clone()].to_vec();
         self.returned.apply(bytes, &returned, false);
@@ -50,31 +47,24 @@ fn mend(bytes: &mut [u8], sum: usize, old: &[u8], new: &[u8]) {
 
 /// The packet that came back, which has ports, and where the last of its addresses, ports and checksums ends. It has a
 /// checksum only where that came back too.
-fn returned(bytes: &[u8], at: usize, v6: bool, end: usize) -> (Ip, usize) {
-    let (header, protocol) = if v6 { (40, bytes[at + 6]) } else { (usize::from(bytes[at] & 0xf) * 4, bytes[at + 9]) };
-    let transport = at + header;
-    let checksum = transport + if protocol == protocol::UDP { 6 } else { 16 };
-    let returned = Ip {
-        v6,
-        at,
-        protocol: Some(protocol),
-        later_fragment: false,
-        transport: Some(transport),
-        ports: Some(transport),
-        checksum: Some(checksum).filter(|at| at + 2 <= end),
-    };
-    (returned, end.min(transport + 18))
+fn returned(bytes: &[u8], end: usize) -> Option<(Ip, usize)> {
+    let returned = packet::returned(bytes)?;
+    let transport = returned.transport?;
+    let checksum = returned.checksum.filter(|at| at + 2 <= end);
+    Some((Ip { checksum, ..returned }, end.min(transport + 18)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::translate::one_hop;
-    use super::HEADER;
     use crate::error::Error;
     use crate::eval::{Machine, checksum};
     use crate::packet::{self, layers, protocol};
     use crate::policy::{self, Request};
     use crate::rules::Rules;
+
+    /// Bytes of an ICMP header.
+    const HEADER: usize = 8;
 
     fn rules(text: &str) -> Rules {
         let request = Request { policy: None, file: "", inbound: true, resolve: None };

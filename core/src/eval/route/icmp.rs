@@ -4,47 +4,35 @@ use super::connection::{self, Kind};
 use super::{Fate, Packet};
 use crate::eval::checksum;
 use crate::eval::rewrite::{reflect, set_ttl};
-use crate::packet::{Ip, icmp, protocol};
+use crate::packet::{self, Ip, protocol};
 use crate::route::{RETURNED, RETURNED_V6, TTL};
 
 /// Requests and answers.
 const ECHO: (u8, u8) = (8, 0);
 const ECHO_V6: (u8, u8) = (128, 129);
 const HEADER: usize = 8;
+/// So much of a transport header comes back at least (RFC 792).
+const RETURNED_PORTS: usize = 8;
 
-/// What a message to a host is. An error is one about a connection only where the host sent what came back.
-pub(super) fn kind(message: &[u8], v6: bool, to: &[u8]) -> Kind {
-    let Some((&kind, returned)) = message.first().zip(message.get(HEADER..)) else { return Kind::Other };
-    let request = if v6 { ECHO_V6.0 } else { ECHO.0 };
-    if kind == request {
+/// What a message is, whose last byte is before `end`. An error is one about a connection only where the host that it goes
+/// to sent what came back.
+pub(super) fn kind(bytes: &[u8], ip: &Ip, end: usize) -> Kind {
+    let Some(at) = ip.transport.filter(|at| at + HEADER <= end) else { return Kind::Other };
+    if bytes[at] == if ip.v6 { ECHO_V6.0 } else { ECHO.0 } {
         return Kind::Echo;
     }
-    let is_error = icmp::errors(v6).contains(&kind);
-    let returned = if v6 { returned_v6(returned) } else { returned_v4(returned) };
-    returned.filter(|of| is_error && of.destination == to).map_or(Kind::Other, Kind::Connection)
+    returned(bytes, ip, end).map_or(Kind::Other, Kind::Connection)
 }
 
 /// The connection of a packet that came back.
-fn returned_v4(packet: &[u8]) -> Option<connection::Connection> {
-    let length = usize::from(packet.first()? & 0xf) * 4;
-    let whole = packet.len() >= 20 && packet[0] >> 4 == 4 && length >= 20;
-    let later = u16::from_be_bytes([*packet.get(6)?, *packet.get(7)?]) & 0x1fff != 0;
-    let protocol = *packet.get(9)?;
-    if !whole || later || !has_ports(protocol) {
-        return None;
-    }
-    let ports = packet.get(length..length + 8)?[..4].try_into().ok()?;
-    Some(connection::of_returned(false, &packet[12..16], &packet[16..20], ports, protocol))
-}
-
-/// The same, where no extension header stands between.
-fn returned_v6(packet: &[u8]) -> Option<connection::Connection> {
-    let whole = packet.len() >= 48 && packet[0] >> 4 == 6;
-    if !whole || !has_ports(packet[6]) {
-        return None;
-    }
-    let ports = packet[40..44].try_into().ok()?;
-    Some(connection::of_returned(true, &packet[8..24], &packet[24..40], ports, packet[6]))
+fn returned(bytes: &[u8], outer: &Ip, end: usize) -> Option<connection::Connection> {
+    let ip = packet::returned(bytes)?;
+    let protocol = ip.protocol.filter(|protocol| has_ports(*protocol))?;
+    let at = ip.transport.filter(|at| at + RETURNED_PORTS <= end)?;
+    let ports = bytes[at..at + 4].try_into().ok()?;
+    let (source, destination) = (&bytes[ip.src()], &bytes[ip.dst()]);
+    let is_sender = *source == bytes[outer.dst()];
+    is_sender.then(|| connection::of_returned(ip.v6, source, destination, ports, protocol))
 }
 
 fn has_ports(protocol: u8) -> bool {

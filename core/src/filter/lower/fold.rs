@@ -37,7 +37,7 @@ pub(super) fn cond(cond: Cond, optimized: bool) -> Cond {
 /// A number with its constants folded; as it is where libpcap's optimizer refuses it.
 fn folded(raw: Value, optimized: bool) -> Value {
     match &raw {
-        Value::Const(_) | Value::Length | Value::Ifindex => raw,
+        Value::Const(_) | Value::Length | Value::Ifindex | Value::Returned(_) => raw,
         Value::Load(load) if load.at.base.is_none() => raw,
         _ => value(raw.clone(), optimized).unwrap_or(raw),
     }
@@ -60,7 +60,7 @@ fn compare(left: Value, relation: Relation, right: Value, optimized: bool) -> Co
 /// A number with its constants folded.
 pub(super) fn value(raw: Value, optimized: bool) -> Result<Value, Refused> {
     match raw {
-        Value::Const(_) | Value::Length | Value::Ifindex => Ok(raw),
+        Value::Const(_) | Value::Length | Value::Ifindex | Value::Returned(_) => Ok(raw),
         Value::Load(Load { at, width }) => Ok(Value::Load(Load { at: place(at, optimized)?, width })),
         Value::Negative(inner) => Ok(match value(*inner, optimized)? {
             Value::Const(number) => Value::Const(number.wrapping_neg()),

@@ -1,6 +1,6 @@
 //! Where the headers are that a test looks at, and the tests of what a frame carries.
 
-use crate::cond::{Cond, Load, Operator, Place, Value, Width};
+use crate::cond::{Cond, Load, Operator, Place, Returned, Value, Width};
 use crate::problem::Problem;
 
 use super::super::ast::Llc;
@@ -57,6 +57,8 @@ pub(super) struct Layers {
     pub(super) labels: u32,
     /// In a GENEVE tunnel: whether an Ethernet header stands in it.
     pub(super) tunnelled_ethernet: Option<Cond>,
+    /// Whether headers behind the link header are those that an ICMP error brings back.
+    pub(super) returned: bool,
 }
 
 impl Layers {
@@ -71,6 +73,7 @@ impl Layers {
             network_llc: 3,
             labels: 0,
             tunnelled_ethernet: None,
+            returned: false,
         }
     }
 }
@@ -78,6 +81,11 @@ impl Layers {
 /// `offset` bytes behind a place; constants wrap, as in libpcap's code generator.
 pub(super) fn behind(place: &Place, offset: u32) -> Place {
     Place { base: place.base.clone(), offset: place.offset.wrapping_add(offset) }
+}
+
+/// A place in the packet that an ICMP error brings back.
+fn returned(part: Returned) -> Place {
+    Place { base: Some(Box::new(Value::Returned(part))), offset: 0 }
 }
 
 /// The bytes at `offset` behind a place.
@@ -107,11 +115,35 @@ pub(super) fn bytes(place: &Place, offset: u32, bytes: &[u8]) -> Cond {
 impl Lowering<'_> {
     /// Bytes of the network header.
     pub(super) fn network(&self, offset: u32, width: Width) -> Value {
-        load(&self.layers.payload, self.layers.network.wrapping_add(offset), width)
+        load(&self.in_network(offset), 0, width)
+    }
+
+    /// The place of bytes of the network header.
+    pub(super) fn in_network(&self, offset: u32) -> Place {
+        match self.layers.returned {
+            true => Place { offset, ..returned(Returned::Header) },
+            false => behind(&self.layers.payload, self.layers.network.wrapping_add(offset)),
+        }
+    }
+
+    /// Where the byte is that names what an IP header carries.
+    pub(super) fn names_protocol(&self, v6: bool) -> Place {
+        match self.layers.returned {
+            true => returned(Returned::Protocol),
+            false => self.in_network(if v6 { 6 } else { 9 }),
+        }
+    }
+
+    /// What an IP header carries.
+    pub(super) fn carries(&self, v6: bool) -> Value {
+        load(&self.names_protocol(v6), 0, Width::One)
     }
 
     /// Where the header behind an IPv4 header begins, whose length is as it says.
     pub(super) fn behind_ipv4(&self) -> Place {
+        if self.layers.returned {
+            return returned(Returned::Transport);
+        }
         let length = self.network(0, Width::One).with(Operator::And, Value::Const(15));
         let length = length.with(Operator::ShiftLeft, Value::Const(2));
         let payload = &self.layers.payload;
@@ -124,7 +156,10 @@ impl Lowering<'_> {
 
     /// Where the header behind an IPv6 header begins, if it has no extensions.
     pub(super) fn behind_ipv6(&self) -> Place {
-        behind(&self.layers.payload, self.layers.network.wrapping_add(40))
+        if self.layers.returned {
+            return returned(Returned::Transport);
+        }
+        self.in_network(40)
     }
 
     pub(super) fn type_field(&self) -> Value {

@@ -42,7 +42,7 @@ impl Lowering<'_> {
         direction: Direction,
         test: impl Fn(Part, &Place) -> Cond,
     ) -> Result<Cond, Problem> {
-        let network = behind(&self.layers.payload, self.layers.network);
+        let network = self.in_network(0);
         let at = |part, place: &Place, offset| test(part, &behind(place, offset));
         match subject {
             Subject::Mac => {
@@ -112,13 +112,13 @@ impl Lowering<'_> {
 
     /// A test of what follows the header of an IPv4 packet that is not a later fragment.
     fn over_ipv4(&self, protocol: u32, test: Cond) -> Result<Cond, Problem> {
-        let protocol = simple::equal(self.network(9, Width::One), Value::Const(protocol));
+        let protocol = simple::equal(self.carries(false), Value::Const(protocol));
         Ok(self.all([self.link_type(layers::IPV4)?, protocol, self.first_fragment(), test]))
     }
 
     /// A test of what follows the header of an IPv6 packet without extension headers.
     fn over_ipv6(&self, protocol: u32, test: Cond) -> Result<Cond, Problem> {
-        let protocol = simple::equal(self.network(6, Width::One), Value::Const(protocol));
+        let protocol = simple::equal(self.carries(true), Value::Const(protocol));
         Ok(self.all([self.link_type(layers::IPV6)?, protocol, test]))
     }
 }

@@ -41,8 +41,7 @@ impl Lowering<'_> {
     ) -> Result<Cond, Problem> {
         let place = self.behind_ipv4();
         let ports = || self.directed(direction, PORTS, |offset| test(&place, offset));
-        let inside =
-            self.transports(&self.network(9, Width::One), transport, || self.all([self.first_fragment(), ports()]));
+        let inside = self.transports(&self.carries(false), transport, || self.all([self.first_fragment(), ports()]));
         Ok(self.all([self.link_type(layers::IPV4)?, inside]))
     }
 
@@ -55,7 +54,7 @@ impl Lowering<'_> {
     ) -> Result<Cond, Problem> {
         let place = self.behind_ipv6();
         let ports = || self.directed(direction, PORTS, |offset| test(&place, offset));
-        let inside = self.transports(&self.network(6, Width::One), transport, ports);
+        let inside = self.transports(&self.carries(true), transport, ports);
         Ok(self.all([self.link_type(layers::IPV6)?, inside]))
     }
 
@@ -72,6 +71,10 @@ impl Lowering<'_> {
 
     /// Whether an IPv4 packet is no fragment, or the first one.
     pub(super) fn first_fragment(&self) -> Cond {
+        if self.layers.returned {
+            // A later one brings nothing back.
+            return Cond::Always(true);
+        }
         simple::not(simple::any_bit(self.network(6, Width::Two), 0x1fff))
     }
 }

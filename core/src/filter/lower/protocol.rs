@@ -88,12 +88,15 @@ impl Lowering<'_> {
                 self.any([v4, v6])
             }
             Carrier::V4 => {
-                let protocol = simple::equal(self.network(9, Width::One), Value::Const(number));
+                let protocol = simple::equal(self.carries(false), Value::Const(number));
                 self.all([self.link_type(layers::IPV4)?, protocol])
             }
             Carrier::V6 => {
                 // The fragment header may stand before the last header; other extensions are not looked behind.
-                let next = self.network(6, Width::One);
+                let next = self.carries(true);
+                if self.layers.returned {
+                    return Ok(self.all([self.link_type(layers::IPV6)?, simple::equal(next, Value::Const(number))]));
+                }
                 let fragment = self.all([
                     simple::equal(next.clone(), Value::Const(FRAGMENT)),
                     simple::equal(self.network(40, Width::One), Value::Const(number)),

@@ -1,18 +1,13 @@
 //! What an expression says of ICMP errors: they are judged by the packet that they bring back, seen from its other end.
 
-use crate::cond::{Cond, Value, Width};
-use crate::packet::{icmp, protocol};
+use crate::cond::{Cond, Returned, Value};
+use crate::packet::{EXTENSIONS, protocol};
 use crate::plan::given;
 
 use super::super::Filter;
 use super::super::ast::{Carrier, Direction, End, Expr, Primitive, Protocol, Subject, TuplePart};
 use super::layers::{self, Layers};
 use super::{Context, Lowering, fold, simple};
-
-/// Bytes of an IPv4 header without options, of an IPv6 header, and of an ICMP header.
-const IPV4: u32 = 20;
-const IPV6: u32 = 40;
-const ICMP: u32 = 8;
 
 /// Holds for ICMP errors about packets that were sent in answer to those that `filter` holds for, by whoever these were
 /// addressed to. None where addresses and ports do not decide, or where the error's own address decides.
@@ -21,11 +16,10 @@ pub fn lower_returned(filter: &Filter, context: &Context<'_>) -> Option<Cond> {
     let mut turned = root.clone();
     turn(&mut turned)?;
     let mut parts = Vec::new();
-    for (link, header) in [(layers::IPV4, IPV4), (layers::IPV6, IPV6)] {
-        let layers = Layers { network: header + ICMP, ..Layers::ethernet() };
-        let mut lowering = Lowering::new(context, layers, true);
-        let returned = lowering.expr(&turned).ok()?;
-        lowering.layers.network = 0;
+    let mut lowering = Lowering::new(context, Layers { returned: true, ..Layers::ethernet() }, true);
+    let returned = lowering.expr(&turned).ok()?;
+    lowering.layers.returned = false;
+    for link in [layers::IPV4, layers::IPV6] {
         match given(&returned, &lowering.type_field(), link) {
             Cond::Always(false) => {}
             returned => parts.push(simple::all([lowering.is_error(link)?, returned])),
@@ -93,15 +87,13 @@ fn turn(expr: &mut Expr) -> Option<()> {
 }
 
 impl Lowering<'_> {
-    /// Whether the packet is an ICMP error, of an IP version; headers have neither options nor extensions.
+    /// Whether the packet is an ICMP error, of an IP version. What cannot be one is told by its first header.
     fn is_error(&self, link: u32) -> Option<Cond> {
         let v6 = link == layers::IPV6;
-        let (field, header, protocol) = if v6 { (6, IPV6, protocol::ICMP6) } else { (9, IPV4, protocol::ICMP) };
-        let is = |at, number| simple::equal(self.network(at, Width::One), Value::Const(number));
-        let plain = (!v6).then(|| simple::all([is(0, 0x45), self.first_fragment()]));
-        let kind = simple::any(icmp::errors(v6).iter().map(|kind| is(header, u32::from(*kind))));
-        let parts = [self.link_type(link).ok()?, is(field, protocol.into()), kind];
-        Some(simple::all(parts.into_iter().chain(plain)))
+        let first = if v6 { [&[protocol::ICMP6][..], &EXTENSIONS].concat() } else { vec![protocol::ICMP] };
+        let is = |number: u8| simple::equal(self.carries(v6), Value::Const(number.into()));
+        let version = simple::equal(Value::Returned(Returned::Version), Value::Const(if v6 { 6 } else { 4 }));
+        Some(simple::all([self.link_type(link).ok()?, simple::any(first.into_iter().map(is)), version]))
     }
 }
 
@@ -110,7 +102,7 @@ mod tests {
     use super::*;
     use crate::eval::cond::{View, holds};
     use crate::filter::{lower, parse};
-    use crate::packet::{self, layers};
+    use crate::packet::{self, icmp, layers};
 
     /// An error to the sender of a packet, which brings back its beginning.
     fn error_about(sent: &[u8], kind: u8) -> Vec<u8> {

@@ -60,6 +60,7 @@ impl Lowering<'_> {
             network_llc: 0,
             labels: self.layers.labels,
             tunnelled_ethernet: None,
+            returned: false,
         };
         Ok(cond)
     }
@@ -88,6 +89,7 @@ impl Lowering<'_> {
             network_llc: self.layers.network_llc,
             labels: self.layers.labels,
             tunnelled_ethernet: Some(simple::equal(tunnel.inner_type(), Value::Const(layers::ETHERNET_BRIDGING))),
+            returned: false,
         };
         Ok(cond)
     }

@@ -85,7 +85,6 @@ impl Lowering<'_> {
         if direct == Cond::Always(false) {
             return direct;
         }
-        let network = |offset| self.network(offset, Width::One);
         let mut ports = parts.iter().filter_map(|part| match part {
             TuplePart::Port(transport, _) => Some(*transport),
             _ => None,
@@ -94,9 +93,9 @@ impl Lowering<'_> {
             let transport = first.or(ports.flatten().next());
             let fragment = (!carrier.v6).then(|| self.first_fragment());
             let inside = || self.all(fragment.clone().into_iter().chain([direct.clone()]));
-            return self.transports(&network(carrier.protocol.unwrap_or_default()), transport, inside);
+            return self.transports(&self.carries(carrier.v6), transport, inside);
         }
-        if !carrier.v6 || !parts.contains(&TuplePart::Protocol) {
+        if !carrier.v6 || self.layers.returned || !parts.contains(&TuplePart::Protocol) {
             return direct;
         }
         // As with protocols by themselves, a fragment header may stand before the last header.
@@ -105,7 +104,7 @@ impl Lowering<'_> {
             _ => place.clone(),
         };
         let places: Vec<Place> = parts.iter().zip(&places).map(behind_fragment).collect();
-        let fragment = simple::equal(network(6), Value::Const(FRAGMENT));
+        let fragment = simple::equal(self.network(6, Width::One), Value::Const(FRAGMENT));
         self.any([direct, self.all([fragment, test(layout, &places)])])
     }
 
@@ -118,13 +117,9 @@ impl Lowering<'_> {
             TuplePart::Address(_, end) => self.in_network(of(carrier.addresses, end)),
             TuplePart::Port(_, end) if carrier.v6 => behind(&self.behind_ipv6(), of(PORTS, end)),
             TuplePart::Port(_, end) => behind(&self.behind_ipv4(), of(PORTS, end)),
-            TuplePart::Protocol => self.in_network(carrier.protocol.unwrap_or_default()),
+            TuplePart::Protocol => self.names_protocol(carrier.v6),
             TuplePart::Mac(end) => behind(&self.layers.header, of(IN_ETHERNET, end)),
         }
-    }
-
-    fn in_network(&self, offset: u32) -> Place {
-        behind(&self.layers.payload, self.layers.network.wrapping_add(offset))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known of a packet for which some tests came out one way.
 
-use crate::cond::{Cond, Load, Operator, Relation, Value, Width};
+use crate::cond::{Cond, Load, Operator, Relation, Returned, Value, Width};
 
 /// What is known of a number.
 #[derive(Clone, Debug)]
@@ -89,6 +89,8 @@ pub(super) struct Facts {
     length: u64,
     /// The interface is known.
     interface: bool,
+    /// It is an ICMP error that brings a packet back.
+    returned: bool,
 }
 
 impl Facts {
@@ -206,6 +208,7 @@ impl Facts {
         match value {
             Value::Const(_) | Value::Length => true,
             Value::Ifindex => self.interface,
+            Value::Returned(_) => self.returned,
             Value::Load(load) => self.reaches(load.at.base.as_deref(), end(load)),
             Value::Negative(inner) => self.can_read(inner),
             Value::Arithmetic(left, Operator::Divide | Operator::Modulo, right) => {
@@ -242,6 +245,10 @@ impl Facts {
         match value {
             Value::Const(_) | Value::Length => {}
             Value::Ifindex => self.interface = true,
+            Value::Returned(_) => {
+                self.returned = true;
+                self.length = self.length.max(Returned::SHORTEST.into());
+            }
             Value::Load(load) => self.read_to(load.at.base.as_deref(), end(load)),
             Value::Negative(inner) => self.read(inner),
             Value::Arithmetic(left, _, right) => {
