@@ -242,8 +242,12 @@ struct Link {
 impl Links {
     /// Those of the namespace with this id in the numbering of the calling thread's namespace; none is that itself.
     fn of(id: Option<i32>) -> Result<Self> {
-        let target = id.map(|id| LinkAttribute::Other(DefaultNla::new(IFLA_TARGET_NETNSID, id.to_ne_bytes().to_vec())));
-        let request = link_message(0, [without_statistics()].into_iter().chain(target).collect());
+        // Asked to leave something out, the kernel measures all interfaces of the calling thread's namespace first
+        // (`rtnl_calcit`), which may be many more than the other has.
+        let which = id.map_or_else(without_statistics, |id| {
+            LinkAttribute::Other(DefaultNla::new(IFLA_TARGET_NETNSID, id.to_ne_bytes().to_vec()))
+        });
+        let request = link_message(0, vec![which]);
         let answers = socket::dump("list the network interfaces", &RouteNetlinkMessage::GetLink(request))?;
         let mut links = Links::default();
         for answer in answers {
