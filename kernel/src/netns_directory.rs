@@ -37,10 +37,14 @@ pub(crate) fn path(name: &str) -> Result<String> {
 
 /// The names of the named namespaces, sorted; none where there is no `/run/netns`.
 pub fn names() -> Vec<String> {
-    let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> = entries().collect();
     names.sort_unstable();
     names
+}
+
+fn entries() -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
 }
 
 /// Which namespaces the names lead to, and what becomes of that.
@@ -50,7 +54,9 @@ pub fn names() -> Vec<String> {
 #[derive(Debug)]
 pub struct Names {
     mounts: File,
-    known: HashMap<String, u64>,
+    /// With the round in which each was seen last.
+    known: HashMap<String, (u64, u64)>,
+    round: u64,
 }
 
 impl Names {
@@ -61,15 +67,25 @@ impl Names {
     pub fn new() -> Result<Self> {
         let mounts = File::open("/proc/self/mountinfo");
         let mounts = mounts.map_err(|error| failed("listen for mounts", &error, "is /proc mounted?"))?;
-        Ok(Names { mounts, known: inodes() })
+        let known = inodes().into_iter().map(|(name, inode)| (name, (inode, 0))).collect();
+        Ok(Names { mounts, known, round: 0 })
     }
 
     /// The names that came, went, or lead to another namespace since the last time, sorted.
     pub fn changed(&mut self) -> Vec<String> {
-        let mut before = std::mem::replace(&mut self.known, inodes());
-        let other = self.known.iter().filter(|(name, inode)| before.remove(*name) != Some(**inode));
-        let other: Vec<String> = other.map(|(name, _)| name.clone()).collect();
-        let mut changed: Vec<String> = before.into_keys().chain(other).collect();
+        let mut changed = Vec::new();
+        self.round += 1;
+        for (name, inode) in inodes() {
+            match self.known.get_mut(&name) {
+                Some((known, seen)) if *known == inode => *seen = self.round,
+                _ => {
+                    self.known.insert(name.clone(), (inode, self.round));
+                    changed.push(name);
+                }
+            }
+        }
+        let round = self.round;
+        changed.extend(self.known.extract_if(|_, (_, seen)| *seen != round).map(|(name, _)| name));
         changed.sort_unstable();
         changed
     }
@@ -82,16 +98,16 @@ impl AsFd for Names {
 }
 
 /// The names with the inode numbers of the namespaces that they lead to.
-fn inodes() -> HashMap<String, u64> {
+fn inodes() -> Vec<(String, u64)> {
     // Hundreds of names are looked at with each mount: from the open folder that takes the shortest way.
-    let Ok(folder) = File::open(DIRECTORY) else { return HashMap::new() };
-    let Ok(itself) = fstat(&folder) else { return HashMap::new() };
+    let Ok(folder) = File::open(DIRECTORY) else { return Vec::new() };
+    let Ok(itself) = fstat(&folder) else { return Vec::new() };
     let leads = |name: String| {
         let file = fstatat(&folder, name.as_str(), AtFlags::empty()).ok()?;
         // Nothing is mounted on a plain file: it has the number of its folder's file system.
         (file.st_dev != itself.st_dev).then_some((name, file.st_ino))
     };
-    names().into_iter().filter_map(leads).collect()
+    entries().filter_map(leads).collect()
 }
 
 /// Makes a new, empty network namespace of this name, as `ip netns add` does. Its loopback is down.

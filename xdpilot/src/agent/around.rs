@@ -39,16 +39,16 @@ impl Around {
         Ok(Around { surroundings, targets: BTreeMap::new(), version: None })
     }
 
-    /// Takes note of a happening; whether it matters to this node.
-    pub(super) fn take(&mut self, what: Happening, reconciler: &mut Reconciler) -> bool {
+    /// Takes note of a happening.
+    pub(super) fn take(&mut self, what: Happening, reconciler: &mut Reconciler) {
         match what {
-            Happening::Links(namespace, names) => self.forget(namespace, Some(&names), reconciler),
-            Happening::AnyLinks(namespace) => self.forget(namespace, None, reconciler),
+            Happening::Links(namespace, names) => self.doubt(namespace, Some(&names), reconciler),
+            Happening::AnyLinks(namespace) => self.doubt(namespace, None, reconciler),
             Happening::Unfollowed(namespace) => {
                 let led = self.targets.values().filter(|one| one.namespace == Some(namespace));
                 let names: BTreeSet<String> = led.filter_map(|one| one.name().map(str::to_owned)).collect();
                 names.iter().for_each(|name| self.follow_name(name));
-                self.forget(namespace, None, reconciler)
+                self.doubt(namespace, None, reconciler);
             }
             Happening::Name(changed) => {
                 let named = self.targets.iter().filter(|(_, one)| one.name() == Some(&changed));
@@ -56,27 +56,25 @@ impl Around {
                 if !words.is_empty() {
                     self.follow_name(&changed);
                 }
-                reconciler.forget(&[], |target, _| words.contains(target))
+                reconciler.doubt(&[], |target, _| words.contains(target));
             }
-            Happening::Container(engine, event) => forget_containers(reconciler, engine, |name| {
+            Happening::Container(engine, event) => doubt_containers(reconciler, engine, |name| {
                 let before = matches!(&event.kind, Kind::Rename { before: Some(before) } if before == name);
                 event.name == name || before || event.id.starts_with(name)
             }),
-            Happening::Containers(engine) => forget_containers(reconciler, engine, |_| true),
+            Happening::Containers(engine) => doubt_containers(reconciler, engine, |_| true),
             Happening::Away(engine, error) => {
                 log(Level::Warning, "an engine is away", &[("engine", engine.word()), ("why", &error.to_string())]);
-                false
             }
             Happening::Deaf(error) => {
                 log(Level::Warning, "changes of interfaces are not heard", &[("why", &error.to_string())]);
-                false
             }
         }
     }
 
     /// Targets whose interfaces are, or may be, in a namespace are looked up again; of those that found none there only
-    /// the ones that mean interfaces of these names, where only those have changed. Whether that matters to this node.
-    fn forget(&self, namespace: u64, names: Option<&BTreeSet<String>>, reconciler: &mut Reconciler) -> bool {
+    /// the ones that mean interfaces of these names, where only those have changed.
+    fn doubt(&self, namespace: u64, names: Option<&BTreeSet<String>>, reconciler: &mut Reconciler) {
         let means = |target: &Target| match target {
             Target::Interface(name) | Target::Netns { interface: name, .. } => {
                 names.is_none_or(|names| names.contains(name.as_str()))
@@ -86,7 +84,7 @@ impl Around {
         let leads = |one: &Followed| one.namespace == Some(namespace) || matches!(one.target, Target::Pid { .. });
         let led = self.targets.iter().filter(|(_, one)| leads(one) && means(&one.target));
         let words: BTreeSet<&str> = led.map(|(words, _)| words.as_str()).collect();
-        reconciler.forget(&[namespace], |target, found| found.contains(&namespace) || words.contains(target))
+        reconciler.doubt(&[namespace], |target, found| found.contains(&namespace) || words.contains(target));
     }
 
     /// Follows the namespace of a name, which leads elsewhere than before.
@@ -109,8 +107,8 @@ impl Around {
         match self.follow_targets(reconciler.targets()) {
             Ok(new) => {
                 self.version = version;
-                let forgotten = new.into_iter().filter(|namespace| self.forget(*namespace, None, reconciler));
-                forgotten.count() > 0
+                new.iter().for_each(|namespace| self.doubt(*namespace, None, reconciler));
+                !new.is_empty()
             }
             Err(error) => {
                 log(Level::Warning, "targets are not followed", &[("why", &error.to_string())]);
@@ -161,11 +159,11 @@ impl Followed {
 }
 
 /// Containers of an engine that are named so are looked up again.
-fn forget_containers(reconciler: &mut Reconciler, of: Engine, is_named: impl Fn(&str) -> bool) -> bool {
-    reconciler.forget(&[], |target, _| match target.parse() {
+fn doubt_containers(reconciler: &mut Reconciler, of: Engine, is_named: impl Fn(&str) -> bool) {
+    reconciler.doubt(&[], |target, _| match target.parse() {
         Ok(Target::Container { engine, name, .. }) => engine == of && is_named(&name),
         _ => false,
-    })
+    });
 }
 
 /// Whether there is such a name below `/run/netns`.

@@ -97,19 +97,27 @@ impl Reconciler {
 
     /// Interfaces in these namespaces (inodes) may have come, gone, or been renamed, and targets that are `affected` lead
     /// elsewhere: their words, and the namespaces where their interfaces were.
-    ///
-    /// Whether that matters to this node: else a pass would change nothing.
-    pub fn forget(&mut self, namespaces: &[u64], affected: impl Fn(&str, &[u64]) -> bool) -> bool {
-        let stands = |namespace: &&u64| {
-            let first = Key { namespace: **namespace, ifindex: 0, egress: false };
-            self.standing.range(first..).next().is_some_and(|(key, _)| key.namespace == **namespace)
-        };
-        let suspects: Vec<u64> = namespaces.iter().filter(stands).copied().collect();
-        let forgotten = self.surveyor.forget(affected);
-        let matters = !(suspects.is_empty() && forgotten.is_none() && self.failures.is_empty());
-        self.suspects.extend(suspects.into_iter().chain(forgotten.into_iter().flatten()));
+    pub fn doubt(&mut self, namespaces: &[u64], affected: impl Fn(&str, &[u64]) -> bool) {
+        self.suspects.extend(namespaces);
+        self.suspects.append(&mut self.surveyor.doubt(affected));
         self.try_again();
-        matters
+    }
+
+    /// Whether any of what is doubtful is otherwise than in the last pass: else another one would change nothing. Most of
+    /// what happens around a node does not matter to it.
+    pub(super) fn is_due(&mut self) -> bool {
+        let suspects = std::mem::take(&mut self.suspects);
+        let gone = suspects.iter().any(|namespace| self.standing_in(*namespace).any(|found| !found.stands()));
+        if gone {
+            self.suspects = suspects;
+        }
+        let now = Instant::now();
+        self.surveyor.look_again() || gone || self.failures.values().any(|failure| failure.next <= now)
+    }
+
+    fn standing_in(&self, namespace: u64) -> impl Iterator<Item = &Found> {
+        let there = self.standing.range(Key { namespace, ifindex: 0, egress: false }..);
+        there.take_while(move |(key, _)| key.namespace == namespace).map(|(_, found)| found)
     }
 
     /// What failed may work now.
@@ -281,7 +289,7 @@ impl Reconciler {
         self.failures.insert(key, failure);
         // Whatever it did is looked at before the next try.
         self.suspects.insert(key.namespace);
-        self.surveyor.forget(|_, namespaces| namespaces.contains(&key.namespace));
+        self.surveyor.doubt(|_, namespaces| namespaces.contains(&key.namespace));
     }
 
     /// What programs were given that stand no more.

@@ -76,10 +76,29 @@ pub(super) struct Surveyor {
     attachments: Attachments,
     programs: HashMap<(String, Direction), Known>,
     /// The interfaces of targets.
-    interfaces: HashMap<PolicyPlace, Found>,
-    /// The interfaces of targets that policies name, in words, and their namespaces.
-    named: HashMap<String, (String, Vec<u64>)>,
+    interfaces: HashMap<PolicyPlace, LookUp<Found>>,
+    /// The interfaces of targets that policies name, in words.
+    named: HashMap<String, LookUp<String>>,
     targets_version: u64,
+}
+
+/// Where a target led.
+#[derive(Debug)]
+struct LookUp<T> {
+    found: T,
+    /// The namespaces (inodes) of its interfaces.
+    there: Vec<u64>,
+    /// Whether it may lead elsewhere since.
+    doubtful: bool,
+}
+
+impl<T: PartialEq> LookUp<T> {
+    /// Takes over a newer one; whether something else was found.
+    fn renew(&mut self, newer: Self) -> bool {
+        let other = self.found != newer.found;
+        *self = newer;
+        other
+    }
 }
 
 /// A policy as it was last.
@@ -99,21 +118,32 @@ type Versions = [Arc<Version>; 2];
 type Policies<'a> = HashMap<(&'a str, Direction), Result<Versions>>;
 
 impl Surveyor {
-    /// Forgets the interfaces of the targets that are `affected`, by their words and the namespaces (inodes) where their
-    /// interfaces were; returns those, or none where no target is.
-    pub(super) fn forget(&mut self, affected: impl Fn(&str, &[u64]) -> bool) -> Option<BTreeSet<u64>> {
-        let known = self.interfaces.len() + self.named.len();
+    /// The interfaces of the targets that are `affected`, by their words and the namespaces (inodes) where their interfaces
+    /// were, may be others; returns those namespaces.
+    pub(super) fn doubt(&mut self, affected: impl Fn(&str, &[u64]) -> bool) -> BTreeSet<u64> {
         let mut namespaces = BTreeSet::new();
-        let mut there = Vec::new();
-        self.interfaces.retain(|place, found| {
-            there.clear();
-            there.extend(found.iter().flat_map(|found| found.iter()).map(|interface| interface.key.namespace));
-            let stays = !affected(&place.target, &there);
-            namespaces.extend(there.iter().filter(|_| !stays));
-            stays
-        });
-        self.named.retain(|target, (_, found)| !affected(target, found));
-        (self.interfaces.len() + self.named.len() < known).then_some(namespaces)
+        for (place, known) in &mut self.interfaces {
+            if affected(&place.target, &known.there) {
+                known.doubtful = true;
+                namespaces.extend(&known.there);
+            }
+        }
+        for (target, known) in &mut self.named {
+            known.doubtful |= affected(target, &known.there);
+        }
+        namespaces
+    }
+
+    /// Looks again at what is doubtful; whether it is otherwise.
+    pub(super) fn look_again(&mut self) -> bool {
+        let mut other = false;
+        for (place, known) in self.interfaces.iter_mut().filter(|(_, known)| known.doubtful) {
+            other |= known.renew(interfaces_of(place));
+        }
+        for (target, known) in self.named.iter_mut().filter(|(_, known)| known.doubtful) {
+            other |= known.renew(in_words(target));
+        }
+        other
     }
 
     /// The targets that are followed.
@@ -128,6 +158,7 @@ impl Surveyor {
 
     /// What is wanted of this node.
     pub(super) fn survey(&mut self, snapshot: &Snapshot, node: &Node) -> Survey {
+        self.look_again();
         let wishes = self.attachments.wishes(snapshot, node);
         let mut survey = Survey { refused: wishes.refused, ..Survey::default() };
         survey.held.extend(wishes.held.into_iter().map(|policy| (policy, None)));
@@ -158,7 +189,11 @@ impl Surveyor {
         policies: &mut Policies<'a>,
         survey: &mut Survey,
     ) -> Location {
-        let interfaces = self.interfaces_of(&wish.place).map_err(|error| {
+        let known = match self.interfaces.get(&wish.place) {
+            Some(known) => known,
+            None => self.interfaces.entry(wish.place.clone()).or_insert_with(|| interfaces_of(&wish.place)),
+        };
+        let interfaces = known.found.clone().map_err(|error| {
             // Where an engine does not answer the container may run all the same.
             if wish.of_container {
                 survey.held.insert((wish.policy.clone(), Some(wish.words.clone())));
@@ -185,15 +220,6 @@ impl Surveyor {
             here.push(interface.clone());
         }
         Ok(here)
-    }
-
-    fn interfaces_of(&mut self, place: &PolicyPlace) -> Found {
-        if let Some(known) = self.interfaces.get(place) {
-            return known.clone();
-        }
-        let found = look_up(place).map(Into::into).map_err(|error| error.to_string().into());
-        self.interfaces.insert(place.clone(), found.clone());
-        found
     }
 
     /// The rules of a policy that was surveyed last; none where it is faulty.
@@ -249,8 +275,8 @@ impl Surveyor {
             .targets
             .iter()
             .map(|target| {
-                let (found, _) = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
-                format!("{target} {found}\n")
+                let known = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
+                format!("{target} {}\n", known.found)
             })
             .collect()
     }
@@ -260,18 +286,21 @@ fn mark(snapshot: &Snapshot, set: &str) -> u64 {
     snapshot.documents.get(&Name::new(Kind::Set, set)).map_or(0, |stored| stored.mark)
 }
 
-fn look_up(place: &PolicyPlace) -> Result<Vec<Interface>> {
+fn interfaces_of(place: &PolicyPlace) -> LookUp<Found> {
     let interface = |found: &place::Place| Interface {
         key: Key { namespace: found.namespace.inode(), ifindex: found.interface.index, egress: place.egress },
         label: found.label.as_str().into(),
         frags: found.interface.mtu > place::ONE_BUFFER,
     };
-    Ok(place::of_policy(place, None)?.iter().map(interface).collect())
+    let found = place::of_policy(place, None).map(|found| found.iter().map(interface).collect::<Arc<[_]>>());
+    let there = found.iter().flat_map(|found| found.iter()).map(|interface| interface.key.namespace).collect();
+    LookUp { found: found.map_err(|error| error.to_string().into()), there, doubtful: false }
 }
 
-/// The interfaces of a target in words, empty while there are none, and their namespaces.
-fn in_words(target: &str) -> (String, Vec<u64>) {
+/// The interfaces of a target in words, empty while there are none.
+fn in_words(target: &str) -> LookUp<String> {
     let found = target.parse::<Target>().and_then(|target| place::resolve(&target, Traffic::To)).unwrap_or_default();
     let words = found.iter().map(|place| format!("{}/{}", place.namespace.inode(), place.interface.index));
-    (words.collect::<Vec<_>>().join(" "), found.iter().map(|place| place.namespace.inode()).collect())
+    let there = found.iter().map(|place| place.namespace.inode()).collect();
+    LookUp { found: words.collect::<Vec<_>>().join(" "), there, doubtful: false }
 }

@@ -49,7 +49,7 @@ pub(super) struct Agent {
     snapshot: Option<Snapshot>,
     last: Option<Arc<Report>>,
     hands: Hands,
-    /// Whether something may be otherwise since the last pass.
+    /// Whether a pass is to come, whatever else there is.
     due: bool,
     /// The rollout that this node has before others.
     canary: Option<Canary>,
@@ -116,7 +116,7 @@ impl Agent {
                 Err(RecvTimeoutError::Timeout) => self.look_again(&mut looked),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            if std::mem::take(&mut self.due) {
+            if std::mem::take(&mut self.due) || self.reconciler.is_due() {
                 self.pass()?;
             }
             self.hands.notify.alive();
@@ -165,7 +165,7 @@ impl Agent {
         }
         match wake {
             Wake::End => return false,
-            Wake::Happened(what) => self.due |= self.hands.around.take(what, &mut self.reconciler),
+            Wake::Happened(what) => self.hands.around.take(what, &mut self.reconciler),
             Wake::Store(Told::Documents(snapshot)) => {
                 self.snapshot = Some(*snapshot);
                 self.due = true;
@@ -201,7 +201,7 @@ impl Agent {
         let mut report = self.reconciler.pass(near, documents)?;
         self.hands.checks.follow(&self.reconciler);
         // What happened before a target was followed is seen at once.
-        if self.hands.around.follow(&mut self.reconciler) {
+        if self.hands.around.follow(&mut self.reconciler) && self.reconciler.is_due() {
             report = self.reconciler.pass(near, documents)?;
         }
         report.rollout = self.canary.as_ref().map(Canary::report);
