@@ -19,6 +19,7 @@ mod notify;
 pub mod reconcile;
 pub mod report;
 mod run;
+pub mod simulated;
 mod standing;
 pub mod surroundings;
 mod survey;
