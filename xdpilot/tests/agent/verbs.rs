@@ -57,6 +57,34 @@ fn root_sets_change_in_place_and_versions_come_back() {
 }
 
 #[test]
+fn root_a_pool_of_a_store_is_changed_there() {
+    let host = Host::new();
+    let rule = "route cats when dst host 10.9.0.2 and tcp dst port 80";
+    let words = format!("pool cats via nat {{ 10.9.0.1:80 }}\npolicy edge on e0 {{ {rule} }}\n");
+    host.xdpilot("", &["apply", "-f", &host.file("edge.xdp", &words)]);
+    let shown = host.xdpilot("", &["pool", "show", "--json"]);
+    for words in [
+        &["add", "cats", "10.9.0.3:80"][..],
+        &["drain", "cats", "10.9.0.1:80"],
+        &["weight", "cats", "10.9.0.1:80", "2"],
+        &["remove", "cats", "10.9.0.1:80"],
+    ] {
+        let output = host.output("", &[&["pool"], words].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {said}");
+        assert!(said.contains("is there for a store") && said.contains("xdpilot edit pool cats"), "{words:?}: {said}");
+        assert_eq!(host.xdpilot("", &["pool", "show", "--json"]), shown, "{words:?}");
+    }
+    host.xdpilot(
+        "",
+        &["apply", "-f", &host.file("pool.xdp", "pool cats via nat {\n  10.9.0.1:80 drain\n  10.9.0.3:80\n}\n")],
+    );
+    let shown = host.xdpilot("", &["pool", "show", "--json"]);
+    assert!(shown.contains("drains") && shown.contains("10.9.0.3:80"), "{shown}");
+    host.xdpilot("", &["delete", "policy", "edge"]);
+}
+
+#[test]
 fn root_mistakes_are_told_and_change_nothing() {
     let host = Host::new();
     host.xdpilot("", &["apply", "-f", &host.file("edge.xdp", &no_pings("e0"))]);
