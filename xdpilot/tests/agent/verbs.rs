@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Host, no_pings};
+use crate::world::{Host, no_pings, run};
 
 #[test]
 fn root_documents_are_attached_and_taken_off() {
@@ -59,7 +59,8 @@ fn root_sets_change_in_place_and_versions_come_back() {
 #[test]
 fn root_a_pool_of_a_store_is_changed_there() {
     let host = Host::new();
-    let rule = "route cats when dst host 10.9.0.2 and tcp dst port 80";
+    run(&format!("ip netns exec {} sysctl -qw net.ipv4.conf.e0.forwarding=1", host.name));
+    let rule = "route cats when dst host 10.9.0.80 and tcp dst port 80";
     let words = format!("pool cats via nat {{ 10.9.0.1:80 }}\npolicy edge on e0 {{ {rule} }}\n");
     host.xdpilot("", &["apply", "-f", &host.file("edge.xdp", &words)]);
     let shown = host.xdpilot("", &["pool", "show", "--json"]);
