@@ -138,7 +138,10 @@ impl Surveyor {
     pub(super) fn look_again(&mut self) -> bool {
         let mut other = false;
         for (place, known) in self.interfaces.iter_mut().filter(|(_, known)| known.doubtful) {
-            other |= known.renew(interfaces_of(place));
+            let newer = interfaces_of(place);
+            // That it is not there for another reason than before changes nothing, and is told with the next pass.
+            let is_there = known.found.is_ok() || newer.found.is_ok();
+            other |= known.renew(newer) && is_there;
         }
         for (target, known) in self.named.iter_mut().filter(|(_, known)| known.doubtful) {
             other |= known.renew(in_words(target));
