@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSliceMut;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{DefaultNla, NetlinkBuffer};
@@ -48,6 +49,8 @@ pub struct Monitor {
     home_id: Option<i32>,
     /// By their ids in the numbering of `home`; that itself has none.
     followed: BTreeMap<Option<i32>, Followed>,
+    /// What a message is read into.
+    buffer: Vec<u8>,
 }
 
 /// A namespace that is followed. No handle: that would keep it from ending.
@@ -95,7 +98,7 @@ impl Monitor {
         }
         let home = Namespace::current()?;
         let home_id = nsid::of(&home)?;
-        Ok(Monitor { socket, home, home_id, followed: BTreeMap::new() })
+        Ok(Monitor { socket, home, home_id, followed: BTreeMap::new(), buffer: vec![0; BUFFER] })
     }
 
     /// Follows a namespace; whether it was not followed before. The handle is not kept.
@@ -137,17 +140,23 @@ impl Monitor {
     /// The kernel refuses to be heard.
     pub fn drain(&mut self) -> Result<Vec<Change>> {
         let mut changes = BTreeMap::new();
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = mem::take(&mut self.buffer);
+        let heard = self.read_all(&mut buffer, &mut changes);
+        self.buffer = buffer;
+        heard?;
+        Ok(changes.into_iter().map(|(namespace, what)| Change { namespace, what }).collect())
+    }
+
+    fn read_all(&mut self, buffer: &mut [u8], changes: &mut BTreeMap<u64, What>) -> Result<()> {
         loop {
-            match receive(&self.socket, &mut buffer) {
-                Ok(Some((length, id))) => self.read(&buffer[..length], id, &mut changes)?,
+            match receive(&self.socket, buffer) {
+                Ok(Some((length, id))) => self.read(&buffer[..length], id, changes)?,
                 Ok(None) | Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => break,
-                Err(Errno::ENOBUFS) => self.lose(&mut changes)?,
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::ENOBUFS) => self.lose(changes)?,
                 Err(errno) => return Err(failed("hear of network interfaces", &errno.into(), "the socket is broken")),
             }
         }
-        Ok(changes.into_iter().map(|(namespace, what)| Change { namespace, what }).collect())
     }
 
     /// Takes the messages of one datagram from the namespace with this id.
@@ -176,7 +185,7 @@ impl Monitor {
 
     /// Messages were lost. An id may be another namespace's by now, if one ended meanwhile.
     fn lose(&mut self, changes: &mut BTreeMap<u64, What>) -> Result<()> {
-        for (id, followed) in std::mem::take(&mut self.followed) {
+        for (id, followed) in mem::take(&mut self.followed) {
             if id.is_some() {
                 changes.insert(followed.inode, What::Unfollowed);
             } else {
@@ -242,8 +251,12 @@ struct Link {
 impl Links {
     /// Those of the namespace with this id in the numbering of the calling thread's namespace; none is that itself.
     fn of(id: Option<i32>) -> Result<Self> {
-        let target = id.map(|id| LinkAttribute::Other(DefaultNla::new(IFLA_TARGET_NETNSID, id.to_ne_bytes().to_vec())));
-        let request = link_message(0, [without_statistics()].into_iter().chain(target).collect());
+        // Asked to leave something out, the kernel measures all interfaces of the calling thread's namespace first
+        // (`rtnl_calcit`), which may be many more than the other has.
+        let which = id.map_or_else(without_statistics, |id| {
+            LinkAttribute::Other(DefaultNla::new(IFLA_TARGET_NETNSID, id.to_ne_bytes().to_vec()))
+        });
+        let request = link_message(0, vec![which]);
         let answers = socket::dump("list the network interfaces", &RouteNetlinkMessage::GetLink(request))?;
         let mut links = Links::default();
         for answer in answers {

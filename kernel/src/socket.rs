@@ -131,9 +131,9 @@ fn exchange_on<T: NetlinkSerializable>(
     message.serialize(&mut bytes);
     retry(|| socket.send_to(&bytes, &SocketAddr::new(0, 0), 0))?;
 
-    let mut answers = Vec::new();
+    let (mut answers, mut datagram) = (Vec::new(), Vec::with_capacity(BUFFER));
     loop {
-        let datagram = receive(&socket)?;
+        receive(&socket, &mut datagram)?;
         if collect(&datagram, &mut answers)? {
             return Ok(answers);
         }
@@ -141,15 +141,15 @@ fn exchange_on<T: NetlinkSerializable>(
 }
 
 /// The next datagram that the kernel (port 0), and nobody else, sent.
-fn receive(socket: &Socket) -> std::result::Result<Vec<u8>, Refusal> {
+fn receive(socket: &Socket, buffer: &mut Vec<u8>) -> std::result::Result<(), Refusal> {
     loop {
-        let mut buffer = Vec::with_capacity(BUFFER);
-        let (length, sender) = retry(|| socket.recv_from(&mut buffer, libc::MSG_TRUNC))?;
+        buffer.clear();
+        let (length, sender) = retry(|| socket.recv_from(buffer, libc::MSG_TRUNC))?;
         if length > buffer.len() {
             return Err(Refusal::errno(Errno::EMSGSIZE));
         }
         if sender.port_number() == 0 {
-            return Ok(buffer);
+            return Ok(());
         }
     }
 }

@@ -34,6 +34,9 @@ impl Checks {
 
     /// Checks the pools of what stands now, and nothing else.
     pub(super) fn follow(&mut self, reconciler: &Reconciler) {
+        if self.running.is_empty() && !reconciler.has_checks() {
+            return;
+        }
         let mut running = std::mem::take(&mut self.running);
         let mut over = Vec::new();
         for (key, found, rules) in reconciler.loaded() {

@@ -1,7 +1,10 @@
 //! From what is wanted and what stands to the steps between: pure.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::wanted::Wish;
 use crate::direction::Direction;
 
 /// An interface, and which of its packets.
@@ -24,10 +27,16 @@ impl Key {
 /// What is wanted at an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    pub(super) policy: String,
-    /// Where, as the store says it.
-    pub(super) place: String,
+    pub(super) wish: Arc<Wish>,
+    pub(super) version: Arc<Version>,
+}
+
+/// What a policy is to be at an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version {
     pub(super) digest: String,
+    /// Whether packets of several buffers may come there.
+    pub(super) frags: bool,
     /// Its sets, with the marks of their documents: revisions of a store and of its copy on a node are not comparable.
     pub(super) sets: BTreeMap<String, u64>,
 }
@@ -57,33 +66,35 @@ pub enum Step {
 
 /// The steps, in the order in which they are to be done: nothing is taken off before what is new stands. What is `held`
 /// stays as it is: it is not known whether it is wanted.
-pub(super) fn diff(
+pub(super) fn diff<S: Borrow<Standing>>(
     wanted: &BTreeMap<Key, Wanted>,
-    standing: &BTreeMap<Key, Standing>,
+    standing: &BTreeMap<Key, S>,
     held: impl Fn(&Standing) -> bool,
 ) -> Vec<(Key, Step)> {
     let mut steps = Vec::new();
-    for (key, want) in wanted {
-        let step = match standing.get(key) {
+    for (key, Wanted { wish, version }) in wanted {
+        let step = match standing.get(key).map(Borrow::borrow) {
             None => Some(Step::Load),
-            Some(is) if (&is.policy, &is.place, &is.digest) != (&want.policy, &want.place, &want.digest) => {
+            Some(is) if (&is.policy, &is.place, &is.digest) != (&wish.policy, &wish.words, &version.digest) => {
                 Some(Step::Replace)
             }
             Some(is) => {
-                let other = want.sets.iter().filter(|(name, mark)| is.sets.get(*name) != Some(mark));
+                let other = version.sets.iter().filter(|(name, mark)| is.sets.get(*name) != Some(mark));
                 let other: BTreeSet<String> = other.map(|(name, _)| name.clone()).collect();
                 (!other.is_empty()).then_some(Step::Sets(other))
             }
         };
         steps.extend(step.map(|step| (*key, step)));
     }
-    let gone = standing.iter().filter(|(key, is)| !wanted.contains_key(key) && !held(is));
+    let gone = standing.iter().filter(|(key, is)| !wanted.contains_key(key) && !held((*is).borrow()));
     steps.extend(gone.map(|(key, _)| (*key, Step::Unload)));
     steps
 }
 
 #[cfg(test)]
 mod tests {
+    use xdpilot_core::policy::some_places;
+
     use super::*;
 
     fn key(ifindex: u32) -> Key {
@@ -92,12 +103,14 @@ mod tests {
 
     fn wanted(policy: &str, digest: &str, revision: u64) -> Wanted {
         let sets = BTreeMap::from([("bad".to_string(), revision)]);
-        Wanted { policy: policy.into(), place: "eth0".into(), digest: digest.into(), sets }
+        let wish = Wish::new(policy, &some_places("eth0").unwrap()[0]);
+        let version = Version { digest: digest.into(), frags: false, sets };
+        Wanted { wish: wish.into(), version: version.into() }
     }
 
     fn standing(policy: &str, digest: &str, revision: u64) -> Standing {
-        let Wanted { policy, place, digest, sets } = wanted(policy, digest, revision);
-        Standing { policy, place, digest, sets }
+        let Version { digest, sets, .. } = (*wanted(policy, digest, revision).version).clone();
+        Standing { policy: policy.into(), place: "eth0".into(), digest, sets }
     }
 
     #[test]
@@ -126,6 +139,6 @@ mod tests {
             (key(6), Step::Unload),
         ];
         assert_eq!(steps, expected);
-        assert_eq!(diff(&BTreeMap::new(), &BTreeMap::new(), |_| false), []);
+        assert_eq!(diff::<Standing>(&BTreeMap::new(), &BTreeMap::new(), |_| false), []);
     }
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
 
-use super::diff::{Key, Standing, Wanted};
+use super::diff::{Key, Standing, Version, Wanted};
 use super::elements::{self, Pending, Value};
 use super::reconcile::{Reconciler, gone};
 use super::standing::Found;
-use super::survey::Interface;
 use super::wanted::Wish;
 use crate::attach::Wish as Manner;
 use crate::documents::{Snapshot, compose};
@@ -32,19 +31,14 @@ pub(super) type Source<'a> = (&'a dyn Store, &'a Snapshot);
 
 impl Reconciler {
     /// Puts a policy at an interface, in the place of what stands there for this store.
-    pub(super) fn load(
-        &mut self,
-        source: Source<'_>,
-        (wish, interface): &(Wish, Interface),
-        wanted: &Wanted,
-    ) -> Result<()> {
-        let place = interface_of(wish, interface.key)?;
-        let mut compiled = self.compile(source, wish, interface, wanted)?;
-        let digest = wanted.digest.clone();
-        let (node, policy, place_words) = (self.node.name.clone(), wish.policy.clone(), wanted.place.clone());
-        let store = self.store.clone();
-        compiled.stored = Some(StoredRecord { store, node, policy, place: place_words, digest });
-        let key = interface.key;
+    pub(super) fn load(&mut self, source: Source<'_>, key: Key, wanted: &Wanted) -> Result<()> {
+        let Wanted { wish, version } = wanted;
+        let place = interface_of(wish, key)?;
+        let mut compiled = self.compile(source, wanted)?;
+        let digest = version.digest.clone();
+        let (store, node) = (self.store.clone(), self.node.name.clone());
+        let (policy, words) = (wish.policy.clone(), wish.words.clone());
+        compiled.stored = Some(StoredRecord { store, node, policy, place: words, digest });
         let manner = Manner {
             mode: None,
             replace: self.standing.contains_key(&key),
@@ -57,37 +51,30 @@ impl Reconciler {
         let outcomes = put::load_unswept(&Input::Policy(Box::new(compiled)), &[place], &order)?;
         let program = outcomes.first().map(|outcome| outcome.id).ok_or_else(|| gone("load a policy"))?;
         let pinned = Pinned { path, direction: key.direction(), namespace: key.namespace, ifindex: key.ifindex };
-        let Wanted { policy, place, digest, sets } = wanted.clone();
-        for set in sets.keys() {
+        for set in version.sets.keys() {
             if let Some(value) = Value::of(source.1, set) {
                 self.given.insert((key, set.clone()), value);
             }
         }
-        let standing = Standing { policy, place, digest, sets };
+        let Version { digest, sets, .. } = (**version).clone();
+        let standing = Standing { policy: wish.policy.clone(), place: wish.words.clone(), digest, sets };
         self.standing.insert(key, Found { standing, program, pinned, target });
         Ok(())
     }
 
     /// The policy with all elements, compiled.
-    fn compile(
-        &mut self,
-        (store, snapshot): Source<'_>,
-        wish: &Wish,
-        interface: &Interface,
-        wanted: &Wanted,
-    ) -> Result<Compiled> {
-        if let Some((digest, sets, compiled)) = &self.compiled
-            && (digest, sets) == (&wanted.digest, &wanted.sets)
+    fn compile(&mut self, (store, snapshot): Source<'_>, Wanted { wish, version }: &Wanted) -> Result<Compiled> {
+        if let Some((known, compiled)) = &self.compiled
+            && known == version
         {
             return Ok(compiled.clone());
         }
         let pieces = &mut self.pieces;
         let mut elements = |name: &crate::documents::Name, ids: &[String]| pieces.all(store, name, ids);
         let policy = compose(snapshot, &wish.policy, wish.direction(), &mut elements)?;
-        let compiled = policy.compile(interface.frags)?;
+        let compiled = policy.compile(version.frags)?;
         let count: usize = policy.rules.sets.iter().map(|set| set.elements.len()).sum();
-        self.compiled =
-            (count <= KEPT_ELEMENTS).then(|| (wanted.digest.clone(), wanted.sets.clone(), compiled.clone()));
+        self.compiled = (count <= KEPT_ELEMENTS).then(|| (version.clone(), compiled.clone()));
         Ok(compiled)
     }
 
@@ -96,16 +83,15 @@ impl Reconciler {
     pub(super) fn sets(
         &mut self,
         source: Source<'_>,
-        wish: &(Wish, Interface),
+        key: Key,
         wanted: &Wanted,
         sets: &BTreeSet<String>,
     ) -> Result<()> {
-        let key = wish.1.key;
         let lock = state::lock();
         let pending = self.pending(source, key, sets)?;
         if pending.iter().map(|(_, _, pending)| pending.maps()).sum::<usize>() > 1 {
             drop((pending, lock));
-            return self.load(source, wish, wanted);
+            return self.load(source, key, wanted);
         }
         for (set, value, pending) in pending {
             // What a change leaves that fails is not known.
@@ -115,12 +101,12 @@ impl Reconciler {
                 Ok(()) => {}
                 Err(error) if is_full(&error) => {
                     drop(lock);
-                    return self.load(source, wish, wanted);
+                    return self.load(source, key, wanted);
                 }
                 Err(error) => return Err(error),
             }
             self.given.insert((key, set.clone()), value);
-            if let (Some(found), Some(mark)) = (self.standing.get_mut(&key), wanted.sets.get(&set)) {
+            if let (Some(found), Some(mark)) = (self.standing.get_mut(&key), wanted.version.sets.get(&set)) {
                 found.standing.sets.insert(set, *mark);
             }
         }

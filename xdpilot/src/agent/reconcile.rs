@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::rules::Rules;
 
-use super::diff::{Key, Step, Wanted, diff};
+use super::diff::{Key, Step, Version, Wanted, diff};
 use super::elements::{self, Value};
 use super::node::Node;
 use super::report::{Attached, Report, State};
@@ -32,8 +32,8 @@ pub struct Reconciler {
     pub(super) store: String,
     pub(super) surveyor: Surveyor,
     pub(super) pieces: Pieces,
-    /// The last policy that was compiled: its digest and the marks of its sets.
-    pub(super) compiled: Option<(String, BTreeMap<String, u64>, Compiled)>,
+    /// The last policy that was compiled.
+    pub(super) compiled: Option<(Arc<Version>, Compiled)>,
     /// What stands.
     pub(super) standing: BTreeMap<Key, Found>,
     /// Whether that must be looked at.
@@ -97,10 +97,27 @@ impl Reconciler {
 
     /// Interfaces in these namespaces (inodes) may have come, gone, or been renamed, and targets that are `affected` lead
     /// elsewhere: their words, and the namespaces where their interfaces were.
-    pub fn forget(&mut self, namespaces: &[u64], affected: impl Fn(&str, &[u64]) -> bool) {
+    pub fn doubt(&mut self, namespaces: &[u64], affected: impl Fn(&str, &[u64]) -> bool) {
         self.suspects.extend(namespaces);
-        self.suspects.append(&mut self.surveyor.forget(affected));
+        self.suspects.append(&mut self.surveyor.doubt(affected));
         self.try_again();
+    }
+
+    /// Whether any of what is doubtful is otherwise than in the last pass: else another one would change nothing. Most of
+    /// what happens around a node does not matter to it.
+    pub(super) fn is_due(&mut self) -> bool {
+        let suspects = std::mem::take(&mut self.suspects);
+        let gone = suspects.iter().any(|namespace| self.standing_in(*namespace).any(|found| !found.stands()));
+        if gone {
+            self.suspects = suspects;
+        }
+        let now = Instant::now();
+        self.surveyor.look_again() || gone || self.failures.values().any(|failure| failure.next <= now)
+    }
+
+    fn standing_in(&self, namespace: u64) -> impl Iterator<Item = &Found> {
+        let there = self.standing.range(Key { namespace, ifindex: 0, egress: false }..);
+        there.take_while(move |(key, _)| key.namespace == namespace).map(|(_, found)| found)
     }
 
     /// What failed may work now.
@@ -112,6 +129,11 @@ impl Reconciler {
     /// The targets whose interfaces matter.
     pub fn targets(&self) -> Vec<String> {
         self.surveyor.targets().map(ToString::to_string).collect()
+    }
+
+    /// A number that is another one when the targets may be others.
+    pub(super) fn targets_version(&self) -> u64 {
+        self.surveyor.targets_version()
     }
 
     /// The programs that stand: policy, place as the store says it, id.
@@ -128,6 +150,11 @@ impl Reconciler {
         })
     }
 
+    /// Whether backends are to be checked.
+    pub(super) fn has_checks(&self) -> bool {
+        self.surveyor.has_checks()
+    }
+
     /// When something is to be tried again.
     pub fn next_try(&self) -> Option<Instant> {
         self.failures.values().map(|failure| failure.next).min()
@@ -140,7 +167,8 @@ impl Reconciler {
     pub fn plan(&mut self, store: &dyn Store, snapshot: &Snapshot) -> Result<Vec<Planned>> {
         self.look(snapshot)?;
         let survey = self.surveyor.survey(snapshot, &self.node);
-        let labels: HashMap<Key, String> = located(&survey).map(|(_, one)| (one.key, one.label.clone())).collect();
+        let interfaces = survey.located.iter().flat_map(|one| one.interfaces.iter().flatten());
+        let labels: HashMap<Key, String> = interfaces.map(|one| (one.key, one.label.to_string())).collect();
         let mut steps = Vec::new();
         for (key, step) in self.steps(&survey) {
             match step {
@@ -154,7 +182,7 @@ impl Reconciler {
         let planned = steps.into_iter().map(|(key, step)| {
             let found = self.standing.get(&key);
             let (policy, place) = match (survey.wanted.get(&key), found) {
-                (Some(wanted), _) => (wanted.policy.clone(), wanted.place.clone()),
+                (Some(wanted), _) => (wanted.wish.policy.clone(), wanted.wish.words.clone()),
                 (None, found) => {
                     found.map(|found| (found.standing.policy.clone(), found.standing.place.clone())).unwrap_or_default()
                 }
@@ -195,17 +223,15 @@ impl Reconciler {
     pub fn pass(&mut self, store: &dyn Store, snapshot: &Snapshot) -> Result<Report> {
         self.look(snapshot)?;
         let survey = self.surveyor.survey(snapshot, &self.node);
-        let wishes: HashMap<Key, (Wish, Interface)> =
-            located(&survey).map(|(wish, one)| (one.key, (wish.clone(), one.clone()))).collect();
         for (key, step) in self.steps(&survey) {
             let wanted = survey.wanted.get(&key);
             if self.waits(key, wanted) {
                 continue;
             }
-            let done = match (step, wishes.get(&key).zip(wanted)) {
+            let done = match (step, wanted) {
                 (Step::Unload, _) | (_, None) => self.unload(key),
-                (Step::Sets(sets), Some((wish, wanted))) => self.sets((store, snapshot), wish, wanted, &sets),
-                (Step::Load | Step::Replace, Some((wish, wanted))) => self.load((store, snapshot), wish, wanted),
+                (Step::Sets(sets), Some(wanted)) => self.sets((store, snapshot), key, wanted, &sets),
+                (Step::Load | Step::Replace, Some(wanted)) => self.load((store, snapshot), key, wanted),
             };
             self.note(key, wanted, done);
         }
@@ -243,8 +269,7 @@ impl Reconciler {
     }
 
     fn steps(&self, survey: &Survey) -> Vec<(Key, Step)> {
-        let standing = self.standing.iter().map(|(key, found)| (*key, found.standing.clone())).collect();
-        diff(&survey.wanted, &standing, |standing| survey.holds(standing))
+        diff(&survey.wanted, &self.standing, |standing| survey.holds(standing))
     }
 
     /// Whether the same has failed a moment ago.
@@ -264,7 +289,7 @@ impl Reconciler {
         self.failures.insert(key, failure);
         // Whatever it did is looked at before the next try.
         self.suspects.insert(key.namespace);
-        self.surveyor.forget(|_, namespaces| namespaces.contains(&key.namespace));
+        self.surveyor.doubt(|_, namespaces| namespaces.contains(&key.namespace));
     }
 
     /// What programs were given that stand no more.
@@ -282,11 +307,11 @@ impl Reconciler {
     fn report(&self, snapshot: &Snapshot, survey: &Survey) -> Report {
         let mut attached = Vec::new();
         for located in &survey.located {
-            let Wish { policy, place } = &located.wish;
+            let Wish { policy, words, .. } = &*located.wish;
             let one = |interface: Option<&Interface>, state, program, why| Attached {
                 policy: policy.clone(),
-                place: place.to_string(),
-                interface: interface.map(|one| one.label.clone()),
+                place: words.clone(),
+                interface: interface.map(|one| one.label.to_string()),
                 state,
                 program,
                 why,
@@ -304,9 +329,9 @@ impl Reconciler {
                 })),
             }
         }
-        for (Wish { policy, place }, interface, why) in &survey.conflicts {
-            let (policy, place) = (policy.clone(), place.to_string());
-            let (interface, why) = (Some(interface.label.clone()), Some(why.clone()));
+        for (wish, interface, why) in &survey.conflicts {
+            let (policy, place) = (wish.policy.clone(), wish.words.clone());
+            let (interface, why) = (Some(interface.label.to_string()), Some(why.clone()));
             attached.push(Attached { policy, place, interface, state: State::Failed, program: None, why });
         }
         Report {
@@ -320,11 +345,6 @@ impl Reconciler {
             rollout: None,
         }
     }
-}
-
-/// The wishes with their interfaces.
-fn located(survey: &Survey) -> impl Iterator<Item = (&Wish, &Interface)> {
-    survey.located.iter().flat_map(|one| one.interfaces.iter().flatten().map(move |interface| (&one.wish, interface)))
 }
 
 /// What is missing where a step finds nothing.

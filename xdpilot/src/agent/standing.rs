@@ -1,5 +1,6 @@
 //! What stands on a node's interfaces for its store, as the kernel says it.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use xdpilot_core::error::Result;
@@ -27,6 +28,12 @@ impl Found {
     pub(super) fn stands(&self) -> bool {
         let link = Link::open_pinned(&self.pinned.path).and_then(|link| link.info());
         link.is_ok_and(|link| link.is_alive() && link.program_id == self.program)
+    }
+}
+
+impl Borrow<Standing> for Found {
+    fn borrow(&self) -> &Standing {
+        &self.standing
     }
 }
 

@@ -7,12 +7,11 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::PolicyPlace;
 use xdpilot_core::rules::Rules;
 
-use super::diff::{Key, Standing, Wanted};
+use super::diff::{Key, Standing, Version, Wanted};
 use super::digest::digest;
 use super::node::Node;
-use super::reconcile::gone;
 use super::report::Refused;
-use super::wanted::{self, MadeOf, Program, Wish};
+use super::wanted::{self, Attachments, MadeOf, Program, Wish};
 use crate::direction::Direction;
 use crate::documents::{Kind, Name, Snapshot};
 use crate::place::{self, Traffic};
@@ -23,15 +22,15 @@ use crate::target::Target;
 pub(super) struct Interface {
     pub(super) key: Key,
     /// The target and the interface.
-    pub(super) label: String,
+    pub(super) label: Arc<str>,
     /// Whether packets of several buffers may come there.
-    pub(super) frags: bool,
+    frags: bool,
 }
 
 /// A wish, and where it can be fulfilled.
 #[derive(Debug)]
 pub(super) struct Located {
-    pub(super) wish: Wish,
+    pub(super) wish: Arc<Wish>,
     /// Its interfaces; or why nothing can be done.
     pub(super) interfaces: Location,
 }
@@ -39,11 +38,14 @@ pub(super) struct Located {
 /// The interfaces of a wish, or why there are none.
 pub(super) type Location = std::result::Result<Vec<Interface>, Obstacle>;
 
+/// The interfaces of a target, or why there are none, in words.
+type Found = std::result::Result<Arc<[Interface]>, Arc<str>>;
+
 /// Why a wish cannot be fulfilled now.
 #[derive(Debug)]
 pub(super) enum Obstacle {
-    /// The target is not there.
-    NoTarget(Error),
+    /// The target is not there, in words.
+    NoTarget(Arc<str>),
     /// The policy is faulty.
     Faulty(Error),
 }
@@ -54,7 +56,7 @@ pub(super) struct Survey {
     pub(super) wanted: BTreeMap<Key, Wanted>,
     pub(super) located: Vec<Located>,
     /// Interfaces that two policies are to be at; the second one, and why not.
-    pub(super) conflicts: Vec<(Wish, Interface, String)>,
+    pub(super) conflicts: Vec<(Arc<Wish>, Interface, String)>,
     pub(super) refused: Vec<Refused>,
     /// Policies that may be wanted anywhere, and places where a policy may be wanted.
     held: BTreeSet<(String, Option<String>)>,
@@ -71,31 +73,80 @@ impl Survey {
 /// What was found out, until it may be otherwise.
 #[derive(Debug, Default)]
 pub(super) struct Surveyor {
-    /// Policies, or what is wrong with them, with what they are made of.
-    programs: HashMap<(String, Direction), (MadeOf, Result<Program>)>,
-    /// Those that were compared with the documents in this survey.
-    compared: HashSet<(String, Direction)>,
-    /// What they were with these interfaces around, for packets of several buffers or not.
-    digests: HashMap<(String, Direction, bool), (String, String)>,
+    attachments: Attachments,
+    programs: HashMap<(String, Direction), Known>,
     /// The interfaces of targets.
-    interfaces: HashMap<PolicyPlace, Result<Vec<Interface>>>,
-    /// The interfaces of targets that policies name, in words, and their namespaces.
-    named: HashMap<String, (String, Vec<u64>)>,
+    interfaces: HashMap<PolicyPlace, LookUp<Found>>,
+    /// The interfaces of targets that policies name, in words.
+    named: HashMap<String, LookUp<String>>,
+    targets_version: u64,
 }
 
+/// Where a target led.
+#[derive(Debug)]
+struct LookUp<T> {
+    found: T,
+    /// The namespaces (inodes) of its interfaces.
+    there: Vec<u64>,
+    /// Whether it may lead elsewhere since.
+    doubtful: bool,
+}
+
+impl<T: PartialEq> LookUp<T> {
+    /// Takes over a newer one; whether something else was found.
+    fn renew(&mut self, newer: Self) -> bool {
+        let other = self.found != newer.found;
+        *self = newer;
+        other
+    }
+}
+
+/// A policy as it was last.
+#[derive(Debug)]
+struct Known {
+    made_of: MadeOf,
+    /// Or what is wrong with it.
+    program: Result<Arc<Program>>,
+    /// What it was to be, and with which interfaces around.
+    versions: Option<(String, Versions)>,
+}
+
+/// What a policy is to be where all packets are in one buffer, and where not.
+type Versions = [Arc<Version>; 2];
+
+/// The policies of one survey.
+type Policies<'a> = HashMap<(&'a str, Direction), Result<Versions>>;
+
 impl Surveyor {
-    /// Forgets the interfaces of the targets that are `affected`, by their words and the namespaces (inodes) where their
-    /// interfaces were; returns those.
-    pub(super) fn forget(&mut self, affected: impl Fn(&str, &[u64]) -> bool) -> BTreeSet<u64> {
+    /// The interfaces of the targets that are `affected`, by their words and the namespaces (inodes) where their interfaces
+    /// were, may be others; returns those namespaces.
+    pub(super) fn doubt(&mut self, affected: impl Fn(&str, &[u64]) -> bool) -> BTreeSet<u64> {
         let mut namespaces = BTreeSet::new();
-        self.interfaces.retain(|place, found| {
-            let found: Vec<u64> = found.iter().flatten().map(|interface| interface.key.namespace).collect();
-            let stays = !affected(&place.target, &found);
-            namespaces.extend(found.into_iter().filter(|_| !stays));
-            stays
-        });
-        self.named.retain(|target, (_, found)| !affected(target, found));
+        for (place, known) in &mut self.interfaces {
+            if affected(&place.target, &known.there) {
+                known.doubtful = true;
+                namespaces.extend(&known.there);
+            }
+        }
+        for (target, known) in &mut self.named {
+            known.doubtful |= affected(target, &known.there);
+        }
         namespaces
+    }
+
+    /// Looks again at what is doubtful; whether it is otherwise.
+    pub(super) fn look_again(&mut self) -> bool {
+        let mut other = false;
+        for (place, known) in self.interfaces.iter_mut().filter(|(_, known)| known.doubtful) {
+            let newer = interfaces_of(place);
+            // That it is not there for another reason than before changes nothing, and is told with the next pass.
+            let is_there = known.found.is_ok() || newer.found.is_ok();
+            other |= known.renew(newer) && is_there;
+        }
+        for (target, known) in self.named.iter_mut().filter(|(_, known)| known.doubtful) {
+            other |= known.renew(in_words(target));
+        }
+        other
     }
 
     /// The targets that are followed.
@@ -103,93 +154,122 @@ impl Surveyor {
         self.interfaces.keys().map(|place| place.target.as_str()).chain(self.named.keys().map(String::as_str))
     }
 
+    /// A number that is another one when [`Self::targets`] may be others.
+    pub(super) fn targets_version(&self) -> u64 {
+        self.targets_version
+    }
+
     /// What is wanted of this node.
     pub(super) fn survey(&mut self, snapshot: &Snapshot, node: &Node) -> Survey {
-        let wishes = wanted::wishes(snapshot, node);
+        self.look_again();
+        let wishes = self.attachments.wishes(snapshot, node);
         let mut survey = Survey { refused: wishes.refused, ..Survey::default() };
         survey.held.extend(wishes.held.into_iter().map(|policy| (policy, None)));
-        self.forget_unused(&wishes.wishes);
-        self.compared.clear();
-        for wish in wishes.wishes {
-            let interfaces = self.locate(snapshot, &wish, &mut survey);
-            survey.located.push(Located { wish, interfaces });
+        if wishes.changed {
+            self.forget_unused(&wishes.wishes);
+        }
+        let mut policies = Policies::new();
+        for wish in &wishes.wishes {
+            let interfaces = self.locate(snapshot, wish, &mut policies, &mut survey);
+            survey.located.push(Located { wish: wish.clone(), interfaces });
         }
         survey
     }
 
-    fn forget_unused(&mut self, wishes: &[Wish]) {
-        self.programs.retain(|(policy, direction), _| {
-            wishes.iter().any(|wish| wish.policy == *policy && wish.direction() == *direction)
-        });
-        let places: BTreeSet<&PolicyPlace> = wishes.iter().map(|wish| &wish.place).collect();
+    fn forget_unused(&mut self, wishes: &[Arc<Wish>]) {
+        self.targets_version += 1;
+        let policies: HashSet<_> = wishes.iter().map(|wish| (wish.policy.as_str(), wish.direction())).collect();
+        let is_used = |policy: &str, direction| policies.contains(&(policy, direction));
+        self.programs.retain(|(policy, direction), _| is_used(policy, *direction));
+        let places: HashSet<&PolicyPlace> = wishes.iter().map(|wish| &wish.place).collect();
         self.interfaces.retain(|place, _| places.contains(place));
     }
 
-    fn locate(&mut self, snapshot: &Snapshot, wish: &Wish, survey: &mut Survey) -> Location {
-        let interfaces = self.interfaces.entry(wish.place.clone()).or_insert_with(|| look_up(&wish.place)).clone();
-        let interfaces = interfaces.map_err(|error| {
+    fn locate<'a>(
+        &mut self,
+        snapshot: &Snapshot,
+        wish: &'a Arc<Wish>,
+        policies: &mut Policies<'a>,
+        survey: &mut Survey,
+    ) -> Location {
+        let known = match self.interfaces.get(&wish.place) {
+            Some(known) => known,
+            None => self.interfaces.entry(wish.place.clone()).or_insert_with(|| interfaces_of(&wish.place)),
+        };
+        let interfaces = known.found.clone().map_err(|error| {
             // Where an engine does not answer the container may run all the same.
-            if matches!(wish.place.target.parse(), Ok(Target::Container { .. })) {
-                survey.held.insert((wish.policy.clone(), Some(wish.place.to_string())));
+            if wish.of_container {
+                survey.held.insert((wish.policy.clone(), Some(wish.words.clone())));
             }
             Obstacle::NoTarget(error)
         })?;
-        let program = self.program(snapshot, wish).map_err(|error| {
+        let versions = policies.entry((&wish.policy, wish.direction()));
+        let versions = versions.or_insert_with(|| self.versions(snapshot, wish)).as_ref().map_err(|error| {
             // What is deleted goes; what is faulty may be mended.
             if snapshot.meaning(Kind::Policy, &wish.policy).is_some() {
                 survey.held.insert((wish.policy.clone(), None));
             }
-            Obstacle::Faulty(error)
+            Obstacle::Faulty(error.clone())
         })?;
-        let around = self.around(&program);
         let mut here = Vec::new();
-        for interface in interfaces {
-            if let Some(first) = survey.wanted.get(&interface.key) {
-                let why = format!("policy {} is to be there too ({}), and comes first", first.policy, first.place);
-                survey.conflicts.push((wish.clone(), interface, why));
+        for interface in &*interfaces {
+            if let Some(Wanted { wish: first, .. }) = survey.wanted.get(&interface.key) {
+                let why = format!("policy {} is to be there too ({}), and comes first", first.policy, first.words);
+                survey.conflicts.push((wish.clone(), interface.clone(), why));
                 continue;
             }
-            let digest = self.digest(&program, wish, interface.frags, &around);
-            let sets = program.policy.rules.sets.iter().map(|set| (set.name.clone(), mark(snapshot, &set.name)));
-            let (policy, place) = (wish.policy.clone(), wish.place.to_string());
-            survey.wanted.insert(interface.key, Wanted { policy, place, digest, sets: sets.collect() });
-            here.push(interface);
+            let version = versions[usize::from(interface.frags)].clone();
+            survey.wanted.insert(interface.key, Wanted { wish: wish.clone(), version });
+            here.push(interface.clone());
         }
         Ok(here)
     }
 
     /// The rules of a policy that was surveyed last; none where it is faulty.
     pub(super) fn rules(&self, policy: &str, direction: Direction) -> Option<&Arc<Rules>> {
-        let (_, program) = self.programs.get(&(policy.to_string(), direction))?;
-        program.as_ref().ok().map(|program| &program.policy.rules)
+        let known = self.programs.get(&(policy.to_string(), direction))?;
+        known.program.as_ref().ok().map(|program| &program.policy.rules)
+    }
+
+    /// Whether the backends of a policy are to be checked.
+    pub(super) fn has_checks(&self) -> bool {
+        let programs = self.programs.values().flat_map(|known| &known.program);
+        programs.flat_map(|program| &program.policy.rules.pools).any(|pool| pool.check.is_some())
     }
 
     /// A policy; what it is made of is looked at in each survey, what it becomes is not.
-    fn program(&mut self, snapshot: &Snapshot, wish: &Wish) -> Result<Program> {
+    fn program(&mut self, snapshot: &Snapshot, wish: &Wish) -> Result<Arc<Program>> {
         let key = (wish.policy.clone(), wish.direction());
-        if self.compared.insert(key.clone()) {
-            let made_of = MadeOf::of(snapshot, &wish.policy);
-            if self.programs.get(&key).is_none_or(|(before, _)| *before != made_of) {
-                self.digests.retain(|(policy, direction, _), _| (policy, *direction) != (&key.0, key.1));
-                self.programs.insert(key.clone(), (made_of, wanted::program(snapshot, wish)));
-            }
+        let made_of = MadeOf::of(snapshot, &wish.policy);
+        if let Some(known) = self.programs.get(&key).filter(|known| known.made_of == made_of) {
+            return known.program.clone();
         }
-        match self.programs.get(&key) {
-            Some((_, program)) => program.clone(),
-            None => Err(gone(&format!("policy {}", wish.policy))),
-        }
+        self.targets_version += 1;
+        let program = wanted::program(snapshot, wish).map(Arc::new);
+        self.programs.insert(key, Known { made_of, program: program.clone(), versions: None });
+        program
     }
 
-    fn digest(&mut self, program: &Program, wish: &Wish, frags: bool, around: &str) -> String {
-        let key = (wish.policy.clone(), wish.direction(), frags);
-        if let Some((known, digest)) = self.digests.get(&key)
-            && known == around
-        {
-            return digest.clone();
+    /// What a policy is to be; the same as in the survey before where nothing is otherwise.
+    fn versions(&mut self, snapshot: &Snapshot, wish: &Wish) -> Result<Versions> {
+        let program = self.program(snapshot, wish)?;
+        let around = self.around(&program);
+        let marks = program.policy.rules.sets.iter().map(|set| (set.name.clone(), mark(snapshot, &set.name)));
+        let sets: BTreeMap<String, u64> = marks.collect();
+        let mut known = self.programs.get_mut(&(wish.policy.clone(), wish.direction()));
+        let before = known.as_mut().and_then(|known| known.versions.take());
+        let versions = match before.filter(|(before, _)| *before == around) {
+            Some((_, versions)) if versions[0].sets == sets => versions,
+            Some((_, versions)) => versions.map(|one| Version { sets: sets.clone(), ..(*one).clone() }.into()),
+            None => [false, true].map(|frags| {
+                let digest = digest(&program.policy, frags, &around);
+                Version { digest, frags, sets: sets.clone() }.into()
+            }),
+        };
+        if let Some(known) = known {
+            known.versions = Some((around, versions.clone()));
         }
-        let digest = digest(&program.policy, frags, around);
-        self.digests.insert(key, (around.to_string(), digest.clone()));
-        digest
+        Ok(versions)
     }
 
     /// The interfaces of the targets that a policy names, in words.
@@ -198,8 +278,8 @@ impl Surveyor {
             .targets
             .iter()
             .map(|target| {
-                let (found, _) = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
-                format!("{target} {found}\n")
+                let known = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
+                format!("{target} {}\n", known.found)
             })
             .collect()
     }
@@ -209,18 +289,21 @@ fn mark(snapshot: &Snapshot, set: &str) -> u64 {
     snapshot.documents.get(&Name::new(Kind::Set, set)).map_or(0, |stored| stored.mark)
 }
 
-fn look_up(place: &PolicyPlace) -> Result<Vec<Interface>> {
+fn interfaces_of(place: &PolicyPlace) -> LookUp<Found> {
     let interface = |found: &place::Place| Interface {
         key: Key { namespace: found.namespace.inode(), ifindex: found.interface.index, egress: place.egress },
-        label: found.label.clone(),
+        label: found.label.as_str().into(),
         frags: found.interface.mtu > place::ONE_BUFFER,
     };
-    Ok(place::of_policy(place, None)?.iter().map(interface).collect())
+    let found = place::of_policy(place, None).map(|found| found.iter().map(interface).collect::<Arc<[_]>>());
+    let there = found.iter().flat_map(|found| found.iter()).map(|interface| interface.key.namespace).collect();
+    LookUp { found: found.map_err(|error| error.to_string().into()), there, doubtful: false }
 }
 
-/// The interfaces of a target in words, empty while there are none, and their namespaces.
-fn in_words(target: &str) -> (String, Vec<u64>) {
+/// The interfaces of a target in words, empty while there are none.
+fn in_words(target: &str) -> LookUp<String> {
     let found = target.parse::<Target>().and_then(|target| place::resolve(&target, Traffic::To)).unwrap_or_default();
     let words = found.iter().map(|place| format!("{}/{}", place.namespace.inode(), place.interface.index));
-    (words.collect::<Vec<_>>().join(" "), found.iter().map(|place| place.namespace.inode()).collect())
+    let there = found.iter().map(|place| place.namespace.inode()).collect();
+    LookUp { found: words.collect::<Vec<_>>().join(" "), there, doubtful: false }
 }

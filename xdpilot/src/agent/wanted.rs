@@ -1,6 +1,7 @@
 //! What a node is to have, by the documents of a store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{Action, Host, PolicyPlace, Verdict};
@@ -10,15 +11,25 @@ use super::report::Refused;
 use crate::direction::Direction;
 use crate::documents::{Kind, Meaning, Name, Snapshot, compose};
 use crate::policy::Policy;
+use crate::target::Target;
 
 /// A policy that is to be at a place of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wish {
     pub(super) policy: String,
     pub(super) place: PolicyPlace,
+    /// The place, as the store says it.
+    pub(super) words: String,
+    /// Whether the place is a container's.
+    pub(super) of_container: bool,
 }
 
 impl Wish {
+    pub(super) fn new(policy: &str, place: &PolicyPlace) -> Self {
+        let of_container = matches!(place.target.parse(), Ok(Target::Container { .. }));
+        Wish { policy: policy.to_string(), place: place.clone(), words: place.to_string(), of_container }
+    }
+
     pub(super) fn direction(&self) -> Direction {
         if self.place.egress { Direction::Egress } else { Direction::Ingress }
     }
@@ -27,28 +38,42 @@ impl Wish {
 /// What the documents ask of a node.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
-    pub(super) wishes: Vec<Wish>,
+    pub(super) wishes: Vec<Arc<Wish>>,
+    /// Whether there are other ones than the last time.
+    pub(super) changed: bool,
     /// Policies of which it is not known where they are to be: what stands of them stays.
     pub(super) held: BTreeSet<String>,
     /// Faulty documents.
     pub(super) refused: Vec<Refused>,
 }
 
-/// What is asked of this node.
-pub(super) fn wishes(snapshot: &Snapshot, node: &Node) -> Wishes {
-    let mut all = Wishes::default();
-    for (name, stored) in snapshot.of_kind(Kind::Attachment) {
-        match stored.meaning.as_deref() {
-            Ok(Meaning::Attachment(places)) => {
-                let here = places.iter().filter(|place| node.has(place));
-                all.wishes.extend(here.map(|place| Wish { policy: name.name.clone(), place: place.clone() }));
-            }
-            _ => drop(all.held.insert(name.name.clone())),
+/// The wishes of attachments as they were the last time, by the policy, with the marks of the documents: a node may have
+/// thousands of places, and is asked for them with everything that happens.
+#[derive(Debug, Default)]
+pub(super) struct Attachments(BTreeMap<String, (u64, Vec<Arc<Wish>>)>);
+
+impl Attachments {
+    /// What is asked of this node, which is the same each time.
+    pub(super) fn wishes(&mut self, snapshot: &Snapshot, node: &Node) -> Wishes {
+        let mut all = Wishes::default();
+        let mut before = std::mem::take(&mut self.0);
+        for (name, stored) in snapshot.of_kind(Kind::Attachment) {
+            let Ok(Meaning::Attachment(places)) = stored.meaning.as_deref() else {
+                all.held.insert(name.name.clone());
+                continue;
+            };
+            let known = before.remove(&name.name).filter(|(mark, _)| *mark == stored.mark);
+            all.changed |= known.is_none();
+            let new = || places.iter().filter(|place| node.has(place)).map(|place| Wish::new(&name.name, place).into());
+            let (mark, wishes) = known.unwrap_or_else(|| (stored.mark, new().collect()));
+            all.wishes.extend_from_slice(&wishes);
+            self.0.insert(name.name.clone(), (mark, wishes));
         }
+        all.changed |= !before.is_empty();
+        let told = |(document, error): (String, &Error)| Refused { document, why: error.to_string() };
+        all.refused = snapshot.faulty().map(told).collect();
+        all
     }
-    let told = |(document, error): (String, &Error)| Refused { document, why: error.to_string() };
-    all.refused = snapshot.faulty().map(told).collect();
-    all
 }
 
 /// A policy as far as it is known without the elements of its long sets.

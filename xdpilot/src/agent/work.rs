@@ -1,6 +1,6 @@
 //! The loop of the agent: what wakes it, and what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -41,19 +41,16 @@ const TICK: Duration = Duration::from_millis(500);
 /// The longest time without a look at whether all is as it should be: that a program was taken off by somebody, nobody tells.
 const ROUND: Duration = Duration::from_secs(10);
 
-/// Policy, place and interface.
-type Whereabouts = (String, String, Option<String>);
-
 /// The loop's state.
 pub(super) struct Agent {
     reconciler: Reconciler,
     /// What documents and their pieces are read from: on this machine.
     near: Arc<dyn Store>,
     snapshot: Option<Snapshot>,
-    /// What was told last of each place, so that only changes are.
-    said: BTreeMap<Whereabouts, (State, Option<u32>, Option<String>)>,
-    last: Option<Report>,
+    last: Option<Arc<Report>>,
     hands: Hands,
+    /// Whether a pass is to come, whatever else there is.
+    due: bool,
     /// The rollout that this node has before others.
     canary: Option<Canary>,
     begun: Instant,
@@ -61,7 +58,7 @@ pub(super) struct Agent {
 
 /// What the loop works with besides the kernel.
 pub(super) struct Hands {
-    pub(super) reports: Sender<Report>,
+    pub(super) reports: Sender<Arc<Report>>,
     pub(super) asks: Sender<Ask>,
     pub(super) checks: Checks,
     pub(super) around: Around,
@@ -76,9 +73,9 @@ impl Agent {
             reconciler: Reconciler::new(node),
             near,
             snapshot: None,
-            said: BTreeMap::new(),
             last: None,
             hands,
+            due: false,
             canary: None,
             begun: Instant::now(),
         }
@@ -119,7 +116,9 @@ impl Agent {
                 Err(RecvTimeoutError::Timeout) => self.look_again(&mut looked),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            self.pass()?;
+            if std::mem::take(&mut self.due) || self.reconciler.is_due() {
+                self.pass()?;
+            }
             self.hands.notify.alive();
         }
     }
@@ -134,6 +133,7 @@ impl Agent {
     }
 
     fn look_again(&mut self, looked: &mut Instant) {
+        self.due = true;
         if self.snapshot.is_none() {
             self.take_last_state();
         }
@@ -166,13 +166,17 @@ impl Agent {
         match wake {
             Wake::End => return false,
             Wake::Happened(what) => self.hands.around.take(what, &mut self.reconciler),
-            Wake::Store(Told::Documents(snapshot)) => self.snapshot = Some(*snapshot),
+            Wake::Store(Told::Documents(snapshot)) => {
+                self.snapshot = Some(*snapshot);
+                self.due = true;
+            }
             Wake::Store(Told::Away(why)) => {
                 log(Level::Warning, "the store is away; its last state stays in force", &[("why", &why)]);
             }
             Wake::Store(Told::Back) => {
                 log(Level::Info, "the store is back", &[]);
                 self.reconciler.try_again();
+                self.due = true;
             }
             Wake::Store(Told::Unsaved(why)) => {
                 log(Level::Warning, "the last state of the store cannot be kept on disk", &[("why", &why)]);
@@ -189,7 +193,7 @@ impl Agent {
             self.canary = mine.map(|rollout| Canary::new(rollout.clone(), &self.reconciler));
         }
         if let Some(canary) = &mut self.canary {
-            canary.look(self.last.as_ref(), &self.reconciler);
+            canary.look(self.last.as_deref(), &self.reconciler);
         }
         let has_it = self.canary.as_ref().is_some_and(Canary::has_it);
         let rolled_out = has_it.then(|| snapshot.rolled_out(near));
@@ -197,15 +201,17 @@ impl Agent {
         let mut report = self.reconciler.pass(near, documents)?;
         self.hands.checks.follow(&self.reconciler);
         // What happened before a target was followed is seen at once.
-        if self.hands.around.follow(&mut self.reconciler) {
+        if self.hands.around.follow(&mut self.reconciler) && self.reconciler.is_due() {
             report = self.reconciler.pass(near, documents)?;
         }
         report.rollout = self.canary.as_ref().map(Canary::report);
-        self.hands.shared.passed(&report);
+        self.hands.shared.passed(report.attached.iter().all(|one| one.state != State::Failed));
         self.ask();
-        if self.last.as_ref() == Some(&report) {
+        if self.last.as_deref() == Some(&report) {
             return Ok(());
         }
+        let report = Arc::new(report);
+        self.hands.shared.reported(&report);
         self.hands.notify.status(&report);
         self.tell(&report);
         self.last = Some(report.clone());
@@ -223,26 +229,40 @@ impl Agent {
     }
 
     /// Tells what is other than it was.
-    fn tell(&mut self, report: &Report) {
-        let mut said = BTreeMap::new();
-        for one in &report.attached {
-            let Attached { policy, place, interface, state, program, why } = one;
-            let key = (policy.clone(), place.clone(), interface.clone());
-            let now = (*state, *program, why.clone());
-            if self.said.get(&key) != Some(&now) {
-                tell_one(one);
-            }
-            said.insert(key, now);
+    fn tell(&self, report: &Report) {
+        let none = Report::default();
+        let before = self.last.as_deref().unwrap_or(&none);
+        let (was, is) = differing(&before.attached, &report.attached);
+        let stood: HashMap<_, _> = was.iter().map(|one| (whereabouts(one), one)).collect();
+        let stands: HashSet<_> = is.iter().map(whereabouts).collect();
+        is.iter().filter(|one| stood.get(&whereabouts(one)) != Some(one)).for_each(tell_one);
+        for one in was.iter().filter(|one| one.program.is_some() && !stands.contains(&whereabouts(one))) {
+            log(Level::Info, "taken off", &[("policy", &one.policy), ("place", &one.place)]);
         }
-        for (policy, place, _) in self.said.keys().filter(|key| !said.contains_key(*key)) {
-            log(Level::Info, "taken off", &[("policy", policy), ("place", place)]);
-        }
-        self.said = said;
-        let before = self.last.as_ref().map(|last| last.refused.as_slice()).unwrap_or_default();
-        for one in report.refused.iter().filter(|one| !before.contains(one)) {
+        for one in report.refused.iter().filter(|one| !before.refused.contains(one)) {
             log(Level::Warning, "document refused", &[("document", &one.document), ("why", &one.why)]);
         }
     }
+}
+
+/// Two lists without what they begin and end with in common.
+fn differing<'a, T: PartialEq>(mut before: &'a [T], mut after: &'a [T]) -> (&'a [T], &'a [T]) {
+    while let (Some((first, rest)), Some((other, others))) = (before.split_first(), after.split_first())
+        && first == other
+    {
+        (before, after) = (rest, others);
+    }
+    while let (Some((last, rest)), Some((other, others))) = (before.split_last(), after.split_last())
+        && last == other
+    {
+        (before, after) = (rest, others);
+    }
+    (before, after)
+}
+
+/// Policy, place and interface.
+fn whereabouts(one: &Attached) -> (&str, &str, Option<&str>) {
+    (&one.policy, &one.place, one.interface.as_deref())
 }
 
 fn tell_one(one: &Attached) {
@@ -256,6 +276,27 @@ fn tell_one(one: &Attached) {
         }
         State::Failed => {
             log(Level::Warning, "failed", &[("policy", &one.policy), ("place", place), ("why", &why)]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lists_have_in_common_is_left_out() {
+        for (before, after, expected) in [
+            ("", "", ("", "")),
+            ("abc", "abc", ("", "")),
+            ("abc", "axc", ("b", "x")),
+            ("abc", "abbc", ("", "b")),
+            ("abc", "", ("abc", "")),
+            ("", "abc", ("", "abc")),
+            ("aa", "a", ("a", "")),
+        ] {
+            let (was, is) = differing(before.as_bytes(), after.as_bytes());
+            assert_eq!((was, is), (expected.0.as_bytes(), expected.1.as_bytes()), "{before} {after}");
         }
     }
 }

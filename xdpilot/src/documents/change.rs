@@ -7,9 +7,11 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::Element;
 
 use super::history::{self, KEPT};
+use super::name::PIECES;
 use super::pieces::{self, Cut};
 use super::rollout::{ROLLOUT, Rollout};
 use super::{Body, Document, Kind, Meaning, NEWEST_SCHEMA, Name, Snapshot, identify, validate};
+use crate::random;
 use crate::store::{Change, Committed, Expected, Store};
 
 /// A change of one document.
@@ -381,7 +383,14 @@ fn ids(document: &Document) -> Vec<String> {
 impl Batch {
     /// Writes the pieces, then in one commit what leads to them, and takes away what nothing leads to any more.
     /// The revision; none where another commit came between.
-    fn store(self, store: &dyn Store) -> Result<Option<u64>> {
+    fn store(mut self, store: &dyn Store) -> Result<Option<u64>> {
+        if !self.pieces.is_empty() {
+            let key = format!("{PENDING}{:016x}", random::number());
+            let keys: Vec<&str> = self.pieces.iter().map(Change::key).collect();
+            let value = keys.join("\n").into_bytes();
+            self.pieces.insert(0, Change::Put { key: key.clone(), value });
+            self.changes.push(Change::Delete { key });
+        }
         let limits = store.limits();
         if self.changes.len() > limits.changes {
             return Err(Error::usage(format!("change {} documents at once", self.expected.len())).cause(format!(
@@ -398,17 +407,38 @@ impl Batch {
         match committed {
             Ok(Committed::Done(revision)) => {
                 // Of no use to anybody, and no harm to anybody.
-                _ = in_parts(store, &self.left);
+                _ = in_parts(store, &self.left).and_then(|()| remove_abandoned(store));
                 Ok(Some(revision))
             }
             Ok(Committed::Conflict) => {
                 in_parts(store, &unused)?;
                 Ok(None)
             }
-            // Whether it is stored is not known: the pieces stay.
+            // Whether it is stored is not known: the pieces stay, until a later commit finds that it was not.
             Err(error) => Err(error),
         }
     }
+}
+
+/// Where the keys of the pieces of commits are that are at work: written with the pieces, gone with the commit.
+const PENDING: &str = "pending/";
+
+/// Removes the pieces of commits that ended with an error and were not stored. Those before the last commit never will be:
+/// each expects that none came since it began, which was before it wrote this.
+fn remove_abandoned(store: &dyn Store) -> Result<()> {
+    let pending = store.list(PENDING)?.entries;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let last = store.get(LAST)?.map_or(0, |entry| entry.revision);
+    for entry in pending.into_iter().filter(|entry| entry.revision < last) {
+        let keys = String::from_utf8_lossy(&entry.value);
+        let pieces =
+            keys.lines().filter(|key| key.starts_with(PIECES)).map(|key| Change::Delete { key: key.to_string() });
+        let changes: Vec<Change> = pieces.chain([Change::Delete { key: entry.key }]).collect();
+        in_parts(store, &changes)?;
+    }
+    Ok(())
 }
 
 /// Makes changes that need not be made at once.

@@ -2,7 +2,7 @@
 //!
 //! Keys in the store: `documents/KIND/NAME` is a document as it is now, `history/KIND/NAME/VERSION` as it was,
 //! `pieces/KIND/NAME/ID` a part of a long one. Pieces are never changed, so that a document and its pieces always fit
-//! together.
+//! together. `pending/ID` names the pieces of a commit until it is through.
 
 pub mod change;
 mod compose;

@@ -9,6 +9,8 @@ use xdpilot_core::policy::is_name;
 
 /// What the keys of all documents begin with.
 pub const DOCUMENTS: &str = "documents/";
+/// What the keys of pieces begin with.
+pub(super) const PIECES: &str = "pieces/";
 
 /// What a document is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,7 +101,7 @@ impl Name {
 
     /// The key of one of its pieces; of no id, what those of all of them begin with.
     pub(super) fn piece(&self, id: &str) -> String {
-        format!("pieces/{}/{id}", self.path())
+        format!("{PIECES}{}/{id}", self.path())
     }
 
     fn path(&self) -> String {

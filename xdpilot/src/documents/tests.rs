@@ -1,13 +1,16 @@
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
+use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy;
 
-use super::change::{Content, Edit, Outcome, commit};
+use super::change::{Content, Edit, LAST, Outcome, commit, stage};
 use super::*;
 use crate::direction::Direction;
-use crate::store::Store;
 use crate::store::embedded::Embedded;
+use crate::store::{Change, Committed, Entry, Expected, Limits, Listing, Store, Watch};
 
 fn store(folder: &Path) -> Embedded {
     Embedded::open(&folder.join("store")).unwrap()
@@ -141,6 +144,76 @@ fn one_element_of_a_long_set_is_one_piece() {
     assert_eq!(found(&store), ["192.0.2.9"]);
 }
 
+/// A store whose commits of documents do not get through, as long as it is cut off: an error says that.
+struct Cut<'a> {
+    store: &'a Embedded,
+    is_off: AtomicBool,
+}
+
+impl Store for Cut<'_> {
+    fn commit(&self, expected: &[Expected], changes: &[Change]) -> Result<Committed> {
+        if self.is_off.load(Ordering::Relaxed) && changes.iter().any(|change| change.key() == LAST) {
+            return Err(Error::failed("change the store").cause("it is away"));
+        }
+        self.store.commit(expected, changes)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Listing> {
+        self.store.list(prefix)
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Entry>> {
+        self.store.get(key)
+    }
+
+    fn watch(&self, prefix: &str, after: u64) -> Result<Box<dyn Watch>> {
+        self.store.watch(prefix, after)
+    }
+
+    fn limits(&self) -> Limits {
+        self.store.limits()
+    }
+
+    fn announce(&self, key: &str, value: &[u8], ttl: Duration) -> Result<()> {
+        self.store.announce(key, value, ttl)
+    }
+
+    fn name(&self) -> String {
+        self.store.name()
+    }
+}
+
+#[test]
+fn pieces_of_a_commit_that_failed_go_with_the_next_one() {
+    let folder = TempDir::new().unwrap();
+    let store = store(folder.path());
+    let cut = Cut { store: &store, is_off: AtomicBool::new(false) };
+    let keys = |prefix: &str| store.list(prefix).unwrap().entries.len();
+    let all: String = (0..20_000).map(|n| format!("10.0.{}.{}\n", n / 250, n % 250)).collect();
+    put(&cut, &[elements("bad", &all), text(Kind::Policy, "edge", EDGE)]);
+    let pieces = keys("pieces/");
+    assert!(pieces > 1 && keys("pending/") == 0);
+    cut.is_off.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        commit(&cut, &[elements("worse", &all)], "tests").unwrap_err();
+    }
+    assert_eq!((keys("pieces/"), keys("pending/")), (3 * pieces, 2));
+    cut.is_off.store(false, Ordering::Relaxed);
+    put(&cut, &[text(Kind::Set, "small", "set small = {}")]);
+    assert_eq!((keys("pieces/"), keys("pending/")), (pieces, 0));
+    // A rollout is no commit of documents: what another one at work has written before it may still be stored.
+    cut.is_off.store(true, Ordering::Relaxed);
+    commit(&cut, &[elements("worse", &all)], "tests").unwrap_err();
+    cut.is_off.store(false, Ordering::Relaxed);
+    let bake = Duration::from_secs(1);
+    stage(&cut, &[elements("bad", all.split_once('\n').unwrap().1)], bake, "tests", |_, _| Ok(vec!["a".to_string()]))
+        .unwrap();
+    assert_eq!(keys("pending/"), 1);
+    put(&cut, &[text(Kind::Set, "small", "set small = { 10.0.0.1 }")]);
+    assert_eq!((keys("pieces/"), keys("pending/")), (pieces + 1, 0));
+    assert_eq!(found(&store).len(), 20_000);
+}
+
 #[test]
 fn long_policies_are_in_pieces() {
     let folder = TempDir::new().unwrap();
@@ -170,7 +243,7 @@ fn garbage_is_told_and_harms_nothing_else() {
         ("documents/policy/f", b"policy f { drop when udp }"),
     ];
     for (key, value) in values {
-        let change = crate::store::Change::Put { key: key.to_string(), value: value.to_vec() };
+        let change = Change::Put { key: key.to_string(), value: value.to_vec() };
         store.commit(&[], &[change]).unwrap();
     }
     let snapshot = Snapshot::read(&store).unwrap();

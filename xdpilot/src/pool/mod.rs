@@ -6,7 +6,7 @@ use std::io::Write;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
-use xdpilot_core::error::{Error, Result};
+use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_core::near;
 use xdpilot_core::policy::{self, Backend};
 use xdpilot_core::route::{Member, State, flags};
@@ -29,7 +29,8 @@ use crate::trial::printed;
   xdpilot pool drain cats 10.0.1.4:8080
   xdpilot pool remove cats 10.0.1.4:8080
 
-Connections stay with their backends. A change lasts until the policy is loaded anew.")]
+Connections stay with their backends. A change lasts until the policy is loaded anew. Pools of a store are changed
+there: xdpilot edit pool cats")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -141,7 +142,9 @@ fn named(name: &str, places: &Places) -> Result<Vec<(Live, u16)>> {
 fn each(name: &str, places: &Places, change: impl Fn(&Live, u16) -> Result<(String, Joined)>) -> Result<String> {
     let _lock = state::lock();
     let mut changed = Vec::new();
-    for (live, pool) in named(name, places)? {
+    let found = named(name, places)?;
+    found.iter().try_for_each(|(live, _)| refuse_stored(name, live))?;
+    for (live, pool) in found {
         let _pools = state::lock_pools();
         let (backend, Joined { done, notes }) =
             change(&live, pool).map_err(|error| error.context(format!("pool {name} on {}", live.target)))?;
@@ -153,6 +156,17 @@ fn each(name: &str, places: &Places, change: impl Fn(&Live, u16) -> Result<(Stri
     changed.iter().flat_map(|one| &one.notes).for_each(|note| eprintln!("note: {note}"));
     let line = |one: &Changed| format!("{}: {} of {} {}\n", one.target, one.backend, one.pool, one.done);
     Ok(changed.iter().map(line).collect())
+}
+
+/// Refuses to change what a store would change back.
+fn refuse_stored(name: &str, live: &Live) -> Result<()> {
+    let Some(stored) = &live.stored else { return Ok(()) };
+    Err(Error::new(Kind::Refused, format!("change pool {name} on {}", live.target))
+        .cause(format!(
+            "policy {} is there for a store, which would undo the change: change the pool in the store",
+            stored.policy
+        ))
+        .mend(format!("xdpilot edit pool {name}")))
 }
 
 fn add(wish: &Add) -> Result<String> {

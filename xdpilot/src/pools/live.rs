@@ -16,7 +16,7 @@ use super::fill;
 use crate::direction::Direction;
 use crate::place::Place;
 use crate::policy::sets::{self, Loaded};
-use crate::record::PoolRecord;
+use crate::record::{PoolRecord, StoredRecord};
 use crate::state::Pinned;
 
 /// Words of a backend's record, and which of them says whether there is one.
@@ -32,6 +32,8 @@ pub struct Live {
     pub pinned: Pinned,
     /// Its program's id.
     pub program: u32,
+    /// What it is loaded for, where that is in a store.
+    pub stored: Option<StoredRecord>,
     /// Its pools, by index.
     pub pools: Vec<PoolRecord>,
     /// The map of its backends.
@@ -110,8 +112,22 @@ impl Live {
         let senders = take(SENDERS).ok().map(|map| Mapped::new(&map)).transpose()?;
         let (traffic, flows) = (take(TRAFFIC)?, Mapped::new(&take(FLOWS)?)?);
         let ids = loaded.take_map(IDS);
-        let (target, pinned, program) = (loaded.record.target.clone(), loaded.pinned.clone(), loaded.program);
-        Ok(Some(Live { target, pinned, program, pools, backends, records, rings, senders, ids, traffic, flows }))
+        let (target, stored) = (loaded.record.target.clone(), loaded.record.stored.clone());
+        let (pinned, program) = (loaded.pinned.clone(), loaded.program);
+        Ok(Some(Live {
+            target,
+            pinned,
+            program,
+            stored,
+            pools,
+            backends,
+            records,
+            rings,
+            senders,
+            ids,
+            traffic,
+            flows,
+        }))
     }
 
     /// Opens the pools of the policy at a place.

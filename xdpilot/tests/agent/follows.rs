@@ -9,6 +9,11 @@ fn root_policies_go_to_the_nodes_with_their_labels() {
     let fleet = Fleet::new(1);
     let (hosts, store) = ([fleet.host(), fleet.host()], fleet.store());
     let agents = [hosts[0].agent(&store, &["--label", "role=edge"]), hosts[1].agent(&store, &["--label", "role=core"])];
+    // Nodes that have not reported yet are waited for by nobody.
+    until("the nodes", || {
+        let nodes = hosts[0].xdpilot(&store, &["get", "nodes"]);
+        hosts.iter().all(|host| nodes.contains(&host.name)).then_some(())
+    });
     let file = hosts[0].file("edge.xdp", &no_pings("node role=edge e0"));
     hosts[0].xdpilot(&store, &["apply", "-f", &file, "--wait"]);
     assert_eq!(hosts.each_ref().map(Host::answers), [false, true]);

@@ -75,7 +75,7 @@ pub(super) async fn stream(
     // Listening begins before the report is read, so that none is missed between.
     let news = shared.news.subscribe();
     let rates = wanted.contains("rates").then(|| shared.rates.subscribe());
-    let first = shared.report().map(|report| Event::new("report", &report));
+    let first = shared.report().map(|report| Event::new("report", &*report));
     let news = stream::iter(first).chain(received(news));
     let news = news.filter(move |event| std::future::ready(wanted.contains(event.name) || event.name == "lost"));
     let rates = stream::iter(rates).flat_map(received);

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use super::forms::{Status, VERSION};
 use crate::agent::follow::{Reach, Told};
 use crate::agent::node::Node;
-use crate::agent::report::{Report, State};
+use crate::agent::report::Report;
 use crate::documents::{Name, Snapshot};
 
 /// News that a slow listener may be behind.
@@ -46,7 +46,7 @@ pub(in crate::agent) struct Shared {
 /// What is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
-    pub(super) report: Option<Report>,
+    pub(super) report: Option<Arc<Report>>,
     /// The revision of the documents that were seen last.
     pub(super) revision: u64,
     /// The documents, with their revisions and versions.
@@ -89,16 +89,17 @@ impl Shared {
         }
     }
 
-    /// Takes note of a pass, and what the node was like after it.
-    pub(in crate::agent) fn passed(&self, report: &Report) {
+    /// Takes note of a pass, and whether all policies were in force after it.
+    pub(in crate::agent) fn passed(&self, well: bool) {
         let mut facts = self.lock();
         facts.passes += 1;
-        facts.failed += u64::from(report.attached.iter().any(|one| one.state == State::Failed));
-        if facts.report.as_ref() != Some(report) {
-            facts.report = Some(report.clone());
-            drop(facts);
-            self.tell(|| Event::new("report", report));
-        }
+        facts.failed += u64::from(!well);
+    }
+
+    /// Takes note of what the node is like now.
+    pub(in crate::agent) fn reported(&self, report: &Arc<Report>) {
+        self.lock().report = Some(report.clone());
+        self.tell(|| Event::new("report", &**report));
     }
 
     fn documents(&self, snapshot: &Snapshot) {
@@ -136,7 +137,7 @@ impl Shared {
     }
 
     /// How the node is.
-    pub(super) fn report(&self) -> Option<Report> {
+    pub(super) fn report(&self) -> Option<Arc<Report>> {
         self.lock().report.clone()
     }
 
@@ -147,7 +148,12 @@ impl Shared {
 
     pub(super) fn status(&self) -> Status {
         let facts = self.lock();
-        Status { version: VERSION, store: self.store.clone(), away: facts.away.clone(), node: facts.report.clone() }
+        Status {
+            version: VERSION,
+            store: self.store.clone(),
+            away: facts.away.clone(),
+            node: facts.report.as_deref().cloned(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {
