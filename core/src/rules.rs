@@ -48,6 +48,11 @@ pub struct Set {
 }
 
 impl Rules {
+    /// Whether backends of any pool are to be checked.
+    pub fn has_checks(&self) -> bool {
+        self.pools.iter().any(|pool| pool.check.is_some())
+    }
+
     /// The index of the pool of this name.
     pub fn pool(&self, name: &str) -> Option<usize> {
         self.pools.iter().position(|pool| pool.name == name)

@@ -314,7 +314,8 @@ impl Map {
                 0 | libc::ENOENT => {
                     all.extend(keys.chunks_exact(key_size.max(1)).take(count as usize).map(<[u8]>::to_vec));
                     std::mem::swap(&mut from, &mut next);
-                    if ret != 0 || count == 0 {
+                    // A map that changes meanwhile may begin anew: more keys than it holds are some of them twice.
+                    if ret != 0 || count == 0 || all.len() > self.info.max_entries as usize {
                         return Ok(Some(all));
                     }
                 }

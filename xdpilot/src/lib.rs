@@ -18,6 +18,7 @@ pub mod documents;
 pub mod engine;
 pub mod explain;
 pub mod fmt;
+mod fnv;
 pub mod frames;
 pub mod import;
 pub mod inspect;

@@ -136,7 +136,7 @@ impl Geometry {
         let geometry = Geometry {
             part: if first as u8 == 4 { Part::V4 } else { Part::V6 },
             capacity: small(first >> 32)?,
-            lanes: small(first as u32 as u64 >> 8).filter(|lanes| *lanes <= LINE as u32)?,
+            lanes: small(first as u32 as u64 >> 8).filter(|lanes| [0, 1, 2, 4, 8].contains(lanes))?,
             buckets: small(buckets)?,
             classes: small(classes)?,
             pool: small(pool)?,

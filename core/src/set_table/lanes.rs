@@ -1,9 +1,9 @@
 //! Single addresses of IPv4, two bytes each.
 //!
 //! Multiplying an address with an odd number makes another number of it, one to one. Its upper half names a bucket, its lower
-//! half is what a lane of that bucket holds: 16 bits of a word. A lane with [`FREE`] was never taken, one with [`LEFT`] was;
+//! half is what a lane of that bucket holds: 16 bits of a word. A lane with 0 was never taken, one with 1 was;
 //! addresses whose lower half is one of these, and those that find no lane, are slots ([`super::buckets`]) as other
-//! elements are. Lanes are taken in order, and none is free again: only where the last one is taken may an address of the
+//! elements are. Lanes are taken in order. One whose address left is taken again, but is never 0 again: only where the last one is taken may an address of the
 //! bucket be elsewhere.
 
 use std::sync::atomic::AtomicU64;

@@ -8,7 +8,9 @@ use super::follow::Reach;
 use super::report::Report;
 
 /// A node is gone from the store so long after its agent is.
-const LIFE: Duration = Duration::from_secs(30);
+pub(super) const LIFE: Duration = Duration::from_secs(30);
+/// Between two tries to reach a store.
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// Between two reports of a node at least so much time goes by, so much more for each of its places, and so many times as
 /// long as the report took: the last one counts. One that comes after a rest is stored at once. So a node where hundreds of
 /// containers start does not write all of them again with each, and a store that is slow, since all nodes of a large fleet
@@ -29,9 +31,11 @@ pub(super) fn announce(reach: &Reach, reports: &Receiver<Arc<Report>>) {
         let value = serde_json::to_vec(&*last).unwrap_or_default();
         let begin = Instant::now();
         let done = reach.store().and_then(|store| store.announce(&key, &value, LIFE));
-        let pause = pause(last.attached.len(), begin.elapsed());
         // That the store is away is told by who follows it.
-        let next = if done.is_ok() { LIFE / 3 } else { Duration::from_secs(1) };
+        let (next, pause) = match done {
+            Ok(()) => (LIFE / 3, pause(last.attached.len(), begin.elapsed())),
+            Err(_) => (AGAIN, AGAIN),
+        };
         match reports.recv_timeout(next) {
             Ok(newer) => last = newer,
             Err(RecvTimeoutError::Timeout) => {}

@@ -11,7 +11,6 @@ use super::conduct::Ask;
 use super::reconcile::Reconciler;
 use super::report::{Report, RolloutReport, RolloutState};
 use crate::documents::rollout::Rollout;
-use crate::policy::sets;
 use crate::pools::live::{Condition, Live};
 use crate::record;
 
@@ -93,7 +92,7 @@ impl Canary {
         }
         if let Some([policy, place, pool, backend]) = out(reconciler).difference(&self.out).next() {
             return Some(format!(
-                "backend {backend} of pool {pool} is out at {place}, and was not before (policy {policy})"
+                "backend {backend} of pool {pool} is out at {place}, which it was not without the change (policy {policy})"
             ));
         }
         self.drops_more(reconciler)
@@ -159,11 +158,10 @@ fn count(reconciler: &Reconciler) -> Counted {
 fn out(reconciler: &Reconciler) -> Out {
     let mut out = Out::new();
     for (_, found, rules) in reconciler.loaded() {
-        if rules.pools.iter().all(|pool| pool.check.is_none()) {
+        if !rules.has_checks() {
             continue;
         }
-        let loaded = sets::at(found.pinned.clone()).ok().flatten();
-        let Some(live) = loaded.and_then(|mut loaded| Live::open(&mut loaded).ok().flatten()) else { continue };
+        let Ok(Some(live)) = Live::pinned(found.pinned.clone()) else { continue };
         for (pool, index) in live.pools.iter().zip(0u16..) {
             for (_, member) in live.members(index) {
                 if Condition::of(&member) == Condition::Down {

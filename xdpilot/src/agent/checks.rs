@@ -40,7 +40,7 @@ impl Checks {
         let mut running = std::mem::take(&mut self.running);
         let mut over = Vec::new();
         for (key, found, rules) in reconciler.loaded() {
-            if rules.pools.iter().all(|pool| pool.check.is_none()) {
+            if !rules.has_checks() {
                 continue;
             }
             let digest = &found.standing.digest;

@@ -27,7 +27,7 @@ pub(super) enum Told {
 /// The pauses between tries to reach a store: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 /// How often the end is looked for while there are no news.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 /// A store that is reached when it can be.
 pub(super) struct Reach {

@@ -93,18 +93,22 @@ impl Reconciler {
     /// Programs may have been taken off, anywhere.
     pub fn look_again(&mut self) {
         self.unsure = true;
+        self.surveyor.doubt_missing();
     }
 
     /// Interfaces in these namespaces (inodes) may have come, gone, or been renamed, and targets that are `affected` lead
     /// elsewhere: their words, and the namespaces where their interfaces were.
     pub fn doubt(&mut self, namespaces: &[u64], affected: impl Fn(&str, &[u64]) -> bool) {
-        self.suspects.extend(namespaces);
-        self.suspects.append(&mut self.surveyor.doubt(affected));
-        self.try_again();
+        let mut doubtful = self.surveyor.doubt(affected);
+        doubtful.extend(namespaces);
+        let now = Instant::now();
+        let there = self.failures.iter_mut().filter(|(key, _)| doubtful.contains(&key.namespace));
+        there.for_each(|(_, failure)| failure.next = now);
+        self.suspects.append(&mut doubtful);
     }
 
-    /// Whether any of what is doubtful is otherwise than in the last pass: else another one would change nothing. Most of
-    /// what happens around a node does not matter to it.
+    /// Whether any of what is doubtful is otherwise than in the last pass, or a failure is to be tried again: else another
+    /// pass would change nothing. Most of what happens around a node does not matter to it.
     pub(super) fn is_due(&mut self) -> bool {
         let suspects = std::mem::take(&mut self.suspects);
         let gone = suspects.iter().any(|namespace| self.standing_in(*namespace).any(|found| !found.stands()));

@@ -1,25 +1,21 @@
 //! What nodes find out about backends, in the store as long as their agents live.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use xdpilot_core::error::Result;
+use xdpilot_core::error::{Error, Result};
 
-use super::follow::Reach;
+use super::announce::{AGAIN, LIFE};
+use super::follow::{LOOK, Reach};
 use crate::pools::health::panel::{Opinions, Panel};
 use crate::store::{Change, News};
 
 /// Where nodes say it.
 const HEALTH: &str = "health/";
-/// What a node said is gone so long after its agent is.
-const LIFE: Duration = Duration::from_secs(30);
 /// Between two things that a node says at least so much time goes by: the last one counts.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often it is looked whether anything is shared, and whether it is the end.
-const LOOK: Duration = Duration::from_millis(500);
-/// Between two tries to reach a store.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Says what this node finds out, as long as anything is shared.
 pub(super) fn tell(reach: &Reach, node: &str, panel: &Panel, end: &AtomicBool) {
@@ -45,32 +41,33 @@ pub(super) fn tell(reach: &Reach, node: &str, panel: &Panel, end: &AtomicBool) {
 /// Hears what others find out, as long as anything is shared.
 pub(super) fn hear(reach: &Reach, panel: &Panel, end: &AtomicBool) {
     while !end.load(Ordering::Relaxed) {
-        if panel.is_used() {
-            // Whatever ended it, nothing is heard until the next one.
-            _ = session(reach, panel, end);
-            panel.alone();
-            thread::sleep(AGAIN);
-        } else {
+        if !panel.is_used() {
             thread::sleep(LOOK);
+        } else if session(reach, panel, end).is_err() {
+            // Nothing is heard until the next one.
+            panel.hear_all(BTreeMap::new());
+            thread::sleep(AGAIN);
         }
     }
 }
 
-/// From a listing until the store is away or does not know any more what was since.
+/// From a listing until the store does not know any more what was since, or nothing is shared; an error where it is away.
 fn session(reach: &Reach, panel: &Panel, end: &AtomicBool) -> Result<()> {
     let store = reach.store()?;
     let listing = store.list(HEALTH)?;
     let mut watch = store.watch(HEALTH, listing.revision)?;
-    listing.entries.iter().for_each(|entry| heard(panel, &entry.key, Some(&entry.value)));
+    let said = listing.entries.iter().filter_map(|entry| Some((node(&entry.key), parse(&entry.value)?)));
+    panel.hear_all(said.collect());
     while panel.is_used() && !end.load(Ordering::Relaxed) {
         match watch.next(LOOK) {
             None | Some(News::Back) => {}
-            Some(News::Lost | News::Away(_)) => break,
+            Some(News::Lost) => break,
+            Some(News::Away(why)) => return Err(Error::failed("hear other nodes").cause(why)),
             Some(News::Changes { changes, .. }) => {
                 for change in changes {
                     match change {
-                        Change::Put { key, value } => heard(panel, &key, Some(&value)),
-                        Change::Delete { key } => heard(panel, &key, None),
+                        Change::Put { key, value } => panel.hear(&node(&key), parse(&value)),
+                        Change::Delete { key } => panel.hear(&node(&key), None),
                     }
                 }
             }
@@ -79,8 +76,11 @@ fn session(reach: &Reach, panel: &Panel, end: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
+fn node(key: &str) -> String {
+    key.strip_prefix(HEALTH).unwrap_or(key).to_string()
+}
+
 /// What cannot be read is as if it was not said: anybody may write to a store.
-fn heard(panel: &Panel, key: &str, value: Option<&[u8]>) {
-    let said = value.and_then(|value| serde_json::from_slice(value).ok());
-    panel.hear(key.strip_prefix(HEALTH).unwrap_or(key), said);
+fn parse(value: &[u8]) -> Option<Opinions> {
+    serde_json::from_slice(value).ok()
 }

@@ -134,12 +134,20 @@ impl Surveyor {
         namespaces
     }
 
+    /// Targets that were not found may be there: nobody tells of a fault that passed. Engines tell of all containers.
+    pub(super) fn doubt_missing(&mut self) {
+        let is_container = |place: &PolicyPlace| matches!(place.target.parse(), Ok(Target::Container { .. }));
+        for (place, known) in &mut self.interfaces {
+            known.doubtful |= known.found.is_err() && !is_container(place);
+        }
+    }
+
     /// Looks again at what is doubtful; whether it is otherwise.
     pub(super) fn look_again(&mut self) -> bool {
         let mut other = false;
         for (place, known) in self.interfaces.iter_mut().filter(|(_, known)| known.doubtful) {
             let newer = interfaces_of(place);
-            // That it is not there for another reason than before changes nothing, and is told with the next pass.
+            // That it is not there for another reason than before changes nothing: the next pass tells, whatever it is for.
             let is_there = known.found.is_ok() || newer.found.is_ok();
             other |= known.renew(newer) && is_there;
         }
@@ -162,6 +170,7 @@ impl Surveyor {
     /// What is wanted of this node.
     pub(super) fn survey(&mut self, snapshot: &Snapshot, node: &Node) -> Survey {
         self.look_again();
+        let version = self.targets_version;
         let wishes = self.attachments.wishes(snapshot, node);
         let mut survey = Survey { refused: wishes.refused, ..Survey::default() };
         survey.held.extend(wishes.held.into_iter().map(|policy| (policy, None)));
@@ -172,6 +181,11 @@ impl Surveyor {
         for wish in &wishes.wishes {
             let interfaces = self.locate(snapshot, wish, &mut policies, &mut survey);
             survey.located.push(Located { wish: wish.clone(), interfaces });
+        }
+        if self.targets_version != version {
+            let programs = self.programs.values().flat_map(|known| &known.program);
+            let targets: HashSet<&str> = programs.flat_map(|one| &one.targets).map(String::as_str).collect();
+            self.named.retain(|target, _| targets.contains(target.as_str()));
         }
         survey
     }
@@ -233,8 +247,7 @@ impl Surveyor {
 
     /// Whether the backends of a policy are to be checked.
     pub(super) fn has_checks(&self) -> bool {
-        let programs = self.programs.values().flat_map(|known| &known.program);
-        programs.flat_map(|program| &program.policy.rules.pools).any(|pool| pool.check.is_some())
+        self.programs.values().flat_map(|known| &known.program).any(|program| program.policy.rules.has_checks())
     }
 
     /// A policy; what it is made of is looked at in each survey, what it becomes is not.

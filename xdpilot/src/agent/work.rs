@@ -54,6 +54,8 @@ pub(super) struct Agent {
     /// The rollout that this node has before others.
     canary: Option<Canary>,
     begun: Instant,
+    /// When the last pass began.
+    passed: Instant,
 }
 
 /// What the loop works with besides the kernel.
@@ -78,6 +80,7 @@ impl Agent {
             due: false,
             canary: None,
             begun: Instant::now(),
+            passed: Instant::now(),
         }
     }
 
@@ -100,6 +103,9 @@ impl Agent {
             let now = Instant::now();
             let due = self.next(looked);
             let next = self.hands.notify.next().map_or(due, |alive| alive.min(due)).saturating_duration_since(now);
+            if self.canary.is_some() && self.passed + TICK <= now {
+                self.due = true;
+            }
             match wakes.recv_timeout(next) {
                 Ok(wake) => {
                     let mut go_on = self.take(wake);
@@ -128,7 +134,7 @@ impl Agent {
         if self.snapshot.is_none() {
             return self.begun + PATIENCE;
         }
-        let round = if self.canary.is_some() { Instant::now() + TICK } else { looked + ROUND };
+        let round = if self.canary.is_some() { self.passed + TICK } else { looked + ROUND };
         self.reconciler.next_try().map_or(round, |next| next.min(round))
     }
 
@@ -186,6 +192,7 @@ impl Agent {
     }
 
     fn pass(&mut self) -> Result<()> {
+        self.passed = Instant::now();
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
         let near = &*self.near;
         let mine = snapshot.rollout.as_ref().filter(|rollout| rollout.is_for(&self.reconciler.node().name));

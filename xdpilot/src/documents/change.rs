@@ -394,7 +394,7 @@ impl Batch {
         let limits = store.limits();
         if self.changes.len() > limits.changes {
             return Err(Error::usage(format!("change {} documents at once", self.expected.len())).cause(format!(
-                "{} takes {} keys in one commit, two for each document",
+                "{} takes {} keys in one commit, two for each document and two more",
                 store.name(),
                 limits.changes
             )));
@@ -402,8 +402,9 @@ impl Batch {
         identify(store)?;
         in_parts(store, &self.pieces)?;
         let committed = store.commit(&self.expected, &self.changes);
-        let unused: Vec<Change> =
-            self.pieces.iter().map(|piece| Change::Delete { key: piece.key().to_string() }).collect();
+        // What names the pieces goes last: whoever ends in between leaves it.
+        let pieces = self.pieces.iter().skip(1).chain(self.pieces.first());
+        let unused: Vec<Change> = pieces.map(|piece| Change::Delete { key: piece.key().to_string() }).collect();
         match committed {
             Ok(Committed::Done(revision)) => {
                 // Of no use to anybody, and no harm to anybody.
@@ -423,14 +424,12 @@ impl Batch {
 /// Where the keys of the pieces of commits are that are at work: written with the pieces, gone with the commit.
 const PENDING: &str = "pending/";
 
-/// Removes the pieces of commits that ended with an error and were not stored. Those before the last commit never will be:
-/// each expects that none came since it began, which was before it wrote this.
+/// Removes the pieces of commits that ended with an error and were not stored. One that is still pending, and was before a
+/// commit that is known already, will never be: it expects that none came since it began, which was before it wrote this.
+/// What was the last commit is asked first: of those that come later nothing would follow.
 fn remove_abandoned(store: &dyn Store) -> Result<()> {
-    let pending = store.list(PENDING)?.entries;
-    if pending.is_empty() {
-        return Ok(());
-    }
     let last = store.get(LAST)?.map_or(0, |entry| entry.revision);
+    let pending = store.list(PENDING)?.entries;
     for entry in pending.into_iter().filter(|entry| entry.revision < last) {
         let keys = String::from_utf8_lossy(&entry.value);
         let pieces =

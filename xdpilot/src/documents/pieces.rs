@@ -8,8 +8,8 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{self, Element};
 
 use super::{Body, Document, Name};
-use crate::random;
 use crate::store::{Change, Store};
+use crate::{fnv, random};
 
 /// A document of more bytes than this is stored in pieces.
 pub(super) const INLINE: usize = 64 << 10;
@@ -105,11 +105,7 @@ fn inline(name: &Name, words: &[String]) -> String {
 
 /// The piece that an element is in.
 pub(super) fn bucket(element: &str, count: usize) -> usize {
-    // FNV-1a: it must be the same in all versions.
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in element.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    let hash = fnv::hash(fnv::NOTHING, element.bytes());
     usize::try_from((hash ^ (hash >> 32)) & 0xffff_ffff).unwrap_or(0) % count.max(1)
 }
 

@@ -138,8 +138,16 @@ impl Live {
         let direction = Direction::Ingress;
         let (namespace, ifindex) = (place.namespace.inode(), place.interface.index);
         let pinned = Pinned { path: place.link_path(direction), direction, namespace, ifindex };
-        let found = sets::at(pinned)?.map(|mut loaded| Live::open(&mut loaded)).transpose()?.flatten();
-        found.ok_or_else(|| Error::failed(format!("find the pools on {}", place.label)).cause("their policy is gone"))
+        Self::pinned(pinned)?
+            .ok_or_else(|| Error::failed(format!("find the pools on {}", place.label)).cause("their policy is gone"))
+    }
+
+    /// Opens the pools of the policy whose link is pinned; none where it has none.
+    ///
+    /// # Errors
+    /// This user may not see its maps.
+    pub fn pinned(pinned: Pinned) -> Result<Option<Self>> {
+        Ok(sets::at(pinned)?.map(|mut loaded| Live::open(&mut loaded)).transpose()?.flatten())
     }
 
     /// The index of a pool.

@@ -39,6 +39,7 @@ impl Emitter<'_> {
         let (version, header) = if v6 { (V6, 40) } else { (V4, 20) };
         self.asm.load(Size::DW, 2, 10, stack::LAYERS);
         self.find_returned();
+        self.asm.jump_imm(If::Eq, 0, 0, short);
         self.asm.store(Size::DW, 10, frame::RETURNED, 0);
         self.asm.load(Size::DW, 0, 10, stack::LAYERS);
         self.ip_header(version, header, short);

@@ -187,7 +187,11 @@ impl Checked {
 
     /// Whether this node checks a backend.
     fn is_own(&mut self, name: &str) -> bool {
-        self.shared.as_mut().is_none_or(|shared| shared.checks(name))
+        let is_own = self.shared.as_mut().is_none_or(|shared| shared.checks(name));
+        if !is_own {
+            self.streaks.remove(name);
+        }
+        is_own
     }
 
     /// Asks these backends, all at the same time.

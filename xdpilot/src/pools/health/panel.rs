@@ -4,11 +4,14 @@
 //! that no node has to be asked (rendezvous hashing: Thaler, Ravishankar, 1998). All nodes go by what most of the three
 //! say, those three too. A node that hears nothing of the others is the only one it knows of, and checks all by itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::fnv;
 
 /// So many nodes check each backend.
 const CHECKERS: usize = 3;
@@ -25,10 +28,13 @@ pub struct Panel {
 
 #[derive(Debug, Default)]
 struct Heard {
-    own: Opinions,
-    others: HashMap<String, Opinions>,
-    /// How many places have each pool.
-    places: HashMap<String, usize>,
+    /// Of this node, by pool and place.
+    own: BTreeMap<String, BTreeMap<u64, BTreeMap<String, bool>>>,
+    /// The number of the next place.
+    next: u64,
+    others: BTreeMap<String, Opinions>,
+    /// The nodes that have a pool, with a hash of both, until others are heard.
+    nodes: HashMap<String, Vec<(u64, String)>>,
     /// Whether what this node says is other than it was told.
     untold: bool,
 }
@@ -52,38 +58,37 @@ impl Panel {
         Panel { node: node.to_string(), heard: Mutex::default(), news: Condvar::new() }
     }
 
-    /// A pool is checked at one place more.
-    pub(super) fn join(&self, pool: &str) {
+    /// A pool is checked at one place more; the number of the place.
+    pub(super) fn join(&self, pool: &str) -> u64 {
         let mut heard = self.lock();
-        *heard.places.entry(pool.to_string()).or_default() += 1;
-        heard.own.pools.entry(pool.to_string()).or_default();
+        let place = heard.next;
+        heard.next += 1;
+        heard.own.entry(pool.to_string()).or_default().insert(place, BTreeMap::new());
         self.tell(heard);
+        place
     }
 
     /// It is not any more.
-    pub(super) fn leave(&self, pool: &str) {
+    pub(super) fn leave(&self, pool: &str, place: u64) {
         let mut heard = self.lock();
-        let left = heard.places.get_mut(pool).map_or(0, |places| {
-            *places = places.saturating_sub(1);
-            *places
-        });
-        if left == 0 {
-            heard.places.remove(pool);
-            heard.own.pools.remove(pool);
+        if let Some(places) = heard.own.get_mut(pool) {
+            places.remove(&place);
+            if places.is_empty() {
+                heard.own.remove(pool);
+            }
         }
         self.tell(heard);
     }
 
     /// Whether this node checks a backend.
     pub(super) fn checks(&self, pool: &str, backend: &str) -> bool {
-        let heard = self.lock();
-        heard.first(&self.node, pool, backend).contains(&self.node.as_str())
+        self.lock().first(&self.node, pool, backend).contains(&self.node)
     }
 
-    /// This node has found out whether a backend is well, or does not check it any more.
-    pub(super) fn note(&self, pool: &str, backend: &str, well: Option<bool>) {
+    /// It was found out at a place whether a backend is well, or it is not checked there any more.
+    pub(super) fn note(&self, pool: &str, place: u64, backend: &str, well: Option<bool>) {
         let mut heard = self.lock();
-        let Some(backends) = heard.own.pools.get_mut(pool) else { return };
+        let Some(backends) = heard.own.get_mut(pool).and_then(|places| places.get_mut(&place)) else { return };
         let before = match well {
             Some(well) => backends.insert(backend.to_string(), well),
             None => backends.remove(backend),
@@ -95,18 +100,19 @@ impl Panel {
 
     /// Whether a backend is well, as far as those say that check it.
     pub(super) fn verdict(&self, pool: &str, backend: &str) -> Option<bool> {
-        let heard = self.lock();
-        let says = |node: &str| {
-            let opinions = if node == self.node { Some(&heard.own) } else { heard.others.get(node) };
-            opinions?.pools.get(pool)?.get(backend).copied()
+        let mut heard = self.lock();
+        let first = heard.first(&self.node, pool, backend);
+        let says = |node: &String| match heard.others.get(node) {
+            Some(said) => said.pools.get(pool)?.get(backend).copied(),
+            None => heard.says(pool, backend),
         };
-        let said: Vec<bool> = heard.first(&self.node, pool, backend).into_iter().filter_map(says).collect();
+        let said: Vec<bool> = first.iter().filter_map(says).collect();
         let well = said.iter().filter(|well| **well).count();
         match (2 * well).cmp(&said.len()) {
-            std::cmp::Ordering::Greater => Some(true),
-            std::cmp::Ordering::Less => Some(false),
+            Ordering::Greater => Some(true),
+            Ordering::Less => Some(false),
             // Of two the first one, of none nothing.
-            std::cmp::Ordering::Equal => said.first().copied(),
+            Ordering::Equal => said.first().copied(),
         }
     }
 
@@ -117,25 +123,28 @@ impl Panel {
             Some(said) => drop(heard.others.insert(node.to_string(), said)),
             None => drop(heard.others.remove(node)),
         }
+        heard.nodes.clear();
     }
 
-    /// Nothing is heard of others.
-    pub fn alone(&self) {
-        self.lock().others.clear();
+    /// What all others say; nothing is known any more of those that are left out.
+    pub fn hear_all(&self, said: BTreeMap<String, Opinions>) {
+        let mut heard = self.lock();
+        heard.others = said;
+        heard.others.retain(|node, said| said.schema == SCHEMA && *node != self.node);
+        heard.nodes.clear();
     }
 
     /// Whether anything is shared.
     pub fn is_used(&self) -> bool {
-        !self.lock().places.is_empty()
+        !self.lock().own.is_empty()
     }
 
     /// What this node says, as soon as it says something else, or so much time has gone by.
     pub fn says(&self, within: Duration) -> Opinions {
-        let heard = self.lock();
-        let waited = self.news.wait_timeout_while(heard, within, |heard| !heard.untold);
+        let waited = self.news.wait_timeout_while(self.lock(), within, |heard| !heard.untold);
         let (mut heard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         heard.untold = false;
-        heard.own.clone()
+        heard.opinions()
     }
 
     fn tell(&self, mut heard: MutexGuard<'_, Heard>) {
@@ -150,20 +159,43 @@ impl Panel {
 
 impl Heard {
     /// The nodes that check a backend.
-    fn first<'a>(&'a self, own: &'a str, pool: &str, backend: &str) -> Vec<&'a str> {
-        let others = self.others.iter().filter(|(_, said)| said.pools.contains_key(pool));
-        let mut nodes: Vec<&str> = others.map(|(node, _)| node.as_str()).chain([own]).collect();
-        nodes.sort_by_cached_key(|node| (weight(&[node, pool, backend]), (*node).to_string()));
-        nodes.truncate(CHECKERS);
-        nodes
+    fn first(&mut self, own: &str, pool: &str, backend: &str) -> Vec<String> {
+        let others = &self.others;
+        let nodes = self.nodes.entry(pool.to_string()).or_insert_with(|| {
+            let others = others.iter().filter(|(_, said)| said.pools.contains_key(pool)).map(|(node, _)| node.as_str());
+            let both = |node: &str| fnv::hash(fnv::NOTHING, [node, pool].join("\0").bytes());
+            others.chain([own]).map(|node| (both(node), node.to_string())).collect()
+        });
+        let mut first: Vec<(u64, &String)> = Vec::new();
+        for (both, node) in nodes {
+            let one = (mixed(fnv::hash(*both, backend.bytes())), &*node);
+            let at = first.partition_point(|other| *other < one);
+            if at < CHECKERS {
+                first.insert(at, one);
+                first.truncate(CHECKERS);
+            }
+        }
+        first.into_iter().map(|(_, node)| node.clone()).collect()
+    }
+
+    /// What this node says of a backend: it is well where no place says otherwise.
+    fn says(&self, pool: &str, backend: &str) -> Option<bool> {
+        let said = self.own.get(pool)?.values().filter_map(|backends| backends.get(backend));
+        said.copied().reduce(|all, one| all && one)
+    }
+
+    fn opinions(&self) -> Opinions {
+        let of_pool = |(pool, places): (&String, &BTreeMap<u64, BTreeMap<String, bool>>)| {
+            let backends: BTreeSet<&String> = places.values().flat_map(BTreeMap::keys).collect();
+            let said = backends.into_iter().filter_map(|backend| Some((backend.clone(), self.says(pool, backend)?)));
+            (pool.clone(), said.collect())
+        };
+        Opinions { schema: SCHEMA, pools: self.own.iter().map(of_pool).collect() }
     }
 }
 
-/// A hash that is the same on all nodes (FNV-1a, and the end of MurmurHash3).
-fn weight(words: &[&str]) -> u64 {
-    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+/// Each bit of the result depends on all bits of a hash (the end of MurmurHash3).
+fn mixed(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ hash >> 33
@@ -175,7 +207,7 @@ mod tests {
 
     /// Panels that hear each other.
     fn exchange(panels: &[Panel]) {
-        let said: Vec<Opinions> = panels.iter().map(|panel| panel.lock().own.clone()).collect();
+        let said: Vec<Opinions> = panels.iter().map(|panel| panel.lock().opinions()).collect();
         for panel in panels {
             panels.iter().zip(&said).for_each(|(other, said)| panel.hear(&other.node, Some(said.clone())));
         }
@@ -184,7 +216,7 @@ mod tests {
     #[test]
     fn three_of_many_check_a_backend_and_most_of_them_decide() {
         let panels: Vec<Panel> = (0..10).map(|at| Panel::new(&format!("n{at}"))).collect();
-        panels.iter().for_each(|panel| panel.join("p"));
+        panels.iter().for_each(|panel| assert_eq!(panel.join("p"), 0));
         exchange(&panels);
         let mut work = [0; 10];
         for backend in (0..1000).map(|at| format!("b{at}")) {
@@ -197,7 +229,7 @@ mod tests {
         let all = |wanted| panels.iter().all(|panel| panel.verdict("p", "b") == wanted);
         assert!(all(None));
         for (said, wanted) in [([true, true, false], true), ([false, true, false], false), ([false; 3], false)] {
-            checkers.iter().zip(said).for_each(|(at, well)| panels[*at].note("p", "b", Some(well)));
+            checkers.iter().zip(said).for_each(|(at, well)| panels[*at].note("p", 0, "b", Some(well)));
             exchange(&panels);
             assert!(all(Some(wanted)));
         }
@@ -206,14 +238,20 @@ mod tests {
     #[test]
     fn a_node_that_is_alone_checks_all() {
         let panels: Vec<Panel> = (0..9).map(|at| Panel::new(&format!("n{at}"))).collect();
-        panels.iter().for_each(|panel| panel.join("p"));
+        panels.iter().for_each(|panel| assert_eq!(panel.join("p"), 0));
         exchange(&panels);
         let idle = panels.iter().find(|panel| !panel.checks("p", "b")).expect("six of nine");
-        idle.alone();
+        idle.hear_all(BTreeMap::new());
         assert!(idle.checks("p", "b"));
-        idle.note("p", "b", Some(false));
+        idle.note("p", 0, "b", Some(false));
         assert_eq!(idle.verdict("p", "b"), Some(false));
-        idle.leave("p");
+        // Of two places that disagree the one counts that says no.
+        let place = idle.join("p");
+        idle.note("p", place, "b", Some(true));
+        assert_eq!(idle.verdict("p", "b"), Some(false));
+        idle.leave("p", 0);
+        assert_eq!(idle.verdict("p", "b"), Some(true));
+        idle.leave("p", place);
         assert!(!idle.is_used() && idle.says(Duration::ZERO) == Opinions::default());
     }
 }

@@ -10,6 +10,8 @@ use super::panel::Panel;
 pub(super) struct Shared {
     panel: Arc<Panel>,
     pool: String,
+    /// The number of this place.
+    place: u64,
     /// What was found out here: whether a backend is well, and why not.
     own: HashMap<String, (bool, Option<String>)>,
 }
@@ -17,8 +19,8 @@ pub(super) struct Shared {
 impl Shared {
     /// The pool takes part; nodes with the same words mean the same pool, checked in the same way.
     pub(super) fn new(panel: &Arc<Panel>, pool: &str) -> Self {
-        panel.join(pool);
-        Shared { panel: panel.clone(), pool: pool.to_string(), own: HashMap::new() }
+        let place = panel.join(pool);
+        Shared { panel: panel.clone(), pool: pool.to_string(), place, own: HashMap::new() }
     }
 
     /// Whether a backend is checked here.
@@ -26,18 +28,18 @@ impl Shared {
         let checks = self.panel.checks(&self.pool, backend);
         if !checks {
             self.own.remove(backend);
-            self.panel.note(&self.pool, backend, None);
+            self.panel.note(&self.pool, self.place, backend, None);
         }
         checks
     }
 
     /// The pool has no other backends than these.
     pub(super) fn keep(&mut self, is_there: impl Fn(&str) -> bool) {
-        let Shared { panel, pool, own } = self;
+        let Shared { panel, pool, place, own } = self;
         own.retain(|backend, _| {
             let stays = is_there(backend);
             if !stays {
-                panel.note(pool, backend, None);
+                panel.note(pool, *place, backend, None);
             }
             stays
         });
@@ -51,7 +53,7 @@ impl Shared {
     /// A backend was checked here.
     pub(super) fn found(&mut self, backend: &str, well: bool, why: Option<String>) {
         self.own.insert(backend.to_string(), (well, why));
-        self.panel.note(&self.pool, backend, Some(well));
+        self.panel.note(&self.pool, self.place, backend, Some(well));
     }
 
     /// Whether a backend is well, as far as anybody says so, and why not.
@@ -64,6 +66,6 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.panel.leave(&self.pool);
+        self.panel.leave(&self.pool, self.place);
     }
 }
