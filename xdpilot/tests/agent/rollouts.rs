@@ -55,7 +55,7 @@ fn root_a_rollout_is_halted_where_backends_are_out_of_a_sudden() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("it was halted: backend 10.9.0.1:80 of pool cats is out at e0"), "{said}");
     until("the pool is well again", || {
-        let pools = host.xdpilot(&store, &["pool", "show"]);
+        let pools = host.xdpilot(&store, &["pool", "show", "--on", "e0"]);
         (pools.contains("up") && !pools.contains("down")).then_some(())
     });
     assert!(host.xdpilot(&store, &["get", "pool", "cats"]).contains("check exec \"true\""));

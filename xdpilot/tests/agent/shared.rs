@@ -41,7 +41,7 @@ fn root_three_nodes_check_a_backend_and_all_go_by_what_they_say() {
             (now.len() == 3 && now.is_subset(&names)).then_some(())
         });
     }
-    let shows = |host: &Host, word: &str| host.xdpilot(&store, &["pool", "show"]).contains(word);
+    let shows = |host: &Host, word: &str| host.xdpilot(&store, &["pool", "show", "--on", "e0"]).contains(word);
     assert!(hosts.iter().all(|host| !shows(host, "down")));
     fs::write(format!("{folder}/10.9.0.7"), "").unwrap();
     for host in &hosts {

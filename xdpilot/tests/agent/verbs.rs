@@ -63,24 +63,24 @@ fn root_a_pool_of_a_store_is_changed_there() {
     let rule = "route cats when dst host 10.9.0.80 and tcp dst port 80";
     let words = format!("pool cats via nat {{ 10.9.0.1:80 }}\npolicy edge on e0 {{ {rule} }}\n");
     host.xdpilot("", &["apply", "-f", &host.file("edge.xdp", &words)]);
-    let shown = host.xdpilot("", &["pool", "show", "--json"]);
+    let shown = host.xdpilot("", &["pool", "show", "--on", "e0", "--json"]);
     for words in [
         &["add", "cats", "10.9.0.3:80"][..],
         &["drain", "cats", "10.9.0.1:80"],
         &["weight", "cats", "10.9.0.1:80", "2"],
         &["remove", "cats", "10.9.0.1:80"],
     ] {
-        let output = host.output("", &[&["pool"], words].concat());
+        let output = host.output("", &[&["pool"], words, &["--on", "e0"]].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(3), "{words:?}: {said}");
         assert!(said.contains("is there for a store") && said.contains("xdpilot edit pool cats"), "{words:?}: {said}");
-        assert_eq!(host.xdpilot("", &["pool", "show", "--json"]), shown, "{words:?}");
+        assert_eq!(host.xdpilot("", &["pool", "show", "--on", "e0", "--json"]), shown, "{words:?}");
     }
     host.xdpilot(
         "",
         &["apply", "-f", &host.file("pool.xdp", "pool cats via nat {\n  10.9.0.1:80 drain\n  10.9.0.3:80\n}\n")],
     );
-    let shown = host.xdpilot("", &["pool", "show", "--json"]);
+    let shown = host.xdpilot("", &["pool", "show", "--on", "e0", "--json"]);
     assert!(shown.contains("drains") && shown.contains("10.9.0.3:80"), "{shown}");
     host.xdpilot("", &["delete", "policy", "edge"]);
 }
