@@ -7,6 +7,7 @@
 pub mod asm;
 pub mod btf;
 pub mod cond;
+mod cut;
 pub mod diagnose;
 pub mod draw;
 pub mod elf;

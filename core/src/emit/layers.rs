@@ -7,7 +7,7 @@ use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::btf::{Btf, FUNC_GLOBAL, FUNC_STATIC, kind};
 use crate::error::Result;
 use crate::object::{FunctionId, Line, Object, TEXT};
-use crate::packet::{EXTENSIONS, ethertype, protocol};
+use crate::packet::{self, EXTENSIONS, ethertype, protocol};
 use crate::policy::{Action, Verdict};
 use crate::rules::Rules;
 
@@ -27,8 +27,6 @@ pub(super) const TRANSPORT_SHIFT: i32 = 16;
 pub(super) const PROTOCOL_SHIFT: i32 = 32;
 /// No offset of a transport header is greater.
 pub(super) const FARTHEST: i32 = 0x7ff;
-/// No walk over extension headers goes farther from the packet's beginning.
-const FARTHEST_HEADER: i32 = 1024;
 
 /// The functions that the program calls.
 #[derive(Debug, Default)]
@@ -313,7 +311,6 @@ impl Finder {
     }
 
     pub(super) fn v6(&mut self) {
-        const MAX_EXTENSIONS: usize = 8;
         self.require(40, self.done);
         self.version(6);
         self.asm.load(Size::B, 2, 3, 6);
@@ -324,10 +321,10 @@ impl Finder {
         self.asm.mov(4, 6);
         self.asm.alu64_imm(Alu::Add, 4, 40);
         if self.returned {
-            self.asm.jump_imm(If::Gt, 4, FARTHEST_HEADER, self.done);
+            self.asm.jump_imm(If::Gt, 4, packet::FARTHEST as i32, self.done);
         }
         let found = self.asm.label();
-        for _ in 0..MAX_EXTENSIONS {
+        for _ in 0..packet::MAX_EXTENSIONS {
             self.extension(found);
         }
         for kind in EXTENSIONS {
@@ -400,7 +397,7 @@ impl Finder {
             self.asm.mov(1, 4);
         }
         self.asm.alu64(Alu::Add, 4, 5);
-        self.asm.jump_imm(If::Gt, 4, FARTHEST_HEADER, self.done);
+        self.asm.jump_imm(If::Gt, 4, packet::FARTHEST as i32, self.done);
         self.asm.mov(5, 7);
         self.asm.alu64(Alu::Add, 5, 4);
         self.asm.jump_reg(If::Gt, 5, 8, self.done);

@@ -44,6 +44,7 @@ pub use route::RETURN;
 use crate::asm::build::Asm;
 use crate::asm::registers;
 use crate::btf::{Btf, identifier};
+use crate::cut::begin;
 use crate::error::Result;
 use crate::object::{Function, Line, Object, TEXT};
 use crate::plan::{self, Plan};
@@ -209,12 +210,6 @@ const MOST_TEXT: usize = 12 << 20;
 fn longest(texts: &[(&str, u32)]) -> usize {
     let all: usize = texts.iter().map(|(text, _)| text.len() + 1).sum();
     if all <= MOST_TEXT { usize::MAX } else { (MOST_TEXT / texts.len()).saturating_sub(1) }
-}
-
-/// The first bytes of a text, whole characters of it.
-fn begin(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or(0)]
 }
 
 /// Writes the program.

@@ -12,13 +12,13 @@ use super::{ethertype, is_tag, protocol};
 /// Two tags are walked; a third one is the payload.
 const MAX_TAGS: usize = 2;
 /// IPv6 extension headers that are walked.
-const MAX_EXTENSIONS: usize = 8;
+pub(crate) const MAX_EXTENSIONS: usize = 8;
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
 const IPV4: usize = 20;
 const IPV6: usize = 40;
 /// A header that begins farther from the packet's first byte is not walked to: it may lie in another buffer.
-const FARTHEST: usize = 1024;
+pub(crate) const FARTHEST: usize = 1024;
 /// IPv6 extension headers, by their numbers.
 pub(crate) const EXTENSIONS: [u8; 5] =
     [protocol::HOP_BY_HOP, protocol::ROUTING, protocol::FRAGMENT, protocol::AUTHENTICATION, protocol::DESTINATION];

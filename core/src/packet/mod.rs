@@ -14,7 +14,7 @@ mod tests;
 mod words;
 
 pub use describe::describe;
-pub(crate) use layers::EXTENSIONS;
+pub(crate) use layers::{EXTENSIONS, FARTHEST, MAX_EXTENSIONS};
 pub use layers::{Ip, Layers, layers};
 pub use returned::returned;
 pub use words::{parse, spaced};

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::cut::begin;
+
 /// Bytes of a backend's record. The program reads its first half, a cache line; for a connection id of QUIC the second
 /// too.
 pub const BACKEND: usize = 128;
@@ -189,8 +191,7 @@ impl Member {
         }
         put(backend::WEIGHT, &self.weight.to_ne_bytes());
         let room = BACKEND - backend::NAME as usize;
-        let ends = (0..=room.min(self.name.len())).rev().find(|end| self.name.is_char_boundary(*end));
-        put(backend::NAME, &self.name.as_bytes()[..ends.unwrap_or(0)]);
+        put(backend::NAME, begin(&self.name, room).as_bytes());
         out
     }
 

@@ -21,8 +21,6 @@ use crate::{state, sweep};
 
 /// The first pause after a failure, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// The form of reports.
-const SCHEMA: u32 = 1;
 
 /// What is known of one node, from one pass to the next.
 #[derive(Debug)]
@@ -338,16 +336,7 @@ impl Reconciler {
             let (interface, why) = (Some(interface.label.to_string()), Some(why.clone()));
             attached.push(Attached { policy, place, interface, state: State::Failed, program: None, why });
         }
-        Report {
-            schema: SCHEMA,
-            node: self.node.name.clone(),
-            labels: self.node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
-            agent: env!("CARGO_PKG_VERSION").to_string(),
-            revision: snapshot.revision,
-            attached,
-            refused: survey.refused.clone(),
-            rollout: None,
-        }
+        Report::new(&self.node, snapshot.revision, attached, survey.refused.clone())
     }
 }
 

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::node::Node;
+
+/// The form of reports.
+const SCHEMA: u32 = 1;
+
 /// The state of a node: its value in the store under `nodes/NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -92,6 +97,20 @@ pub struct Refused {
 }
 
 impl Report {
+    /// That of a node whose kernel is equal to a revision, by this version of the agent; no rollout yet.
+    pub(super) fn new(node: &Node, revision: u64, attached: Vec<Attached>, refused: Vec<Refused>) -> Self {
+        Report {
+            schema: SCHEMA,
+            node: node.name.clone(),
+            labels: node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            agent: env!("CARGO_PKG_VERSION").to_string(),
+            revision,
+            attached,
+            refused,
+            rollout: None,
+        }
+    }
+
     /// Whether all policies of the node are in force, or wait for targets that are not there.
     pub fn is_well(&self) -> bool {
         self.refused.is_empty() && self.attached.iter().all(|one| one.state != State::Failed)

@@ -52,14 +52,5 @@ fn report(node: &Node, snapshot: &Snapshot) -> Report {
         program: Some(1),
         why: None,
     });
-    Report {
-        schema: 1,
-        node: node.name.clone(),
-        labels: node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
-        agent: env!("CARGO_PKG_VERSION").to_string(),
-        revision: snapshot.revision,
-        attached: attached.collect(),
-        refused: Vec::new(),
-        rollout: None,
-    }
+    Report::new(node, snapshot.revision, attached.collect(), Vec::new())
 }
