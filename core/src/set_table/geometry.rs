@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 
 use super::buckets::{PROBES, SLOTS};
-use super::{get, lanes, set};
+use super::{Prefix, blocks, get, lanes, set};
 use crate::cond::Part;
 use crate::policy::Element;
 
@@ -19,6 +19,8 @@ const AT: usize = 2;
 /// The word of the last line that is not zero where a prefix of at most 24 bits was ever there: else states need not be
 /// looked at for IPv4.
 pub const WIDE: usize = AT + 4;
+/// The same word of IPv6: not zero where a prefix of more than 24 bits was ever there that has no lane.
+pub const OUTSIDE: usize = WIDE;
 /// The word of the last line that is not zero where a prefix of 25 to 31 bits of IPv4 was ever there.
 pub const NARROW: usize = 1;
 /// What the last line ends with.
@@ -33,6 +35,8 @@ pub struct Geometry {
     pub capacity: u32,
     /// Words of a bucket of [`super::lanes`]: 1, 2, 4 or 8, and 0 where there are none.
     pub lanes: u32,
+    /// In how many lines a search for a block of [`super::blocks`] may begin; a few more stand behind them. 0 where there are none.
+    pub blocks: u32,
     /// In how many buckets of slots a search may begin; a few more stand behind them.
     pub buckets: u32,
     /// Words that tell lengths; a multiple of [`LINE`].
@@ -49,8 +53,9 @@ impl Geometry {
         let capacity = (needs.count + needs.count / 2).max(LEAST);
         let more = capacity - needs.count;
         let lanes = lanes::words(needs.addresses + needs.addresses / 2);
+        let blocks = Blocks::of(needs.names);
         let slots = match lanes {
-            0 => needs.slots + needs.addresses + more,
+            0 => needs.slots + needs.addresses + blocks.without + more,
             _ => needs.slots + lanes::without(addresses(elements), lanes) + more / 4,
         };
         let v6 = |size: u32| if part == Part::V6 { size } else { 0 };
@@ -58,6 +63,7 @@ impl Geometry {
             part,
             capacity: capacity as u32,
             lanes,
+            blocks: blocks::lines(blocks.count + blocks.count / 2),
             buckets: words_of_slots(slots).div_ceil(LINE) as u32,
             classes: v6(slots.next_multiple_of(LINE) as u32),
             pool: v6(slots as u32),
@@ -85,9 +91,16 @@ impl Geometry {
         STATES..STATES + lanes::BUCKETS * self.lanes / LINE as u32
     }
 
+    /// The lines of blocks.
+    pub fn block_lines(&self) -> Range<u32> {
+        let start = self.lane_lines().end;
+        let behind = if self.blocks == 0 { 0 } else { blocks::PROBES as u32 - 1 };
+        start..start + self.blocks + behind
+    }
+
     /// The lines of slots.
     pub fn bucket_lines(&self) -> Range<u32> {
-        let start = self.lane_lines().end;
+        let start = self.block_lines().end;
         start..start + self.buckets + PROBES as u32 - 1
     }
 
@@ -121,10 +134,10 @@ impl Geometry {
     }
 
     pub(super) fn write(&self, words: &[AtomicU64]) {
-        let Geometry { part, capacity, lanes, buckets, classes, pool } = *self;
+        let Geometry { part, capacity, lanes, blocks, buckets, classes, pool } = *self;
         let end = self.end() as usize * LINE + AT;
         let family = if part == Part::V4 { 4 } else { 6 };
-        let first = u64::from(capacity) << 32 | u64::from(lanes) << 8 | family;
+        let first = u64::from(capacity) << 32 | u64::from(lanes | blocks) << 8 | family;
         let measures = [first, u64::from(buckets), u64::from(classes), u64::from(pool)];
         measures.into_iter().chain([0, MAGIC]).zip(&words[end..]).for_each(|(value, word)| set(word, value));
     }
@@ -133,10 +146,15 @@ impl Geometry {
         let end = words.len().checked_sub(LINE)? + AT;
         let [first, buckets, classes, pool, _, magic] = std::array::from_fn(|at| words.get(end + at).map_or(0, get));
         let small = |word: u64| u32::try_from(word).ok().filter(|word| *word < 1 << 28);
+        let part = if first as u8 == 4 { Part::V4 } else { Part::V6 };
+        // IPv4 has no blocks, and IPv6 no buckets of lanes.
+        let of_lanes = small(first as u32 as u64 >> 8)?;
+        let (lanes, blocks) = if part == Part::V4 { (of_lanes, 0) } else { (0, of_lanes) };
         let geometry = Geometry {
-            part: if first as u8 == 4 { Part::V4 } else { Part::V6 },
+            part,
             capacity: small(first >> 32)?,
-            lanes: small(first as u32 as u64 >> 8).filter(|lanes| [0, 1, 2, 4, 8].contains(lanes))?,
+            lanes: [0, 1, 2, 4, 8].contains(&lanes).then_some(lanes)?,
+            blocks,
             buckets: small(buckets)?,
             classes: small(classes)?,
             pool: small(pool)?,
@@ -153,6 +171,8 @@ struct Needs {
     addresses: usize,
     /// Slots of all others, at most; of IPv6 each has one in the pool, too.
     slots: usize,
+    /// The blocks of those prefixes of IPv6 that may have a lane.
+    names: Vec<u32>,
 }
 
 impl Needs {
@@ -162,10 +182,34 @@ impl Needs {
             (Part::V4, Element::V4(_, length)) => {
                 self.slots += if *length <= 24 { 0 } else { 1 << 27u8.saturating_sub(*length) };
             }
-            (Part::V6, Element::V6(_, length)) => self.slots += usize::from(*length > 24),
+            (Part::V6, Element::V6(address, length)) => {
+                let prefix = Prefix { bits: address.to_bits(), length: *length };
+                match blocks::may_hold(prefix) {
+                    true => self.names.push(blocks::name(prefix.bits)),
+                    false => self.slots += usize::from(*length > 24),
+                }
+            }
             _ => return,
         }
         self.count += 1;
+    }
+}
+
+/// What prefixes need that may have lanes of blocks.
+struct Blocks {
+    count: usize,
+    /// So many prefixes find no lane, at most.
+    without: usize,
+}
+
+impl Blocks {
+    fn of(mut names: Vec<u32>) -> Self {
+        names.sort_unstable();
+        let all = || names.chunk_by(|one, other| one == other);
+        // Where two of five lines are taken, as they are when a table was filled, one of 250 blocks finds none.
+        let lost = names.len() / 64;
+        let without = all().map(|block| block.len().saturating_sub(blocks::LANES)).sum::<usize>() + lost;
+        Blocks { count: all().count(), without }
     }
 }
 

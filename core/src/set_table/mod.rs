@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | states | two bits for each value of an address's first 24 bits ([`state`]) |
 //! | lanes | IPv4 only, where there are many single addresses: two bytes for each ([`lanes`]) |
+//! | blocks | IPv6 only: a line for some prefixes whose first 27 bits are the same ([`blocks`]) |
 //! | buckets | eight slots a line; a slot is a tag and what it stands for ([`buckets`]) |
 //! | classes | IPv6 only: for the first 32 bits of an address, which lengths prefixes have there ([`v6`]) |
 //! | pool | IPv6 only: the prefixes that slots stand for |
@@ -17,6 +18,7 @@
 //! listed before programs find it, and as long as they do: whoever is killed in between leaves it listed, and adding or
 //! removing it again mends it.
 
+pub mod blocks;
 pub mod buckets;
 mod geometry;
 pub mod lanes;
@@ -27,7 +29,7 @@ pub mod v6;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use geometry::{Geometry, LINE, NARROW, WIDE};
+pub use geometry::{Geometry, LINE, NARROW, OUTSIDE, WIDE};
 pub use states::state;
 
 use crate::cond::Part;
@@ -78,11 +80,11 @@ impl<'a> Table<'a> {
         prefixes.sort_unstable();
         prefixes.dedup();
         let list = self.list();
-        for prefix in prefixes {
-            list.push(prefix)?;
-            self.enter(prefix)?;
+        prefixes.iter().try_for_each(|prefix| list.push(*prefix))?;
+        match self.geometry.part {
+            Part::V4 => prefixes.into_iter().try_for_each(|prefix| v4::enter(self, prefix)),
+            _ => v6::fill(self, prefixes),
         }
-        Ok(())
     }
 
     /// Adds an element; whether it was not there.
@@ -161,7 +163,7 @@ impl<'a> Table<'a> {
         get(self.counter(WIDE)) | get(self.counter(NARROW)) != 0
     }
 
-    /// A word of the last line: 0 counts the list, 1 the pool of IPv6; [`WIDE`] and [`NARROW`] of IPv4.
+    /// A word of the last line: 0 counts the list, 1 the pool of IPv6; [`WIDE`] and [`NARROW`] of IPv4, [`OUTSIDE`] of IPv6.
     fn counter(&self, which: usize) -> &'a AtomicU64 {
         &self.words[self.geometry.end() as usize * LINE + which]
     }

@@ -16,8 +16,8 @@ pub mod state {
     pub const ALL: u64 = 1;
     /// Some are: a longer prefix decides.
     pub const SOME: u64 = 2;
-    /// IPv6: as [`SOME`], and some of those prefixes have at most 32 bits.
-    pub const SHORT: u64 = 3;
+    /// IPv6: as [`SOME`], and some of those prefixes may be in blocks ([`super::super::blocks`]).
+    pub const BLOCKS: u64 = 3;
 }
 
 /// States of one word.

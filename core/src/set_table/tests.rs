@@ -1,5 +1,6 @@
 //! Tables against a list that is searched from end to end.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::AtomicU64;
 
@@ -142,6 +143,50 @@ fn addresses_with_and_without_lanes_are_found() {
         around(&table, mates[5]);
         assert!(all.iter().all(|element| find(element) != mates.contains(&((prefix(element).0 >> 96) as u32))));
     }
+}
+
+/// Prefixes of IPv6 of which most have lanes of blocks, but some blocks have more than lanes, and some prefixes hold
+/// several blocks; then others come and go.
+#[test]
+fn prefixes_in_blocks_and_elsewhere_are_found() {
+    let mut seed = 3;
+    for (count, of_block) in [(3_000, 1), (30_000, 6), (30_000, 40)] {
+        let all: Vec<Element> = (0..count).map(|_| in_blocks(&mut seed, count / of_block)).collect();
+        let geometry = Geometry::of(Part::V6, &all);
+        assert!(geometry.blocks > 0);
+        let words = words(geometry);
+        let table = Table::new(&words, geometry).expect("words");
+        table.fill(&all).expect("room");
+        let mut now: HashSet<Element> = all.iter().cloned().collect();
+        let compare = |now: &HashSet<Element>, address: u128| {
+            let holds = |length: u8| now.contains(&Element::V6(Ipv6Addr::from_bits(address & mask(length)), length));
+            assert_eq!(table.contains(&address.to_be_bytes()), (0..=128).any(holds), "{address:032x}");
+        };
+        for _ in 0..2_000 {
+            compare(&now, prefix(&in_blocks(&mut seed, count / of_block)).0);
+        }
+        for change in 0..300 {
+            let known = all[random(&mut seed) as usize % all.len()].clone();
+            let element = if change % 2 == 0 { in_blocks(&mut seed, 2) } else { known };
+            match now.remove(&element) {
+                true => assert!(table.remove(&element)),
+                false => assert_eq!(table.add(&element), Ok(now.insert(element.clone()))),
+            }
+            let (bits, length, _) = prefix(&element);
+            for address in [bits, bits | !mask(length), bits ^ 1 << 100, bits ^ 1 << 75] {
+                compare(&now, address);
+            }
+        }
+    }
+}
+
+/// A prefix in one of so many blocks, or one that holds some.
+fn in_blocks(seed: &mut u64, blocks: u64) -> Element {
+    let lengths = [20u8, 25, 26, 27, 28, 29, 32, 36, 40, 44, 48, 48, 48, 52, 54, 55, 56, 64, 128];
+    let block = 0x2a00 << 112 | u128::from(random(seed) % blocks) << 101;
+    let bits = block | u128::from(random(seed) as u32 >> 5) << 74 | u128::from(random(seed) >> 20);
+    let length = lengths[random(seed) as usize % lengths.len()];
+    Element::V6(Ipv6Addr::from_bits(bits & mask(length)), length)
 }
 
 /// An address and the prefixes that hold it come and go in all orders.

@@ -1,18 +1,21 @@
-//! IPv6: prefixes of at most 24 bits are states. Longer ones are of a class each, by length: 25 to 32 bits is class 1,
-//! 33 to 40 bits class 2, and so on to 13. An entry of the pool stands for 256 prefixes of a class's longest length, which
-//! have all but the last 8 bits in common: a bit for each of them.
+//! IPv6: prefixes of at most 24 bits are states, and many of up to 54 bits have lanes of blocks ([`blocks`]). All others are
+//! of a class each, by length: 25 to 32 bits is class 1, 33 to 40 bits class 2, and so on to 13. An entry of the pool stands for
+//! 256 prefixes of a class's longest length, which have all but the last 8 bits in common: a bit for each of them.
 //!
-//! Classes from 2 on are looked for only where the class word of an address's first 32 bits names them: four bits for
-//! each of up to 12 classes, zero behind the last. Addresses may share a class word, and classes stay named when the last
+//! Classes are looked for only where the class word of an address's first 32 bits names them: four bits for
+//! each of 13 classes, zero behind the last. Addresses may share a class word, and classes stay named when the last
 //! prefix is gone: more is looked at, nothing else is found.
 
 use std::sync::atomic::AtomicU64;
 
+use super::blocks::{self, Says};
 use super::states::{self, state};
-use super::{Full, LINE, Prefix, Table, buckets, get, set};
+use super::{Full, LINE, OUTSIDE, Prefix, Table, buckets, get, set};
 
 /// Entries of the pool whose tags are the same are at most so many.
 pub const CHAIN: usize = 4;
+/// So many classes there are.
+const CLASSES: usize = 13;
 /// What a key's upper and lower half are multiplied with (Steele, Lea and Flood, 2014).
 pub const FACTORS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9];
 
@@ -60,8 +63,8 @@ fn base(class: u8) -> u8 {
 }
 
 /// The class word of an address's first 32 bits.
-fn class_word<'a>(table: &Table<'a>, bits: u128) -> &'a AtomicU64 {
-    let hash = ((bits >> 96) as u32).wrapping_mul(buckets::FACTOR);
+fn class_word<'a>(table: &Table<'a>, first: u32) -> &'a AtomicU64 {
+    let hash = first.wrapping_mul(buckets::FACTOR);
     &table.area(table.geometry.class_lines())[buckets::first(hash, table.geometry.classes)]
 }
 
@@ -72,11 +75,36 @@ pub(super) fn contains(table: &Table<'_>, bits: u128) -> bool {
             .is_some_and(|words| get(&words[entry::BITS + bit / 64]) >> (bit % 64) & 1 == 1)
     };
     let state = states::state_of(table.area(table.geometry.states()), (bits >> 104) as usize);
-    match state {
-        state::NONE => false,
-        state::ALL => true,
-        _ => (state == state::SHORT && has(1)) || classes(get(class_word(table, bits))).any(has),
+    let says = match state {
+        state::NONE => Says::No,
+        state::ALL => Says::Yes,
+        state::BLOCKS => blocks::says(table, bits),
+        _ => Says::Elsewhere,
+    };
+    says == Says::Yes || says == Says::Elsewhere && classes(get(class_word(table, (bits >> 96) as u32))).any(has)
+}
+
+/// Enters prefixes, in order, into a table that is empty.
+pub(super) fn fill(table: &Table<'_>, prefixes: Vec<Prefix>) -> Result<(), Full> {
+    // All that get lanes come first: no block can know of others then.
+    let (mut lanes, mut outside): (Vec<_>, Vec<_>) = prefixes.into_iter().partition(|prefix| blocks::may_hold(*prefix));
+    for block in lanes.chunk_by_mut(|one, other| blocks::name(one.bits) == blocks::name(other.bits)) {
+        small_classes_first(block);
+        for prefix in block {
+            match blocks::put(table, *prefix, false) {
+                true => raise(table, *prefix),
+                false => outside.push(*prefix),
+            }
+        }
     }
+    outside.into_iter().try_for_each(|prefix| enter(table, prefix))
+}
+
+/// Orders the prefixes of a block so that, where it has fewer lanes, as few classes as possible are left to be looked at.
+fn small_classes_first(block: &mut [Prefix]) {
+    let mut sizes = [0usize; CLASSES];
+    block.iter().for_each(|prefix| sizes[usize::from(class(prefix.length)) - 1] += 1);
+    block.sort_by_key(|prefix| sizes[usize::from(class(prefix.length)) - 1]);
 }
 
 pub(super) fn enter(table: &Table<'_>, prefix: Prefix) -> Result<(), Full> {
@@ -85,6 +113,17 @@ pub(super) fn enter(table: &Table<'_>, prefix: Prefix) -> Result<(), Full> {
         states::cover(states, prefix);
         return Ok(());
     }
+    let state = states::state_of(states, prefix.range(0, states::BITS).start);
+    let more = state != state::NONE && get(table.counter(OUTSIDE)) != 0;
+    if !blocks::put(table, prefix, more) {
+        enter_class(table, prefix)?;
+    }
+    raise(table, prefix);
+    Ok(())
+}
+
+fn enter_class(table: &Table<'_>, prefix: Prefix) -> Result<(), Full> {
+    set(table.counter(OUTSIDE), 1);
     let class = class(prefix.length);
     let key = Key::of(prefix.bits, class);
     let words = match find(table, key) {
@@ -94,24 +133,35 @@ pub(super) fn enter(table: &Table<'_>, prefix: Prefix) -> Result<(), Full> {
     for (word, bits) in words[entry::BITS..].iter().zip(within(prefix, class)) {
         set(word, get(word) | bits);
     }
-    name_class(class_word(table, prefix.bits), class);
+    for first in prefix.range(0, 32) {
+        name_class(class_word(table, first as u32), class);
+    }
+    blocks::tell(table, prefix);
+    Ok(())
+}
+
+/// Says by the state of its first 24 bits that there is a prefix of more.
+fn raise(table: &Table<'_>, prefix: Prefix) {
     let more = some(prefix);
-    states::change(states, prefix.range(0, states::BITS), |_, now| match now {
+    states::change(table.area(table.geometry.states()), prefix.range(0, states::BITS), |_, now| match now {
         state::ALL => now,
         _ => now.max(more),
     });
-    Ok(())
 }
 
 /// Takes a prefix out, where `beside` are the others that overlap it, or the first 24 bits of it.
 pub(super) fn leave(table: &Table<'_>, prefix: Prefix, beside: &[Prefix]) {
     let states = table.area(table.geometry.states());
     if prefix.length > states::BITS {
+        blocks::remove(table, prefix);
         let class = class(prefix.length);
         let key = Key::of(prefix.bits, class);
         let mut stay = [0; 4];
         let same = |other: &&Prefix| {
-            other.length > states::BITS && self::class(other.length) == class && Key::of(other.bits, class) == key
+            other.length > states::BITS
+                && self::class(other.length) == class
+                && Key::of(other.bits, class) == key
+                && !blocks::has(table, **other)
         };
         for other in beside.iter().filter(same) {
             stay.iter_mut().zip(within(*other, class)).for_each(|(all, bits)| *all |= bits);
@@ -126,7 +176,7 @@ pub(super) fn leave(table: &Table<'_>, prefix: Prefix, beside: &[Prefix]) {
 
 /// The state that a prefix of more than 24 bits makes.
 fn some(prefix: Prefix) -> u64 {
-    if class(prefix.length) == 1 { state::SHORT } else { state::SOME }
+    if blocks::may_hold(prefix) { state::BLOCKS } else { state::SOME }
 }
 
 /// The bits of a prefix in its entry.
@@ -138,13 +188,13 @@ fn within(prefix: Prefix, class: u8) -> [u64; 4] {
 
 /// The classes that a class word names.
 fn classes(word: u64) -> impl Iterator<Item = u8> {
-    (0..12).map(move |at| (word >> (4 * at) & 0xf) as u8).take_while(|class| *class != 0)
+    (0..CLASSES).map(move |at| (word >> (4 * at) & 0xf) as u8).take_while(|class| *class != 0)
 }
 
 fn name_class(word: &AtomicU64, class: u8) {
     let now = get(word);
     let named = classes(now).count();
-    if class > 1 && classes(now).all(|other| other != class) {
+    if classes(now).all(|other| other != class) {
         set(word, now | u64::from(class) << (4 * named));
     }
 }

@@ -1,7 +1,8 @@
 //! Sets that are tables, with many single addresses, and tables of many rules: each packet's verdict against a search of
 //! what was put in.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use xdpilot_core::emit::Options;
 use xdpilot_core::policy::{self, Element};
@@ -12,7 +13,7 @@ use crate::subject::Subject;
 
 /// `drop when src in big`, with these elements.
 fn rules(elements: Vec<Element>) -> Rules {
-    let document = policy::parse("set big = { 192.0.2.1 }\ndrop when src in big\ndefault pass\n").unwrap();
+    let document = policy::parse("set big = { 192.0.2.1, 2001:db8::1 }\ndrop when src in big\ndefault pass\n").unwrap();
     let request = policy::Request { policy: None, file: "large.xdp", inbound: true, resolve: None };
     let mut rules = policy::resolve(&document, &request, &mut |path| panic!("{path}")).unwrap();
     rules.sets[0].elements = elements;
@@ -66,6 +67,49 @@ fn tables_of_addresses_find_what_a_search_finds() {
             );
         }
     }
+}
+
+/// A prefix of IPv6 near others: in one of so many blocks of /27.
+fn prefix(random: &mut Random, blocks: u64) -> (u128, u8) {
+    // Those that cover a block, or many, are few, so that what they leave is seen.
+    let wide = [22u8, 25, 26, 27, 28, 29, 32];
+    let lengths = [33, 36, 40, 44, 47, 48, 48, 48, 53, 54, 55, 56, 64, 64, 100, 128];
+    let block = 0x2a00 << 112 | u128::from(random.next() % blocks) << 101;
+    let bits = block | u128::from(random.next() as u32 >> 5) << 74 | u128::from(random.next()) << 10;
+    let length = if random.once_in(200) { *random.pick(&wide) } else { *random.pick(&lengths) };
+    (bits & u128::MAX << (128 - length), length)
+}
+
+#[test]
+fn tables_of_prefixes_find_what_a_search_finds() {
+    for (count, blocks) in [(3_000, 3_000), (30_000, 15_000), (30_000, 3_000), (60_000, 1_000_000)] {
+        let mut random = Random(count ^ blocks);
+        let prefixes: BTreeSet<(u128, u8)> = (0..count).map(|_| prefix(&mut random, blocks)).collect();
+        let elements = prefixes.iter().map(|(bits, length)| Element::V6(Ipv6Addr::from_bits(*bits), *length)).collect();
+        let rules = rules(elements);
+        let subject = Subject::new(&rules, &Options::default(), count);
+        let listed: Vec<(u128, u8)> = prefixes.iter().copied().collect();
+        let mut drops = 0;
+        for round in 0..20_000 {
+            let (bits, length) = if round % 4 == 3 { prefix(&mut random, blocks) } else { *random.pick(&listed) };
+            let beside = u128::from(round % 4 == 1) << (128 - length);
+            let inside = (u128::from(random.next()) << 64 | u128::from(random.next())).checked_shr(length.into());
+            let source = (bits | inside.unwrap_or(0)) ^ beside;
+            let within = |length: u8| prefixes.contains(&(source & u128::MAX << (128 - length), length));
+            let expected = if (1..=128).any(within) { 1 } else { 2 };
+            drops += usize::from(expected == 1);
+            assert_eq!(subject.verdict(&packet6(source)), expected, "{count} {blocks} {}", Ipv6Addr::from_bits(source));
+        }
+        assert!((10_000..19_000).contains(&drops), "{drops}");
+    }
+}
+
+fn packet6(source: u128) -> Vec<u8> {
+    let mut packet = vec![2; 12];
+    packet.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 59, 64]);
+    packet.extend(source.to_be_bytes());
+    packet.resize(74, 0);
+    packet
 }
 
 /// The numbers that rules of a large table ask for, and how a packet has them.
