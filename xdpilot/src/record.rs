@@ -64,8 +64,11 @@ pub struct StoredRecord {
 pub struct PolicyRecord {
     /// Its rules, in the order of the counters.
     pub rules: Vec<RuleRecord>,
-    /// What it does with packets that no rule decides; it has the last counter.
+    /// What it does with packets that no rule decides; it has the next counter.
     pub default: RuleRecord,
+    /// The rules that all further counters count, too, by their indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<u32>,
     /// The sets that its rules use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<SetRecord>,

@@ -1,7 +1,6 @@
-//! What rules do: counting, sampling, verdicts.
+//! What rules do: sampling, verdicts.
 
 use super::frame::growth;
-use super::maps::{COUNTERS, rules_of_row};
 use super::node::Places;
 use super::{Direction, Emitter, stack};
 use crate::asm::build::{Alu, If, Size};
@@ -47,36 +46,6 @@ impl Emitter<'_> {
         }
     }
 
-    /// Counts a hit of a rule that does not decide. r0 to r5 and r9 are lost.
-    pub(super) fn count(&mut self, rule: usize) {
-        let Some(map) = self.maps.rules else { return };
-        let (of_row, none) = (rules_of_row(self.rules), self.asm.label());
-        self.length_at_arrival(9);
-        self.asm.store_imm(Size::W, 10, stack::RULE, (rule as u32 / of_row) as i32);
-        self.lookup(map, stack::RULE);
-        self.asm.jump_imm(If::Eq, 0, 0, none);
-        self.add_hit((rule as u32 % of_row * COUNTERS) as i16);
-        self.asm.bind(none);
-    }
-
-    /// Counts a hit of the rule in r9, which stays at [`stack::VALUE`]. r0 to r5 and r9 are lost.
-    pub(super) fn count_decided(&mut self) {
-        let Some(map) = self.maps.rules else { return };
-        let (of_row, none) = (rules_of_row(self.rules), self.asm.label());
-        self.asm.store(Size::DW, 10, stack::VALUE, 9);
-        self.asm.alu64_imm(Alu::Rsh, 9, of_row.ilog2() as i32);
-        self.asm.store(Size::W, 10, stack::RULE, 9);
-        self.length_at_arrival(9);
-        self.lookup(map, stack::RULE);
-        self.asm.jump_imm(If::Eq, 0, 0, none);
-        self.asm.load(Size::DW, 1, 10, stack::VALUE);
-        self.asm.alu64_imm(Alu::And, 1, of_row as i32 - 1);
-        self.asm.alu64_imm(Alu::Lsh, 1, COUNTERS.ilog2() as i32);
-        self.asm.alu64(Alu::Add, 0, 1);
-        self.add_hit(0);
-        self.asm.bind(none);
-    }
-
     /// The packet's length at arrival in `into`; r0 to r5 are lost.
     pub(super) fn length_at_arrival(&mut self, into: u8) {
         if self.kept_length() {
@@ -84,16 +53,6 @@ impl Emitter<'_> {
         } else {
             self.length(into);
         }
-    }
-
-    /// Adds a packet and the bytes in r9 to the counters behind r0.
-    fn add_hit(&mut self, at: i16) {
-        self.asm.load(Size::DW, 1, 0, at);
-        self.asm.alu64_imm(Alu::Add, 1, 1);
-        self.asm.store(Size::DW, 0, at, 1);
-        self.asm.load(Size::DW, 1, 0, at + 8);
-        self.asm.alu64(Alu::Add, 1, 9);
-        self.asm.store(Size::DW, 0, at + 8, 1);
     }
 
     /// Gives the verdict.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Clock, Direction, Options};
+use super::{Clock, Direction, Options, counters};
 use crate::btf::identifier;
 use crate::cond::{Layout, Part};
 use crate::modernize::map_type;
@@ -13,7 +13,8 @@ use crate::route::{self, flows, layout, reads_ids, ring, senders, sessions, tran
 use crate::rules::Rules;
 use crate::set_table::{Geometry, LINE};
 
-/// Hits by CPU: for one rule after the other, the default's last, packets and bytes, each a `u64`; elements follow each other.
+/// Hits by CPU: one counter of packets and bytes, each a `u64`, after the other; elements follow each other. Which counter is
+/// of which rule [`super::counters::by_rule`] says.
 pub const RULES: &str = "xdpilot_rules";
 /// The interfaces that rules redirect to: key = the index in [`Rules::targets`], value = the interface's index.
 pub const TARGETS: &str = "xdpilot_targets";
@@ -55,10 +56,6 @@ const KEYS: u32 = 65_536;
 /// Where more limits are per key than this, those with keys of one length share a map, which has room for the keys of so
 /// many of them.
 const OWN_LIMITS: usize = 16;
-/// Bytes of a rule's counters: packets and bytes.
-pub(super) const COUNTERS: u32 = 16;
-/// Counters of so many rules are one element; an element of an array by CPU has at most 32 KiB (`PCPU_MIN_UNIT_SIZE`).
-const ROW: u32 = 512;
 /// Bytes of a bitmap of all ports.
 pub(super) const PORTS: u32 = 8192;
 const LRU_HASH: u32 = 9;
@@ -151,11 +148,9 @@ pub(super) fn add(object: &mut Object, rules: &Rules, options: &Options) -> Maps
         });
         MapId(object.maps.len() - 1)
     };
-    let count = rules.rules.len() as u32;
     if options.counters {
-        let of_row = rules_of_row(rules);
-        let rows = (count + 1).div_ceil(of_row);
-        maps.rules = Some(add(RULES.into(), shape(map_type::PERCPU_ARRAY, 4, of_row * COUNTERS, rows), None));
+        let (row, rows) = counters::shape(rules, 0);
+        maps.rules = Some(add(RULES.into(), shape(map_type::PERCPU_ARRAY, 4, row, rows), None));
     }
     let targets = rules.targets().len() as u32;
     if targets > 0 {
@@ -250,12 +245,6 @@ fn add_routing(maps: &mut Maps, rules: &Rules, add: &mut impl FnMut(String, Shap
         let clients = array(map_type::PERCPU_ARRAY, record, layout::CLIENTS, 0);
         maps.clients = Some(add(CLIENTS.into(), clients, None));
     }
-}
-
-/// How many rules have their counters in one element of [`RULES`]: a power of two. The kernel finds an element by a pointer
-/// to it, so that few elements are fewer lines of memory.
-pub(super) fn rules_of_row(rules: &Rules) -> u32 {
-    (rules.rules.len() as u32 + 1).next_power_of_two().min(ROW)
 }
 
 /// How many numbers there are for backends: twice as many as are used, so that more can come.

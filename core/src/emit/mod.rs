@@ -7,7 +7,7 @@
 //! | r6 | the context (`struct xdp_md`, `struct __sk_buff`) |
 //! | r7 | the first byte of the packet |
 //! | r8 | the end of the packet's first buffer |
-//! | r9 | behind a match: the index of the rule that decides |
+//! | r9 | behind a match: the index of the rule that decides, or a counter of it ([`counters`]) |
 //! | r0 to r5 | free; lost by calls |
 //!
 //! In the end they are renamed where that is cheaper ([`registers`]).
@@ -19,6 +19,7 @@ pub mod answers;
 mod chain;
 mod classifier;
 mod cond;
+pub mod counters;
 mod decap;
 mod frame;
 mod layers;
@@ -101,29 +102,38 @@ impl Default for Options {
     }
 }
 
+/// What rules become.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Its first function is the program.
+    pub object: Object,
+    /// The rules of the counters behind those of the rules and the default: see [`counters::by_rule`].
+    pub counted: Vec<u32>,
+}
+
 /// Plans the rules and generates their object.
 ///
 /// # Errors
 /// The policy needs more code than a program can hold.
-pub fn compile(rules: &Rules, options: &Options) -> Result<Object> {
+pub fn compile(rules: &Rules, options: &Options) -> Result<Compiled> {
     emit(rules, &plan::plan(rules, options.plan), options)
 }
 
-/// Generates the object of a plan. Its first function is the program.
+/// Generates the object of a plan.
 ///
 /// # Errors
 /// The policy needs more code than a program can hold.
-pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Object> {
-    let (object, maps) = write(rules, plan, options, false)?;
-    if !part::is_long(object.functions[0].code.len(), maps.held.len(), options) {
-        return Ok(object);
+pub fn emit(rules: &Rules, plan: &Plan, options: &Options) -> Result<Compiled> {
+    let (compiled, maps) = write(rules, plan, options, false)?;
+    if !part::is_long(compiled.object.functions[0].code.len(), maps.held.len(), options) {
+        return Ok(compiled);
     }
     Ok(write(rules, plan, options, true)?.0)
 }
 
 /// Generates the object, and says what its maps are. With `careful` the verifier has fewer ways to follow, which costs
 /// packets some nanoseconds ([`part`]).
-fn write(rules: &Rules, plan: &Plan, options: &Options, careful: bool) -> Result<(Object, maps::Maps)> {
+fn write(rules: &Rules, plan: &Plan, options: &Options, careful: bool) -> Result<(Compiled, maps::Maps)> {
     let mut object = Object { license: Some("Dual MIT/GPL".into()), ..Object::default() };
     let mut maps = maps::add(&mut object, rules, options);
     if !careful {
@@ -141,6 +151,7 @@ fn write(rules: &Rules, plan: &Plan, options: &Options, careful: bool) -> Result
         functions: &functions,
         object: &mut object,
         tables: Vec::new(),
+        counted: Vec::new(),
         careful,
         growth: frame::growth(rules, options),
         routes: Vec::new(),
@@ -150,13 +161,14 @@ fn write(rules: &Rules, plan: &Plan, options: &Options, careful: bool) -> Result
     };
     emitter.add_routes()?;
     emitter.program(plan)?;
-    let (mut code, tables) = (emitter.asm.finish()?, emitter.tables);
+    let (mut code, tables, counted) = (emitter.asm.finish()?, emitter.tables, emitter.counted);
     table::add(&mut object, tables);
+    counters::add_room(&mut object, &maps, rules, counted.len());
     registers::relieve(&mut code.code);
     let btf = object.btf.get_or_insert_default();
     describe(&mut object.functions[0], btf, rules, &code.lines, options.direction);
     (object.functions[0].code, object.functions[0].references) = (code.code, code.references);
-    Ok((object, maps))
+    Ok((Compiled { object, counted }, maps))
 }
 
 /// Where the program goes.
@@ -223,6 +235,8 @@ struct Emitter<'a> {
     object: &'a mut Object,
     /// Read-only data.
     tables: Vec<u8>,
+    /// The rules of the counters behind those of the rules and the default.
+    counted: Vec<u32>,
     /// Whether it is written so that the verifier has few ways to follow.
     careful: bool,
     /// Whether the packet's length at arrival must be kept.

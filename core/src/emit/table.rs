@@ -49,14 +49,21 @@ impl Emitter<'_> {
     }
 
     /// Finds the row of the keys in r1 and following.
-    fn find(&mut self, table: &Table, miss: Label, places: &mut Places) {
+    fn find(&mut self, table: &Table, miss: Label, ends: &mut Places) {
         let rows = &table.rows;
         let keys: Vec<Vec<u32>> = rows.iter().map(|row| in_memory(&table.keys, &row.constants)).collect();
         let layout = Layout::of(&keys);
         let (verdicts, numbers) = self.verdicts_of(rows.iter().map(|row| row.rule));
         let width = row_width(table.keys.len());
-        let offset = self.place(&keys, rows, &numbers, &layout, width);
+        let places = in_places(&keys, &layout);
+        let offset = self.place(&keys, rows, &numbers, &places, width);
+        let of_places: Vec<u32> = places.iter().map(|row| rows[*row].rule as u32).collect();
+        let counters = self.counters_of_places(&of_places, &verdicts);
         self.hash(table.keys.len(), &layout);
+        if let Some(first) = counters {
+            self.asm.mov(9, 0);
+            self.asm.alu64_imm(Alu::Add, 9, first as i32);
+        }
         self.asm.alu64_imm(Alu::Lsh, 0, width.trailing_zeros() as i32);
         self.asm.load_data(5, DataId(0), offset);
         self.asm.alu64(Alu::Add, 5, 0);
@@ -65,11 +72,13 @@ impl Emitter<'_> {
             self.asm.jump32_reg(If::Ne, 0, 1 + at as u8, miss);
         }
         let behind = 4 * table.keys.len() as i16;
-        self.asm.load(Size::W, 9, 5, behind);
+        if counters.is_none() {
+            self.asm.load(Size::W, 9, 5, behind);
+        }
         if verdicts.len() > 1 {
             self.asm.load(Size::W, 1, 5, behind + 4);
         }
-        self.by_verdict(&verdicts, places);
+        self.by_verdict(&verdicts, ends);
     }
 
     /// r0 = the place of the keys in r1 and following; r5 is lost.
@@ -122,15 +131,12 @@ impl Emitter<'_> {
         self.asm.alu64_imm(Alu::And, 0, (1 << layout.bits) - 1);
     }
 
-    /// Puts the rows into the data; returns the table's offset there.
-    fn place(&mut self, keys: &[Vec<u32>], rows: &[Row], numbers: &[u32], layout: &Layout, width: usize) -> u32 {
+    /// Puts the rows, of which `places` says which one is where, into the data; returns the table's offset there.
+    fn place(&mut self, keys: &[Vec<u32>], rows: &[Row], numbers: &[u32], places: &[usize], width: usize) -> u32 {
         let bytes = &mut self.tables;
         let offset = bytes.len().next_multiple_of(width);
         bytes.resize(offset, 0);
-        // A free place holds the first row's keys, which only ever lead to their own place.
-        let mut places: Vec<usize> = vec![0; 1 << layout.bits];
-        keys.iter().enumerate().for_each(|(row, key)| places[layout.place(key)] = row);
-        for row in places {
+        for row in places.iter().copied() {
             let start = bytes.len();
             let words = keys[row].iter().copied().chain([rows[row].rule as u32, numbers[row]]);
             words.for_each(|word| bytes.extend(word.to_le_bytes()));
@@ -138,6 +144,13 @@ impl Emitter<'_> {
         }
         offset as u32
     }
+}
+
+/// The row of each place. A free place holds the first row's keys, which only ever lead to their own place.
+fn in_places(keys: &[Vec<u32>], layout: &Layout) -> Vec<usize> {
+    let mut places = vec![0; 1 << layout.bits];
+    keys.iter().enumerate().for_each(|(row, key)| places[layout.place(key)] = row);
+    places
 }
 
 /// The size of a row in bytes: keys, rule, number of its verdict; a power of two.

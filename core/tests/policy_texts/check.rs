@@ -54,7 +54,7 @@ fn resolve(text: &str, document: &policy::Document, name: &str) {
 
 /// Whatever means something becomes an object, or is too long for a program.
 fn compile(rules: &Rules) {
-    if let Ok(object) = emit::compile(rules, &emit::Options::default()) {
+    if let Ok(emit::Compiled { object, .. }) = emit::compile(rules, &emit::Options::default()) {
         assert!(!elf::write(&object).is_empty());
     }
 }

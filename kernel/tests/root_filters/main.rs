@@ -39,7 +39,8 @@ fn rules(expression: &str) -> Option<Rules> {
 }
 
 fn compile(expression: &str, rules: &Rules) -> Loaded {
-    let object = emit::compile(rules, &Options::default()).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    let emit::Compiled { object, .. } =
+        emit::compile(rules, &Options::default()).unwrap_or_else(|error| panic!("{expression}: {error}"));
     let bytes = elf::write(&object);
     let entry = &object.functions[0].name;
     let request = Request { elf: &bytes, name: "filter", entry, ..Request::default() };

@@ -26,11 +26,14 @@ pub(crate) struct Subject<'a> {
     machine: Machine<'a>,
     now: u64,
     seed: u64,
+    /// The rules of counters that are not a rule's own.
+    counted: Vec<u32>,
 }
 
 impl<'a> Subject<'a> {
     pub(crate) fn new(rules: &'a Rules, options: &Options, seed: u64) -> Self {
-        let object = emit::compile(rules, options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let emit::Compiled { object, counted } =
+            emit::compile(rules, options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let bytes = elf::write(&object);
         let entry = &object.functions[0].name;
         let request = Request { elf: &bytes, name: "random", entry, ..Request::default() };
@@ -45,7 +48,7 @@ impl<'a> Subject<'a> {
                 .for_each(|at| targets.update(&at.to_ne_bytes(), &1u32.to_ne_bytes()).unwrap());
         }
         let clock = loaded.map(emit::CLOCK).ok();
-        Subject { rules, loaded, clock, machine: Machine::new(rules), now: 1_000_000_000, seed }
+        Subject { rules, loaded, clock, machine: Machine::new(rules), now: 1_000_000_000, seed, counted }
     }
 
     /// Runs one packet in both; `passed` nanoseconds have gone by.
@@ -86,16 +89,19 @@ impl<'a> Subject<'a> {
 
     /// The packets that each rule decided, and last the default.
     pub(crate) fn packets(&self) -> Vec<u64> {
+        self.hits().into_iter().map(|[packets, _]| packets).collect()
+    }
+
+    fn hits(&self) -> Vec<[u64; 2]> {
         let sums = self.loaded.map(emit::RULES).unwrap().sums_per_cpu().unwrap();
-        sums.into_iter().step_by(2).take(self.rules.rules.len() + 1).collect()
+        emit::counters::by_rule(&sums, self.rules.rules.len(), &self.counted)
     }
 
     pub(crate) fn compare_counters(&self, packet: &[u8]) {
-        let sums = self.loaded.map(emit::RULES).unwrap().sums_per_cpu().unwrap();
-        for rule in 0..=self.rules.rules.len() {
+        for (rule, hits) in self.hits().into_iter().enumerate() {
             let (packets, bytes) = self.machine.hits(rule);
             assert_eq!(
-                sums[2 * rule..2 * rule + 2],
+                hits,
                 [packets, bytes],
                 "seed {}: hits of rule {rule}, packet {}\n{:#?}",
                 self.seed,

@@ -51,7 +51,8 @@ impl<'a> Subject<'a> {
     pub(crate) fn new(rules: &'a Rules, seed: u64, random: &mut Random) -> Self {
         let (frags, offloads) = (random.once_in(2), !random.once_in(8));
         let options = Options { clock: Clock::Given, frags, offloads, ..Options::default() };
-        let object = emit::compile(rules, &options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let emit::Compiled { object, .. } =
+            emit::compile(rules, &options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let bytes = elf::write(&object);
         let entry = &object.functions[0].name;
         let request = Request { elf: &bytes, name: "routed", entry, ..Request::default() };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use xdpilot_core::emit::RULES;
+use xdpilot_core::emit::counters::{WORDS, by_rule};
 use xdpilot_core::error::Result;
 use xdpilot_kernel::load::Loaded;
 use xdpilot_kernel::map::Map;
@@ -10,9 +11,6 @@ use xdpilot_kernel::program::ProgramInfo;
 
 use super::{Compiled, default_text};
 use crate::record::{self, Count, PolicyRecord, Record, RuleRecord};
-
-/// Words of a rule's counters.
-const WORDS: usize = 2;
 
 /// The hits of each rule of a loaded policy, and last those of its default; none where they are not counted.
 ///
@@ -27,9 +25,8 @@ pub fn hits(program: &ProgramInfo, policy: &PolicyRecord) -> Result<Option<Vec<C
 /// # Errors
 /// The kernel does not let this user read it.
 pub fn of_map(map: &Map, policy: &PolicyRecord) -> Result<Vec<Count>> {
-    let sums = map.sums_per_cpu()?;
-    let counts = sums.chunks_exact(WORDS).map(|sums| Count { packets: sums[0], bytes: sums[1] });
-    Ok(counts.take(policy.rules.len() + 1).collect())
+    let hits = by_rule(&map.sums_per_cpu()?, policy.rules.len(), &policy.counted);
+    Ok(hits.into_iter().map(|[packets, bytes]| Count { packets, bytes }).collect())
 }
 
 /// Gives a policy that is about to take the place of another the counters of the rules that both have, by their text.

@@ -47,6 +47,8 @@ pub struct Compiled {
     pub rules: Arc<Rules>,
     /// The object; its first function is the program.
     pub object: Object,
+    /// The rules of counters that are not a rule's own ([`emit::counters::by_rule`]).
+    pub counted: Vec<u32>,
     /// The packets that it is for.
     pub direction: Direction,
     /// What it was read from, as the user named it.
@@ -73,9 +75,10 @@ impl Policy {
     /// # Errors
     /// As [`Policy::compile`].
     pub fn compile_with(&self, options: &Options) -> Result<Compiled> {
-        let object = emit::compile(&self.rules, options).map_err(|error| error.context(&self.origin))?;
+        let emit::Compiled { object, counted } =
+            emit::compile(&self.rules, options).map_err(|error| error.context(&self.origin))?;
         let (rules, origin) = (self.rules.clone(), self.origin.clone());
-        Ok(Compiled { rules, object, direction: self.direction, origin, stored: None })
+        Ok(Compiled { rules, object, counted, direction: self.direction, origin, stored: None })
     }
 }
 
@@ -111,6 +114,7 @@ impl Compiled {
             default: RuleRecord { line: *default_line, text: default_text(default), counter: None },
             sets: (0..sets.len()).map(set).collect(),
             pools: self.pools(),
+            counted: self.counted.clone(),
         }
     }
 

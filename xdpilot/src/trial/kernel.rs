@@ -1,7 +1,7 @@
 //! A compiled policy in the kernel, on no interface, with a clock that the caller sets.
 
 use xdpilot_core::diagnose::Facts;
-use xdpilot_core::emit::{CLOCK, Clock, Options, RULES, TARGETS};
+use xdpilot_core::emit::{CLOCK, Clock, Options, RULES, TARGETS, counters};
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::link::VERDICTS;
 use xdpilot_core::modernize::Choice;
@@ -25,6 +25,8 @@ pub struct Testbed {
     loaded: Loaded,
     clock: Option<Map>,
     rules: usize,
+    /// The rules of counters that are not a rule's own.
+    counted: Vec<u32>,
 }
 
 impl Testbed {
@@ -44,7 +46,7 @@ impl Testbed {
         }
         let has_clock = loaded.map_names().iter().any(|name| name == CLOCK);
         let clock = if has_clock { Some(loaded.map(CLOCK)?) } else { None };
-        Ok(Testbed { loaded, clock, rules: policy.rules.rules.len() })
+        Ok(Testbed { loaded, clock, rules: policy.rules.rules.len(), counted: compiled.counted })
     }
 
     /// Runs it on a packet at this time, in nanoseconds.
@@ -64,7 +66,8 @@ impl Testbed {
     /// The kernel does not tell.
     pub fn hits(&self) -> Result<Vec<(u64, u64)>> {
         let sums = self.loaded.map(RULES)?.sums_per_cpu()?;
-        Ok(sums.chunks_exact(2).map(|sums| (sums[0], sums[1])).take(self.rules + 1).collect())
+        let hits = counters::by_rule(&sums, self.rules, &self.counted);
+        Ok(hits.into_iter().map(|[packets, bytes]| (packets, bytes)).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::command::XDPILOT;
 use crate::keeper::Keeper;
 use crate::net::Pair;
-use crate::traffic::{FIRST, Files, OTHER, hits, pair, udp_arrives, udp_is_dropped};
+use crate::traffic::{FIRST, Files, OTHER, hits, pair, policy, udp_arrives, udp_is_dropped};
 
 /// Keeps the files' policy where the pair is filtered.
 fn keep(pair: &Pair, files: &Files) -> Keeper {
@@ -92,6 +92,32 @@ fn root_samples_are_shown_and_hits_of_rules_that_stay_are_kept() {
     udp_arrives(&pair, FIRST, 4000);
     assert!(keeper.says().contains("udp 10.0.0.1:"));
     assert_eq!(hits(&pair.target())[..3], [0, 2, 2]);
+    keeper.end(Signal::SIGTERM);
+}
+
+/// So many exact rules are one table, whose places have counters.
+#[test]
+fn root_hits_of_rules_in_a_large_table_are_counted_and_kept() {
+    let lines = |ports: std::ops::Range<u16>| -> String {
+        ports.map(|port| format!("drop when src host {FIRST} and udp dst port {port}\n")).collect()
+    };
+    let (pair, files) = (pair(), Files::new(&lines(4000..4700)));
+    let keeper = keep(&pair, &files);
+    udp_is_dropped(&pair, FIRST, 4001);
+    udp_is_dropped(&pair, FIRST, 4699);
+    udp_arrives(&pair, OTHER, 4001);
+    let told = |place: usize, port: u16| {
+        let rule = &policy(&pair.target(), "native")["rules"][place];
+        assert_eq!((&rule["packets"], &rule["line"]), (&1.into(), &(place + 1).into()), "{port}: {rule}");
+    };
+    told(1, 4001);
+    told(699, 4699);
+    files.exchange("edge.xdp", &lines(3999..4700));
+    assert_eq!(keeper.says(), "policy: 1 rule added, 0 removed");
+    told(2, 4001);
+    told(700, 4699);
+    udp_is_dropped(&pair, FIRST, 4001);
+    assert_eq!(hits(&pair.target())[..4], [0, 0, 2, 0]);
     keeper.end(Signal::SIGTERM);
 }
 
