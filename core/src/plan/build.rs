@@ -10,6 +10,7 @@ use super::classify::{Asked, FEWEST, are_entries, asked, classify, tells_apart};
 use super::fact::Facts;
 use super::need::extent;
 use super::simplify::simplify;
+use super::split::split;
 use super::table::table;
 use super::{Dispatch, Item, List, Node, NodeId, Options, Plan, Step};
 use crate::cond::{Cond, Relation, Value};
@@ -135,7 +136,7 @@ impl<'a> Builder<'a> {
         id
     }
 
-    /// The rules that can still match.
+    /// The rules that can still match; those of many alternatives once for each.
     fn left(&self, items: &[Item<'a>], facts: &Facts) -> Items<'a> {
         let mut left = Vec::new();
         for (rule, cond) in items {
@@ -146,7 +147,12 @@ impl<'a> Builder<'a> {
             if *cond == Cond::Always(false) {
                 continue;
             }
-            let last = *cond == Cond::Always(true) && self.decides(*rule);
+            let decides = self.decides(*rule);
+            if let Some(all) = split(&cond).filter(|_| decides) {
+                left.extend(all.into_iter().map(|cond| (*rule, Cow::Owned(cond))));
+                continue;
+            }
+            let last = *cond == Cond::Always(true) && decides;
             left.push((*rule, cond));
             if last {
                 break;

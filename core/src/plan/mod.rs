@@ -14,6 +14,7 @@ mod fact;
 mod group;
 mod need;
 mod simplify;
+mod split;
 mod table;
 
 pub use build::plan;

@@ -27,6 +27,8 @@ pub(crate) fn policy(random: &mut Random, most: usize, crowded: usize) -> Rules 
             rules.extend(family(random));
         } else if random.once_in(25) {
             rules.extend(crowd(random, crowded));
+        } else if random.once_in(20) {
+            rules.push(rule(alternatives(random), action(random)));
         } else if random.once_in(50) {
             // So many that they share maps.
             rules.extend((0..30).map(|_| rule(cond(random, 2), Action::Limit(limit(random)))));
@@ -119,6 +121,40 @@ fn family(random: &mut Random) -> Vec<Rule> {
             rule(all, Action::Verdict(verdict(random)))
         })
         .collect()
+}
+
+/// Many alternatives, mostly of the same numbers, and what stands beside them.
+fn alternatives(random: &mut Random) -> Cond {
+    let (port, strangers, chained) = (random.once_in(2), random.once_in(3), random.once_in(3));
+    let mut any = None;
+    for at in 0..6 + random.below(40) {
+        let address = if random.once_in(3) { *random.pick(&ADDRESSES) } else { 0x0a00_0000 + at as u32 };
+        let first = Cond::equals(26, Width::Four, address);
+        let mut one = first.clone();
+        if port {
+            one = one.and(equals(port_of_v4(2), (*random.pick(&PORTS)).into()));
+        }
+        if strangers && random.once_in(12) {
+            one = cond(random, 1);
+        }
+        any = Some(match any {
+            None => one,
+            Some(rest) if chained => one.or(first.negate().and(rest)),
+            Some(rest) if random.once_in(2) => one.or(rest),
+            Some(rest) => rest.or(one),
+        });
+    }
+    let mut all = any.unwrap_or(Cond::Always(true));
+    if random.once_in(2) {
+        all = all.and(cond(random, 1));
+    }
+    match random.below(8) {
+        0 => all,
+        1 => cond(random, 2).and(all),
+        2 => ether(0x86dd).and(cond(random, 1)).or(ether(0x0800).and(all)),
+        3 => all.negate(),
+        _ => ether(0x0800).and(all),
+    }
 }
 
 /// Rules that ask for other bits of the same numbers, and a few of any kind among them.
