@@ -6,7 +6,8 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::fd::{AsFd, BorrowedFd},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, DirEntryExt, OpenOptionsExt},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -37,27 +38,45 @@ pub(crate) fn path(name: &str) -> Result<String> {
 
 /// The names of the named namespaces, sorted; none where there is no `/run/netns`.
 pub fn names() -> Vec<String> {
-    let mut names: Vec<String> = entries().collect();
+    let mut names: Vec<String> = files().map(|(name, _)| name).collect();
     names.sort_unstable();
     names
 }
 
-fn entries() -> impl Iterator<Item = String> {
+/// The names with the inode numbers of their files, on which the namespaces are mounted.
+fn files() -> impl Iterator<Item = (String, u64)> {
     let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok())
+    entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.ino())))
 }
 
 /// Which namespaces the names lead to, and what becomes of that.
 ///
-/// A name is a mount: the kernel tells of mounts (`POLLPRI` on `/proc/self/mountinfo`, proc(5)). When its file appears,
-/// nothing is mounted there yet.
+/// A name is a mount: the kernel tells of mounts (`POLLPRI` on `/proc/self/mountinfo`, proc(5)), but not of which. When its
+/// file appears, nothing is mounted there yet.
 #[derive(Debug)]
 pub struct Names {
     mounts: File,
-    /// With the round in which each was seen last.
-    known: HashMap<String, (u64, u64)>,
+    known: HashMap<String, Known>,
+    round: u64,
+    /// When all names were followed to their namespaces.
+    followed: Instant,
+    /// Whether a name may lead elsewhere since.
+    owed: bool,
+}
+
+/// What is known of a name.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// The inode number of its file, on which the namespace is mounted.
+    file: u64,
+    /// That of the namespace.
+    namespace: u64,
+    /// The round in which it was seen last.
     round: u64,
 }
+
+/// Hundreds of names are followed so often at most; those whose file is a new one are at once.
+const OFTEN: Duration = Duration::from_millis(500);
 
 impl Names {
     /// Listens; what is there now is known.
@@ -67,25 +86,44 @@ impl Names {
     pub fn new() -> Result<Self> {
         let mounts = File::open("/proc/self/mountinfo");
         let mounts = mounts.map_err(|error| failed("listen for mounts", &error, "is /proc mounted?"))?;
-        let known = inodes().into_iter().map(|(name, inode)| (name, (inode, 0))).collect();
-        Ok(Names { mounts, known, round: 0 })
+        let mut names = Names { mounts, known: HashMap::new(), round: 0, followed: Instant::now(), owed: false };
+        names.look(true);
+        Ok(names)
     }
 
-    /// The names that came, went, or lead to another namespace since the last time, sorted.
+    /// The names that came, went, or lead to another namespace since the last time, sorted. One on whose file another
+    /// namespace was mounted may be among those of the next time, which is then due ([`Self::due`]).
     pub fn changed(&mut self) -> Vec<String> {
+        let changed = self.look(self.followed.elapsed() >= OFTEN);
+        // Something was mounted or unmounted; where no file tells of it, it is one of those that are known.
+        if changed.is_empty() && self.owed { self.look(true) } else { changed }
+    }
+
+    /// How long it takes until [`Self::changed`] is to be asked again, whatever happens until then.
+    pub fn due(&self) -> Option<Duration> {
+        self.owed.then(|| OFTEN.saturating_sub(self.followed.elapsed()))
+    }
+
+    /// The same as [`Self::changed`]: all names are followed, or those whose file is a new one.
+    fn look(&mut self, all: bool) -> Vec<String> {
         let mut changed = Vec::new();
         self.round += 1;
-        for (name, inode) in inodes() {
+        (self.owed, self.followed) = if all { (false, Instant::now()) } else { (true, self.followed) };
+        let round = self.round;
+        let Some(folder) = Folder::open() else { return self.known.drain().map(|(name, _)| name).collect() };
+        for (name, file) in files() {
             match self.known.get_mut(&name) {
-                Some((known, seen)) if *known == inode => *seen = self.round,
-                _ => {
-                    self.known.insert(name.clone(), (inode, self.round));
-                    changed.push(name);
+                Some(known) if !all && known.file == file => known.round = round,
+                before => {
+                    let Some(namespace) = folder.leads(&name) else { continue };
+                    if before.is_none_or(|known| known.namespace != namespace) {
+                        changed.push(name.clone());
+                    }
+                    self.known.insert(name, Known { file, namespace, round });
                 }
             }
         }
-        let round = self.round;
-        changed.extend(self.known.extract_if(|_, (_, seen)| *seen != round).map(|(name, _)| name));
+        changed.extend(self.known.extract_if(|_, known| known.round != round).map(|(name, _)| name));
         changed.sort_unstable();
         changed
     }
@@ -97,17 +135,25 @@ impl AsFd for Names {
     }
 }
 
-/// The names with the inode numbers of the namespaces that they lead to.
-fn inodes() -> Vec<(String, u64)> {
-    // Hundreds of names are looked at with each mount: from the open folder that takes the shortest way.
-    let Ok(folder) = File::open(DIRECTORY) else { return Vec::new() };
-    let Ok(itself) = fstat(&folder) else { return Vec::new() };
-    let leads = |name: String| {
-        let file = fstatat(&folder, name.as_str(), AtFlags::empty()).ok()?;
+/// The folder of names, open: from there names are followed in the shortest way.
+struct Folder {
+    file: File,
+    device: u64,
+}
+
+impl Folder {
+    fn open() -> Option<Self> {
+        let file = File::open(DIRECTORY).ok()?;
+        let device = fstat(&file).ok()?.st_dev;
+        Some(Folder { file, device })
+    }
+
+    /// The inode number of the namespace that a name leads to.
+    fn leads(&self, name: &str) -> Option<u64> {
+        let found = fstatat(&self.file, name, AtFlags::empty()).ok()?;
         // Nothing is mounted on a plain file: it has the number of its folder's file system.
-        (file.st_dev != itself.st_dev).then_some((name, file.st_ino))
-    };
-    entries().filter_map(leads).collect()
+        (found.st_dev != self.device).then_some(found.st_ino)
+    }
 }
 
 /// Makes a new, empty network namespace of this name, as `ip netns add` does. Its loopback is down.

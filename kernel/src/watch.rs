@@ -101,23 +101,26 @@ pub fn readable(descriptors: &[BorrowedFd<'_>]) -> Result<Vec<bool>> {
 /// As [`readable`].
 pub fn readable_within(descriptors: &[BorrowedFd<'_>], time: Duration) -> Result<Vec<bool>> {
     let mut polled = to_read(descriptors);
-    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-    // A signal shortens the wait: who waits for a time has something to do after it.
-    match nix::poll::poll(&mut polled, time) {
-        Ok(_) | Err(Errno::EINTR) => Ok(polled.iter().map(|one| one.any().unwrap_or(false)).collect()),
-        Err(errno) => Err(failed("wait for events", errno)),
-    }
+    wait_within(&mut polled, time)?;
+    Ok(polled.iter().map(|one| one.any().unwrap_or(false)).collect())
 }
 
-/// The same, without a limit, or until a mount appears or vanishes ([`Names`](crate::netns_directory::Names)); the last
-/// of the answers says that.
+/// The same, for at most this time if any is given, or until a mount appears or vanishes
+/// ([`Names`](crate::netns_directory::Names)); the last of the answers says that.
 ///
 /// # Errors
 /// As [`readable`].
-pub fn readable_or_mounted(descriptors: &[BorrowedFd<'_>], mounts: Option<BorrowedFd<'_>>) -> Result<Vec<bool>> {
+pub fn readable_or_mounted(
+    descriptors: &[BorrowedFd<'_>],
+    mounts: Option<BorrowedFd<'_>>,
+    time: Option<Duration>,
+) -> Result<Vec<bool>> {
     let mut polled = to_read(descriptors);
     polled.extend(mounts.map(|mounts| PollFd::new(mounts, PollFlags::POLLPRI)));
-    wait(&mut polled)?;
+    match time {
+        Some(time) => wait_within(&mut polled, time)?,
+        None => wait(&mut polled)?,
+    }
     let mut ready: Vec<bool> = polled.iter().map(|one| one.any().unwrap_or(false)).collect();
     ready.resize(descriptors.len() + 1, false);
     Ok(ready)
@@ -147,6 +150,16 @@ fn wait(polled: &mut [PollFd<'_>]) -> Result<()> {
             Err(errno) => return Err(failed("wait for events", errno)),
             Ok(_) => return Ok(()),
         }
+    }
+}
+
+fn wait_within(polled: &mut [PollFd<'_>], time: Duration) -> Result<()> {
+    // In whole milliseconds, of which a part counts as one: who waits for a time should find that it has passed.
+    let time = PollTimeout::try_from(time + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+    // A signal shortens the wait: who waits for a time has something to do after it.
+    match nix::poll::poll(polled, time) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(failed("wait for events", errno)),
     }
 }
 

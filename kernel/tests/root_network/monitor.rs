@@ -159,7 +159,7 @@ fn root_names_of_namespaces_are_told_when_something_is_mounted_there() {
         let deadline = Instant::now() + Duration::from_secs(5);
         while !directory.changed().contains(&net.name) {
             assert!(Instant::now() < deadline);
-            assert_eq!(readable_or_mounted(&[], Some(directory.as_fd())).unwrap(), [true]);
+            assert_eq!(readable_or_mounted(&[], Some(directory.as_fd()), None).unwrap(), [true]);
         }
     };
     await_name();
@@ -171,4 +171,23 @@ fn root_names_of_namespaces_are_told_when_something_is_mounted_there() {
     Namespace::named(&net.name).unwrap();
     netns_directory::delete(&net.name).unwrap();
     await_name();
+}
+
+/// Another namespace on the same file, while something else is mounted: no file tells of it.
+#[test]
+fn root_a_name_that_leads_elsewhere_is_told_of_though_its_file_stays() {
+    let (one, other) = (Net::new("mon1"), Net::new("mon2"));
+    let mut directory = Names::new().unwrap();
+    let path = format!("/run/netns/{}", one.name);
+    output(&format!("umount --lazy {path}"));
+    output(&format!("mount --bind /run/netns/{} {path}", other.name));
+    let third = Net::new("mon3");
+    let mut told = BTreeSet::new();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !told.contains(&one.name) || !told.contains(&third.name) {
+        assert!(Instant::now() < deadline, "{told:?}");
+        readable_or_mounted(&[], Some(directory.as_fd()), directory.due()).unwrap();
+        told.extend(directory.changed());
+    }
+    assert!(!told.contains(&other.name));
 }

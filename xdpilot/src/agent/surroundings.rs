@@ -6,6 +6,7 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_kernel::monitor::{Change, Monitor, What};
@@ -189,8 +190,12 @@ fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
 /// changed.
 fn hear(heard: &Mutex<Heard>, (links, mounts): (&OwnedFd, &OwnedFd), mut stop: PipeReader, tell: &Tell) -> Result<()> {
     loop {
-        let with_names = lock(heard).with_names;
-        let ready = readable_or_mounted(&[links.as_fd(), stop.as_fd()], with_names.then_some(mounts.as_fd()))?;
+        let (with_names, due) = {
+            let heard = lock(heard);
+            (heard.with_names, heard.names.due().filter(|_| heard.with_names))
+        };
+        let mounts = with_names.then_some(mounts.as_fd());
+        let ready = readable_or_mounted(&[links.as_fd(), stop.as_fd()], mounts, due)?;
         if ready[1] && stop.read(&mut [0]).map_err(|error| failed(&error))? == 0 {
             return Ok(());
         }
@@ -198,7 +203,7 @@ fn hear(heard: &Mutex<Heard>, (links, mounts): (&OwnedFd, &OwnedFd), mut stop: P
         if ready[0] {
             happened.extend(lock(heard).monitor.drain()?.into_iter().map(Happening::of_change));
         }
-        if ready[2] {
+        if ready[2] || with_names && lock(heard).names.due() == Some(Duration::ZERO) {
             happened.extend(lock(heard).names.changed().into_iter().map(Happening::Name));
         }
         // The lock is free here: who is told may follow something.
