@@ -7,6 +7,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
     os::unix::fs::{DirBuilderExt, DirEntryExt, OpenOptionsExt},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -34,6 +35,11 @@ pub(crate) fn path(name: &str) -> Result<String> {
         Err(Error::usage(format!("{name:?} is no name for a network namespace"))
             .cause("a name is one to 255 bytes without a slash"))
     }
+}
+
+/// Whether there is such a name; it may lead nowhere (yet).
+pub fn has(name: &str) -> bool {
+    path(name).is_ok_and(|path| Path::new(&path).exists())
 }
 
 /// The names of the named namespaces, sorted; none where there is no `/run/netns`.

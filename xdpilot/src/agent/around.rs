@@ -1,10 +1,10 @@
 //! Which happenings matter for the targets of a node, and what they make uncertain.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use xdpilot_core::error::Result;
 use xdpilot_kernel::namespace::Namespace;
+use xdpilot_kernel::netns_directory;
 
 use super::log::{Level, log};
 use super::reconcile::Reconciler;
@@ -90,7 +90,7 @@ impl Around {
     /// Follows the namespace of a name, which leads elsewhere than before.
     fn follow_name(&mut self, name: &str) {
         // Most lead nowhere any more: the error would list names like it.
-        let namespace = names_something(name).then(|| Namespace::named(name).ok()).flatten();
+        let namespace = netns_directory::has(name).then(|| Namespace::named(name).ok()).flatten();
         let inode = namespace.as_ref().map(Namespace::inode);
         self.targets.values_mut().filter(|one| one.name() == Some(name)).for_each(|one| one.namespace = inode);
         if let Some(Err(error)) = namespace.map(|namespace| self.surroundings.also(&namespace)) {
@@ -131,7 +131,7 @@ impl Around {
                 Target::Pid { pid, .. } => namespaces.extend(Namespace::of_pid(*pid).ok()),
                 Target::Interface(_) | Target::All => followed.namespace = Some(own.inode()),
                 // A name that leads nowhere yet is told of when it does.
-                Target::Netns { name, .. } if names_something(name) => {
+                Target::Netns { name, .. } if netns_directory::has(name) => {
                     let namespace = Namespace::named(name).ok();
                     followed.namespace = namespace.as_ref().map(Namespace::inode);
                     namespaces.extend(namespace);
@@ -164,9 +164,4 @@ fn doubt_containers(reconciler: &mut Reconciler, of: Engine, is_named: impl Fn(&
         Ok(Target::Container { engine, name, .. }) => engine == of && is_named(&name),
         _ => false,
     });
-}
-
-/// Whether there is such a name below `/run/netns`.
-fn names_something(name: &str) -> bool {
-    Path::new("/run/netns").join(name).exists()
 }

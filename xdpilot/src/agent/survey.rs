@@ -6,6 +6,7 @@ use std::sync::Arc;
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::PolicyPlace;
 use xdpilot_core::rules::Rules;
+use xdpilot_kernel::netns_directory;
 
 use super::diff::{Key, Standing, Version, Wanted};
 use super::digest::digest;
@@ -308,14 +309,30 @@ fn interfaces_of(place: &PolicyPlace) -> LookUp<Found> {
         label: found.label.as_str().into(),
         frags: found.interface.mtu > place::ONE_BUFFER,
     };
-    let found = place::of_policy(place, None).map(|found| found.iter().map(interface).collect::<Arc<[_]>>());
+    let found = match to_come(&place.target) {
+        Some(words) => Err(words.into()),
+        None => place::of_policy(place, None)
+            .map(|found| found.iter().map(interface).collect::<Arc<[_]>>())
+            .map_err(|error| error.to_string().into()),
+    };
     let there = found.iter().flat_map(|found| found.iter()).map(|interface| interface.key.namespace).collect();
-    LookUp { found: found.map_err(|error| error.to_string().into()), there, doubtful: false }
+    LookUp { found, there, doubtful: false }
+}
+
+/// That a namespace is not there (yet), in words; none where it is, or where no namespace is named. Hundreds may be to come,
+/// and an error would look for names like each of them among all others.
+fn to_come(target: &str) -> Option<String> {
+    let Ok(Target::Netns { name, .. }) = target.parse() else { return None };
+    (!netns_directory::has(&name)).then(|| format!("there is no network namespace {name} yet"))
 }
 
 /// The interfaces of a target in words, empty while there are none.
 fn in_words(target: &str) -> LookUp<String> {
-    let found = target.parse::<Target>().and_then(|target| place::resolve(&target, Traffic::To)).unwrap_or_default();
+    let resolve = |target: Target| place::resolve(&target, Traffic::To);
+    let found = match to_come(target) {
+        Some(_) => Vec::new(),
+        None => target.parse().and_then(resolve).unwrap_or_default(),
+    };
     let words = found.iter().map(|place| format!("{}/{}", place.namespace.inode(), place.interface.index));
     let there = found.iter().map(|place| place.namespace.inode()).collect();
     LookUp { found: words.collect::<Vec<_>>().join(" "), there, doubtful: false }
