@@ -21,7 +21,9 @@ impl Node {
     /// The name or a label is none.
     pub fn new(name: &str, labels: &[String]) -> Result<Self> {
         if !is_label(name) {
-            return Err(Error::usage(format!("node {name:?}")).cause("names are of letters, digits, and . _ - within"));
+            return Err(Error::usage(format!("node {name:?}"))
+                .cause("names are of letters, digits, and . _ - within")
+                .mend("hostname NAME, or xdpilot … --node NAME"));
         }
         let mut node = Node { name: name.to_string(), labels: BTreeMap::new() };
         for words in labels {
