@@ -1,7 +1,7 @@
 //! Hits of rules.
 //!
 //! Each rule has a counter, and so has the default, behind the last rule. Behind these stand the counters of places in large
-//! tables ([`super::table`]): where a rule's row lies is known before the row is there, so that a packet waits for the row and
+//! tables (`table.rs`): where a rule's row lies is known before the row is there, so that a packet waits for the row and
 //! the counter at the same time, not for one after the other. In one run 10,000 exact rules cost 17 ns where they cost 22 with
 //! counters by rule, and 100,000 rules 100 where they cost 145.
 
