@@ -82,7 +82,7 @@ struct Known {
 }
 
 /// Hundreds of names are followed so often at most; those whose file is a new one are at once.
-const OFTEN: Duration = Duration::from_millis(500);
+const OFTEN: Duration = Duration::from_millis(200);
 
 impl Names {
     /// Listens; what is there now is known.
@@ -97,12 +97,12 @@ impl Names {
         Ok(names)
     }
 
-    /// The names that came, went, or lead to another namespace since the last time, sorted. One on whose file another
-    /// namespace was mounted may be among those of the next time, which is then due ([`Self::due`]).
+    /// The names that came, went, or lead to another namespace since the last time, sorted. Where a file stayed and what is
+    /// mounted there did not, that may be told the next time only, which is then due ([`Self::due`]).
     pub fn changed(&mut self) -> Vec<String> {
-        let changed = self.look(self.followed.elapsed() >= OFTEN);
-        // Something was mounted or unmounted; where no file tells of it, it is one of those that are known.
-        if changed.is_empty() && self.owed { self.look(true) } else { changed }
+        let mut changed = self.look(self.followed.elapsed() >= OFTEN);
+        changed.sort_unstable();
+        changed
     }
 
     /// How long it takes until [`Self::changed`] is to be asked again, whatever happens until then.
@@ -110,7 +110,7 @@ impl Names {
         self.owed.then(|| OFTEN.saturating_sub(self.followed.elapsed()))
     }
 
-    /// The same as [`Self::changed`]: all names are followed, or those whose file is a new one.
+    /// The same as [`Self::changed`], in no order: all names are followed, or those whose file is a new one.
     fn look(&mut self, all: bool) -> Vec<String> {
         let mut changed = Vec::new();
         self.round += 1;
@@ -130,7 +130,6 @@ impl Names {
             }
         }
         changed.extend(self.known.extract_if(|_, known| known.round != round).map(|(name, _)| name));
-        changed.sort_unstable();
         changed
     }
 }

@@ -113,7 +113,8 @@ impl<'a> Builder<'a> {
     /// The node that tries these rules one by one, whatever they do to the packet.
     fn flat(&mut self, items: &[Item<'a>]) -> NodeId {
         let items = self.left(items, &Facts::none());
-        let steps = items.into_iter().map(|(rule, cond)| Step::Rule { rule, cond: cond.into_owned() }).collect();
+        let alone = alone(items.into_iter().map(|(rule, cond)| (rule, cond.into_owned())));
+        let steps = alone.into_iter().map(|(rule, cond)| Step::Rule { rule, cond }).collect();
         let node = Node::Rules(self.ended(steps));
         self.nodes.push(node);
         NodeId(self.nodes.len() - 1)
@@ -148,7 +149,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let decides = self.decides(*rule);
-            if let Some(all) = split(&cond).filter(|_| decides) {
+            if decides && let Some(all) = split(&cond) {
                 left.extend(all.into_iter().map(|cond| (*rule, Cow::Owned(cond))));
                 continue;
             }
@@ -243,7 +244,12 @@ impl<'a> Builder<'a> {
                     rest = &rest[taken..];
                 }
                 (None, None) => {
-                    steps.push(Step::Rule { rule: *rule, cond: cond.clone().into_owned() });
+                    let before = steps.pop_if(|step| matches!(step, Step::Rule { rule: before, .. } if before == rule));
+                    let cond = match before {
+                        Some(Step::Rule { cond: before, .. }) => before.or(cond.clone().into_owned()),
+                        _ => cond.clone().into_owned(),
+                    };
+                    steps.push(Step::Rule { rule: *rule, cond });
                     rest = behind;
                 }
             }
@@ -258,12 +264,25 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Rules that are tried one by one: the alternatives of one that follow each other are one condition again.
+pub(super) fn alone(items: impl Iterator<Item = (usize, Cond)>) -> Vec<(usize, Cond)> {
+    let mut alone: Vec<(usize, Cond)> = Vec::new();
+    for (rule, cond) in items {
+        let cond = match alone.pop_if(|(before, _)| *before == rule) {
+            Some((_, before)) => before.or(cond),
+            None => cond,
+        };
+        alone.push((rule, cond));
+    }
+    alone
+}
+
 fn decides(rules: &Rules, rule: usize) -> bool {
     matches!(rules.rules[rule].action, Action::Verdict(_))
 }
 
 /// How many comparisons there are in a condition.
-fn size(cond: &Cond) -> isize {
+pub(super) fn size(cond: &Cond) -> isize {
     match cond {
         Cond::Always(_) => 1,
         Cond::Compare(..) | Cond::In(_) | Cond::Chain(_) => 2,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::build::alone;
 use super::fact::Facts;
 use super::group::groups;
 use super::need::extent;
@@ -42,10 +43,11 @@ pub(super) fn classify(items: &[Item<'_>], asked: &[Asked<'_>]) -> Option<(Class
     let grouped = groups(&fields, &mut entries);
     let taken = grouped.end.map_or(items.len(), |end| items.iter().take_while(|(rule, _)| *rule < end).count());
     let is_other = items[..taken].iter().zip(&all).filter(|(_, all)| all.is_none());
-    let others: Vec<_> = is_other.map(|((rule, cond), _)| (*rule, cond.clone().into_owned())).collect();
-    if fields.is_empty() || taken - others.len() < FEWEST {
+    let is_other: Vec<_> = is_other.map(|(item, _)| item).collect();
+    if fields.is_empty() || taken - is_other.len() < FEWEST {
         return None;
     }
+    let others = alone(is_other.into_iter().map(|(rule, cond)| (*rule, cond.clone().into_owned())));
     let groups = grouped.groups;
     Some((Classifier { guards: shared, fields, groups, entries, others }, taken))
 }

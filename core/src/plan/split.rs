@@ -3,12 +3,13 @@
 //! `A or B` is not A, else B: where A faults, B is not asked. So a condition is split only where no alternative can fault on a
 //! packet on which a later one holds.
 
+use super::build::size;
 use crate::cond::{Cond, Load, Operator, Place, Relation, Value};
 
 /// Fewer alternatives than this are faster tried in one rule.
 const FEWEST: usize = 8;
-/// What stands beside the alternatives is repeated for each of them; so many comparisons at most.
-const MOST_BESIDE: usize = 12;
+/// What stands beside the alternatives is repeated for each of them; of this size at most ([`size`]).
+const MOST_BESIDE: isize = 24;
 
 /// Conditions of which one holds on just those packets on which this one does. None where they are few, or where that cannot
 /// be said.
@@ -16,7 +17,7 @@ pub(super) fn split(cond: &Cond) -> Option<Vec<Cond>> {
     let parts = conjunction(cond);
     let alternatives: Vec<Vec<&Cond>> = parts.iter().map(|part| alternatives(part)).collect();
     let (at, many) = alternatives.iter().enumerate().max_by_key(|(_, all)| all.len())?;
-    let beside = alternatives.iter().map(Vec::len).sum::<usize>() - many.len();
+    let beside: isize = parts.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, part)| size(part)).sum();
     if many.len() < FEWEST || beside > MOST_BESIDE || !none_faults(&parts[..at], many) {
         return None;
     }
@@ -185,6 +186,8 @@ mod tests {
         assert_eq!(all[3], tcp.and(source(3)).and(port));
         assert_eq!(split(&any((0..7).map(source))), None);
         assert_eq!(split(&any((0..20).map(source)).negate()), None);
+        let none = any((0..20).map(source)).negate();
+        assert_eq!(split(&none.and(any((0..20).map(source)))), None, "what is long is not repeated");
     }
 
     #[test]

@@ -26,12 +26,17 @@ pub const NAME: u32 = !0x1f;
 pub const SHIFT: u32 = 5;
 /// Of an address: no lane that is free is the same.
 pub const NO_LANE: u32 = 1 << (SHIFT - 1);
+/// How far the upper bits of a product are brought down to the lower ones.
+pub const FOLD: u32 = 15;
 /// How far an address is shifted for the first of its 54 bits to end with it.
 pub const UNUSED: u32 = 10;
 
+/// The longest prefix that may have a lane.
+pub(super) const LONGEST: u8 = 2 * COMMON;
+
 /// Whether a prefix may have a lane.
 pub(super) fn may_hold(prefix: Prefix) -> bool {
-    (COMMON + 1..=2 * COMMON).contains(&prefix.length)
+    (COMMON + 1..=LONGEST).contains(&prefix.length)
 }
 
 /// The bits that name an address's block.
@@ -61,7 +66,7 @@ fn holds(lane: u32, address: u32) -> bool {
 
 /// The lane of a prefix.
 fn lane(prefix: Prefix) -> u32 {
-    address(prefix.bits & mask(prefix.length)) & NAME | (SHIFT + u32::from(2 * COMMON - prefix.length))
+    address(prefix.bits & mask(prefix.length)) & NAME | (SHIFT + u32::from(LONGEST - prefix.length))
 }
 
 /// What the block of an address says of it.
@@ -149,9 +154,15 @@ impl Block<'_> {
     }
 }
 
+/// The hash of a name. Names that are alike but for a few bits, as a registry gives them out, would lie in rows with one product.
+fn hash(name: u32) -> u32 {
+    let product = name.wrapping_mul(buckets::FACTOR);
+    (product ^ product >> FOLD).wrapping_mul(buckets::FACTOR)
+}
+
 /// The lines in which a search for a block looks, in order.
 fn probes<'a>(table: &Table<'a>, name: u32) -> impl Iterator<Item = Block<'a>> {
-    let first = buckets::first((name & NAME).wrapping_mul(buckets::FACTOR), table.geometry.blocks);
+    let first = buckets::first(hash(name & NAME), table.geometry.blocks);
     table.area(table.geometry.block_lines()).chunks_exact(LINE).skip(first).take(PROBES).map(Block)
 }
 

@@ -23,6 +23,8 @@ pub const WIDE: usize = AT + 4;
 pub const OUTSIDE: usize = WIDE;
 /// The word of the last line that is not zero where a prefix of 25 to 31 bits of IPv4 was ever there.
 pub const NARROW: usize = 1;
+/// More lines of blocks a table's measures cannot tell.
+const MOST_BLOCKS: u32 = 1 << 24;
 /// What the last line ends with.
 const MAGIC: u64 = 0x7864_7069_6c6f_7401;
 
@@ -206,10 +208,14 @@ impl Blocks {
     fn of(mut names: Vec<u32>) -> Self {
         names.sort_unstable();
         let all = || names.chunk_by(|one, other| one == other);
+        let count = all().count();
+        if blocks::lines(count + count / 2) >= MOST_BLOCKS {
+            return Blocks { count: 0, without: names.len() };
+        }
         // Where two of five lines are taken, as they are when a table was filled, one of 250 blocks finds none.
         let lost = names.len() / 64;
         let without = all().map(|block| block.len().saturating_sub(blocks::LANES)).sum::<usize>() + lost;
-        Blocks { count: all().count(), without }
+        Blocks { count, without }
     }
 }
 

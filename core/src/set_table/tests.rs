@@ -157,6 +157,7 @@ fn prefixes_in_blocks_and_elsewhere_are_found() {
         let words = words(geometry);
         let table = Table::new(&words, geometry).expect("words");
         table.fill(&all).expect("room");
+        assert_eq!(Table::open(&words).expect("a table").geometry(), geometry);
         let mut now: HashSet<Element> = all.iter().cloned().collect();
         let compare = |now: &HashSet<Element>, address: u128| {
             let holds = |length: u8| now.contains(&Element::V6(Ipv6Addr::from_bits(address & mask(length)), length));
@@ -178,6 +179,35 @@ fn prefixes_in_blocks_and_elsewhere_are_found() {
             }
         }
     }
+}
+
+/// Registries give blocks out in steps: they are spread over the lines all the same.
+#[test]
+fn blocks_in_steps_have_lines() {
+    for step in [1u128, 2, 3, 4, 5, 8, 64, 1024] {
+        let prefix = |at: u128| Prefix { bits: (0x2001 << 112) + ((at * step) << 101), length: 48 };
+        let all: Vec<Element> = (0..60_000).map(|at| Element::V6(prefix(at).bits.into(), 48)).collect();
+        let geometry = Geometry::of(Part::V6, &all);
+        let words = words(geometry);
+        let table = Table::new(&words, geometry).expect("words");
+        table.fill(&all).expect("room");
+        let without = (0..60_000).filter(|at| !blocks::has(&table, prefix(*at))).count();
+        assert!(without < 600, "{step}: {without}");
+    }
+}
+
+/// A table of before there were blocks: class 1 is named nowhere, and looked at where the state says so.
+#[test]
+fn class_1_is_found_where_no_class_word_names_it() {
+    let wide = Element::V6(Ipv6Addr::from_bits(0x2001_0d80 << 96), 26);
+    let geometry = Geometry::of(Part::V6, &[]);
+    let words = words(geometry);
+    let table = Table::new(&words, geometry).expect("words");
+    table.fill(&[wide, Element::V6(Ipv6Addr::from_bits(0x2001_0db8_0001 << 80), 48)]).expect("room");
+    table.area(geometry.class_lines()).iter().for_each(|word| set(word, 0));
+    assert!(table.contains(&(0x2001_0d81u128 << 96).to_be_bytes()));
+    assert!(table.remove(&Element::V6(Ipv6Addr::from_bits(0x2001_0db8_0001 << 80), 48)));
+    assert_eq!(states::state_of(table.area(geometry.states()), 0x20_010d), state::BLOCKS);
 }
 
 /// A prefix in one of so many blocks, or one that holds some.

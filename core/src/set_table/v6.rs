@@ -75,6 +75,10 @@ pub(super) fn contains(table: &Table<'_>, bits: u128) -> bool {
             .is_some_and(|words| get(&words[entry::BITS + bit / 64]) >> (bit % 64) & 1 == 1)
     };
     let state = states::state_of(table.area(table.geometry.states()), (bits >> 104) as usize);
+    // Tables of before there were blocks have class 1 wherever the state is this one, and name it nowhere.
+    if state == state::BLOCKS && table.geometry.blocks == 0 && has(1) {
+        return true;
+    }
     let says = match state {
         state::NONE => Says::No,
         state::ALL => Says::Yes,
@@ -176,7 +180,7 @@ pub(super) fn leave(table: &Table<'_>, prefix: Prefix, beside: &[Prefix]) {
 
 /// The state that a prefix of more than 24 bits makes.
 fn some(prefix: Prefix) -> u64 {
-    if blocks::may_hold(prefix) { state::BLOCKS } else { state::SOME }
+    if prefix.length <= blocks::LONGEST { state::BLOCKS } else { state::SOME }
 }
 
 /// The bits of a prefix in its entry.

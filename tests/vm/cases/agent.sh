@@ -8,11 +8,12 @@ began=$(($(date +%s) - $(uptime)))
 clock() { date -s "@$((began + $(uptime) + $1))"; }
 # What the policy is, which all nodes have then.
 rules() { echo "policy edge on xv0 { $1 }" | xdpilot apply -f - && xdpilot wait --timeout 20; }
-# The agent runs, and says that the machine's interface has its program.
+# The agent runs, and takes commands.
 start() {
     xdpilot agent &
     agent=$!
     for _ in $(seq 20); do [ -S /tmp/state/agent.sock ] && return; usleep 500000; done
+    return 1
 }
 link() { ls /sys/fs/bpf/xdpilot/link-*; }
 

@@ -237,7 +237,8 @@ fn filled(name: &str, kind: Part, shape: &Shape, geometry: Geometry, elements: &
 
 fn no_room(name: &str, geometry: Geometry, elements: usize) -> Error {
     Error::failed(format!("put {elements} elements into map {name}")).errno(NO_SPACE).cause(format!(
-        "it has room for {} elements since the policy was loaded; loading it anew makes more",
+        "it has room for {} elements since the policy was loaded, for fewer of other lengths than those were; loading it anew \
+         makes more",
         geometry.capacity
     ))
 }
