@@ -34,11 +34,16 @@ impl Problem {
 
     /// The file, line and column, the line itself, and a caret below it.
     pub fn show(&self, file: &str, text: &str) -> String {
+        self.show_among(file, text, &Lines::of(text))
+    }
+
+    /// The same, where the text's lines are known: of thousands of problems each would look for them.
+    pub fn show_among(&self, file: &str, text: &str, lines: &Lines) -> String {
         let start = self.span.start.min(text.len());
         let before = text.get(..start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
-        let number = before.matches('\n').count() + 1;
+        let number = lines.number(start);
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         let wide = text.get(start..self.span.end.min(line_start + line.len()).max(start)).unwrap_or_default();
         let mut out = String::new();
@@ -59,9 +64,32 @@ impl Problem {
     }
 }
 
+/// Where the lines of a text begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Those of this text.
+    pub fn of(text: &str) -> Self {
+        Lines(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect())
+    }
+
+    /// The line of an offset, from 1.
+    pub fn number(&self, offset: usize) -> usize {
+        self.0.partition_point(|begin| *begin <= offset) + 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_counted_from_one() {
+        let lines = Lines::of("a\n\nbc");
+        assert_eq!([0, 1, 2, 3, 4, 9].map(|offset| lines.number(offset)), [1, 1, 2, 3, 3, 3]);
+        assert_eq!(Lines::of("").number(0), 1);
+    }
 
     #[test]
     fn the_caret_stands_below_the_words() {

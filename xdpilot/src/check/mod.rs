@@ -8,7 +8,7 @@ use std::io::Write;
 use clap::Args as ClapArgs;
 use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_core::policy::{self, Document};
-use xdpilot_core::problem::Problem;
+use xdpilot_core::problem::{Lines, Problem};
 use xdpilot_core::{plan, rules::Rules};
 
 use crate::policy::{Policy, Text, memory};
@@ -109,7 +109,8 @@ fn warnings(document: &Document, policies: &[Policy], text: &Text) -> Vec<Warnin
         }
     }
     problems.sort_by_key(|problem| problem.span.start);
-    problems.iter().map(|problem| Warning::of(problem, text)).collect()
+    let lines = Lines::of(&text.text);
+    problems.iter().map(|problem| Warning::of(problem, text, &lines)).collect()
 }
 
 /// The rules that never act.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use xdpilot_core::error::{Error, Result};
-use xdpilot_core::problem::Problem;
+use xdpilot_core::problem::{Lines, Problem};
 
 use crate::policy::Text;
 
@@ -81,12 +81,12 @@ pub(super) struct Got {
 }
 
 impl Warning {
-    pub(super) fn of(problem: &Problem, text: &Text) -> Self {
+    pub(super) fn of(problem: &Problem, text: &Text, lines: &Lines) -> Self {
         Warning {
-            line: text.line(problem.span.start),
+            line: lines.number(problem.span.start),
             text: problem.what.clone(),
             hint: problem.hint.clone(),
-            shown: problem.show(&text.name, &text.text),
+            shown: problem.show_among(&text.name, &text.text, lines),
         }
     }
 }

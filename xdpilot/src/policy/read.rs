@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use xdpilot_core::error::{Error, Result};
 use xdpilot_core::policy::{self, Document, Element, Members, Request};
-use xdpilot_core::problem::Problem;
+use xdpilot_core::problem::{Lines, Problem};
 
 use super::{Policy, beside};
 use crate::direction::Direction;
@@ -52,7 +52,9 @@ impl Text {
 
     /// Problems as an error that shows each of them.
     pub fn error(&self, problems: &[Problem]) -> Error {
-        let shown: Vec<String> = problems.iter().map(|problem| problem.show(&self.name, &self.text)).collect();
+        let lines = Lines::of(&self.text);
+        let shown = problems.iter().map(|problem| problem.show_among(&self.name, &self.text, &lines));
+        let shown: Vec<String> = shown.collect();
         Error::usage(shown.join("\n"))
     }
 }
@@ -104,8 +106,8 @@ pub fn elements(path: &Path) -> Result<Vec<Element>> {
     };
     let content = text(path, bytes)?;
     policy::elements(&content).map_err(|problems| {
-        let shown: Vec<String> =
-            problems.iter().map(|problem| problem.show(&path.display().to_string(), &content)).collect();
+        let (name, lines) = (path.display().to_string(), Lines::of(&content));
+        let shown: Vec<String> = problems.iter().map(|problem| problem.show_among(&name, &content, &lines)).collect();
         Error::usage(shown.join("\n"))
     })
 }
