@@ -8,7 +8,7 @@ use std::io::Write;
 use clap::Args as ClapArgs;
 use xdpilot_core::error::{Error, Kind, Result};
 use xdpilot_core::policy::{self, Document};
-use xdpilot_core::problem::{Lines, Problem};
+use xdpilot_core::problem::{Lines, Problem, Span};
 use xdpilot_core::{plan, rules::Rules};
 
 use crate::policy::{Policy, Text, memory};
@@ -98,12 +98,11 @@ fn policies(document: &Document, text: &Text) -> Result<Vec<Policy>> {
 /// What is likely not meant.
 fn warnings(document: &Document, policies: &[Policy], text: &Text) -> Vec<Warning> {
     let mut problems = policy::lint(document);
+    let told = Told::of(&problems);
     for (written, policy) in document.policies.iter().zip(policies) {
         for index in dead(&policy.rules) {
             let Some(rule) = written.rules.get(index) else { continue };
-            let told =
-                problems.iter().any(|problem| problem.span.start < rule.span.end && rule.span.start < problem.span.end);
-            if !told {
+            if !told.within(&rule.span) {
                 problems.push(Problem::new(rule.span.clone(), "no packet matches this rule"));
             }
         }
@@ -111,6 +110,29 @@ fn warnings(document: &Document, policies: &[Policy], text: &Text) -> Vec<Warnin
     problems.sort_by_key(|problem| problem.span.start);
     let lines = Lines::of(&text.text);
     problems.iter().map(|problem| Warning::of(problem, text, &lines)).collect()
+}
+
+/// Where something is told already.
+struct Told {
+    /// Where problems begin, ascending, and how far those up to each reach.
+    reach: Vec<(usize, usize)>,
+}
+
+impl Told {
+    /// What these problems, in file order, tell of.
+    fn of(problems: &[Problem]) -> Self {
+        let reach = problems.iter().scan(0, |reach, problem| {
+            *reach = problem.span.end.max(*reach);
+            Some((problem.span.start, *reach))
+        });
+        Told { reach: reach.collect() }
+    }
+
+    /// Whether any of them is within a span, in part at least.
+    fn within(&self, span: &Span) -> bool {
+        let before = self.reach.partition_point(|(begin, _)| *begin < span.end);
+        before.checked_sub(1).is_some_and(|last| span.start < self.reach[last].1)
+    }
 }
 
 /// The rules that never act.
