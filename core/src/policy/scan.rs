@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::problem::Lines;
+
 /// Words that begin a statement. No filter expression has one of them first on a line, so that an open bracket
 /// swallows no rule.
 pub(crate) const STATEMENTS: [&str; 16] = [
@@ -13,20 +15,18 @@ pub(crate) const STATEMENTS: [&str; 16] = [
 pub(crate) struct Source {
     pub(crate) text: String,
     pub(crate) comments: Vec<Range<usize>>,
-    /// Where each line begins.
-    lines: Vec<usize>,
+    lines: Lines,
 }
 
 impl Source {
     pub(crate) fn new(text: &str) -> Self {
-        let (mut comments, mut lines) = (Vec::new(), vec![0]);
+        let mut comments = Vec::new();
         let (mut quoted, mut escaped, mut comment) = (false, false, None);
         for (at, byte) in text.bytes().enumerate() {
             match byte {
                 b'\n' => {
                     comments.extend(comment.take().map(|start| start..at));
                     (quoted, escaped) = (false, false);
-                    lines.push(at + 1);
                 }
                 _ if comment.is_some() => {}
                 _ if escaped => escaped = false,
@@ -46,12 +46,12 @@ impl Source {
         }
         bare.push_str(text.get(at..).unwrap_or_default());
         let bare = bare.replace("\r\n", " \n");
-        Source { text: bare, comments, lines }
+        Source { text: bare, comments, lines: Lines::of(text) }
     }
 
     /// The line of an offset, from 1.
     pub(crate) fn line(&self, at: usize) -> u32 {
-        u32::try_from(self.lines.partition_point(|start| *start <= at)).unwrap_or(u32::MAX)
+        u32::try_from(self.lines.number(at)).unwrap_or(u32::MAX)
     }
 }
 

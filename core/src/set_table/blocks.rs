@@ -1,5 +1,5 @@
 //! IPv6: what addresses have in common whose first 27 bits are the same is a block, one cache line, with up to fifteen of
-//! the prefixes of 28 to 54 bits in it. They are half of a routing table's blocks and nearly all of its prefixes.
+//! the prefixes of 28 to 54 bits in it.
 //!
 //! The lower half of the first word is the block's name: the 27 bits, and what else is known of it. All other halves are
 //! lanes: up to 27 bits that follow the name's, and how far an address's 27 are shifted to be compared with them

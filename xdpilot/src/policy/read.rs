@@ -47,7 +47,7 @@ impl Text {
 
     /// The line of an offset, from 1.
     pub fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+        Lines::of(&self.text).number(offset)
     }
 
     /// Problems as an error that shows each of them.
