@@ -35,7 +35,8 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// Without IPv6: its neighbour discovery would be counted among the packets of the tests.
+    /// Without IPv6: its neighbour discovery would be counted among the packets of the tests. And without forwarding,
+    /// which is inherited from this host (a container engine switches it on there).
     pub(crate) fn new() -> Net {
         let name = unique();
         let namespace = netns_directory::create(&name).unwrap();
@@ -44,6 +45,7 @@ impl Net {
             for which in ["all", "default"] {
                 fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1").unwrap();
             }
+            fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
             configure::loopback_up().unwrap();
         });
         net
