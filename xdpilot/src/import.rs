@@ -10,6 +10,7 @@ use xdpilot_core::error::{Error, Result};
 use xdpilot_core::import::{self, Imported, LeftOut, Request};
 use xdpilot_core::policy::Verdict;
 
+use crate::source::{self, Sought};
 use crate::trial::{printed, written};
 
 /// Make a policy of another tool's rules.
@@ -126,15 +127,19 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
 fn read(file: &Path) -> Result<(String, String)> {
     let piped = file == Path::new("-");
     let name = if piped { "the standard input".to_owned() } else { file.display().to_string() };
-    let mut bytes = Vec::new();
-    let done =
-        if piped { io::stdin().read_to_end(&mut bytes).map(drop) } else { fs::read(file).map(|read| bytes = read) };
-    done.map_err(|error| Error::usage(format!("read {name}")).kernel(error.to_string()))?;
+    let bytes = if piped { standard_input()? } else { source::contents(file, Sought::Text)? };
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Error::usage(format!("read {name}")).cause(format!("it is no text: byte {at} is not UTF-8"))
     })?;
     Ok((name, text))
+}
+
+fn standard_input() -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().read_to_end(&mut bytes);
+    read.map_err(|error| Error::usage("read the standard input").kernel(error.to_string()))?;
+    Ok(bytes)
 }
 
 fn report(imported: &Imported, whole: bool) -> Report<'_> {

@@ -128,9 +128,11 @@ fn each_format_is_recognised() {
 #[test]
 fn what_cannot_be_read_is_told() {
     for (words, input, said) in [
-        (&["import", "/no/such"][..], "", "read /no/such"),
+        (&["import", "/no/such"][..], "", "there is no folder /no"),
+        (&["import", "tests/imports.rs"], "", "did you mean import.rs"),
         (&["import", "-"], "what is this\n", "the standard input: recognise the format"),
         (&["import", "-", "--chain", "X"], "*filter\n:INPUT ACCEPT\n", "there are: filter/INPUT"),
+        (&["import", "-"], "{\"nftables\": [{\"metainfo\": {\"json_schema_version\": 1}}]}", "there are none"),
         (&["import", "-"], "table inet x {\n", "nft -j list ruleset"),
     ] {
         let output = run(words, input);

@@ -5,6 +5,7 @@
 //! packets that are not tagged, and whose IPv6 header has no extension headers where ports and the like are asked for.
 
 mod chains;
+mod choice;
 mod cidr;
 mod classbench;
 mod draft;

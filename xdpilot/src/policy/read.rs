@@ -96,15 +96,7 @@ fn files(document: &Document, policy: Option<&Path>) -> Vec<(String, PathBuf)> {
 /// # Errors
 /// It cannot be read, or holds what is no element: each is told with its place.
 pub fn elements(path: &Path) -> Result<Vec<Element>> {
-    let bytes = match source::contents(path, Sought::Elements) {
-        Ok(bytes) => bytes,
-        // A set may be empty, a program not.
-        Err(_) if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) => {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error),
-    };
-    let content = text(path, bytes)?;
+    let content = text(path, source::contents(path, Sought::Text)?)?;
     policy::elements(&content).map_err(|problems| {
         let (name, lines) = (path.display().to_string(), Lines::of(&content));
         let shown: Vec<String> = problems.iter().map(|problem| problem.show_among(&name, &content, &lines)).collect();

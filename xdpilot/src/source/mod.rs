@@ -106,14 +106,14 @@ pub fn read(path: &Path) -> Result<Source> {
 pub enum Sought {
     /// A program or a policy.
     Program,
-    /// The elements of a set.
-    Elements,
+    /// The elements of a set, or another tool's rules; none are some too.
+    Text,
 }
 
 /// The bytes of a file that the user named.
 ///
 /// # Errors
-/// It is missing (names like it are listed), unreadable, empty or too large.
+/// It is missing (names like it are listed), unreadable or too large, or a program of no bytes.
 pub fn contents(path: &Path, sought: Sought) -> Result<Vec<u8>> {
     let what = || format!("read {}", path.display());
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error, sought))?;
@@ -121,14 +121,14 @@ pub fn contents(path: &Path, sought: Sought) -> Result<Vec<u8>> {
         let error = Error::usage(what()).cause("it is a folder");
         return Err(match sought {
             Sought::Program => error.mend("name a file in it: F.o or F.c"),
-            Sought::Elements => error,
+            Sought::Text => error,
         });
     }
     let file = File::open(path).map_err(|error| unreadable(path, &error, sought))?;
     let mut bytes = Vec::new();
     file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error, sought))?;
     match bytes.len() as u64 {
-        0 => Err(Error::usage(what()).cause("the file is empty").mend("compile it again")),
+        0 if sought == Sought::Program => Err(Error::usage(what()).cause("the file is empty").mend("compile it again")),
         length if length > LIMIT => {
             let than = format!("it is larger than {} MiB", LIMIT >> 20);
             Err(Error::usage(what()).cause(if sought == Sought::Program { than + ": no BPF program is" } else { than }))
@@ -152,7 +152,7 @@ fn unreadable(path: &Path, error: &io::Error, sought: Sought) -> Error {
     let wrong = path.file_name().unwrap_or_default().to_string_lossy();
     // Of a folder full of strangers only what can be loaded is worth listing.
     if near::near(&wrong, &names).is_empty() {
-        if sought == Sought::Elements {
+        if sought == Sought::Text {
             return what.cause(format!("there is no such file in {}", folder.display()));
         }
         names.retain(|name| [".o", ".c", ".xdp"].iter().any(|extension| name.ends_with(extension)));

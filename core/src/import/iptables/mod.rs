@@ -6,6 +6,7 @@ mod rule;
 mod words;
 
 use super::chains::{self, Chain, Rule};
+use super::choice;
 use super::draft::Draft;
 use super::ipset::{self, Ipset, Kind};
 use super::term::Family;
@@ -157,13 +158,9 @@ const UNKNOWN: &str = "this is no line of iptables-save";
 /// The chain that is asked for, or the only one that sees packets that arrive.
 fn choose<'t>(tables: &'t [Table], asked: Option<&str>) -> Result<(&'t Table, &'t Chain), Error> {
     let all = || tables.iter().flat_map(|table| table.chains.iter().map(move |chain| (table, chain)));
-    let names = |found: &[(&Table, &Chain)]| {
-        found.iter().map(|(table, chain)| format!("{}/{}", table.name, chain.name)).collect::<Vec<_>>().join(", ")
-    };
+    let path = |(table, chain): &(&Table, &Chain)| format!("{}/{}", table.name, chain.name);
     let found: Vec<_> = match asked {
-        Some(asked) => all()
-            .filter(|(table, chain)| chain.name == asked || format!("{}/{}", table.name, chain.name) == asked)
-            .collect(),
+        Some(asked) => all().filter(|one| one.1.name == asked || path(one) == asked).collect(),
         None => {
             let working = || tables.iter().flat_map(|table| table.at_work().map(move |chain| (table, chain)));
             let incoming = |place: &&(&str, &str)| {
@@ -173,20 +170,7 @@ fn choose<'t>(tables: &'t [Table], asked: Option<&str>) -> Result<(&'t Table, &'
             which.filter_map(|place| all().find(|(table, chain)| (&*table.name, &*chain.name) == *place)).collect()
         }
     };
-    let what = || Error::usage(format!("import {}", asked.map_or("a chain".into(), |name| format!("chain {name}"))));
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] if asked.is_none() => Err(what()
-            .cause(format!(
-                "no chain that sees packets that arrive has rules; there are: {}",
-                names(&all().collect::<Vec<_>>())
-            ))
-            .mend("xdpilot import --chain TABLE/CHAIN FILE")),
-        [] => Err(what().cause(format!("there is none; there are: {}", names(&all().collect::<Vec<_>>())))),
-        several => Err(what()
-            .cause(format!("several see packets that arrive: {}", names(several)))
-            .mend("xdpilot import --chain TABLE/CHAIN FILE")),
-    }
+    choice::only(&found, asked, &all().collect::<Vec<_>>(), path)
 }
 
 /// Says which other chains have rules.

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::chains::{self, Chain, Rule};
+use super::choice;
 use super::draft::Draft;
 use super::term::Family;
 use super::{Format, Imported, Request};
@@ -104,7 +105,6 @@ fn bases(objects: &[Value]) -> Vec<Base<'_>> {
 
 /// The chain that is asked for, or the only one that sees packets that arrive.
 fn choose<'j>(bases: &[Base<'j>], objects: &[Value], asked: Option<&str>) -> Result<Base<'j>, Error> {
-    let names = |found: &[Base<'_>]| found.iter().map(Base::path).collect::<Vec<_>>().join(", ");
     let found: Vec<Base<'_>> = match asked {
         Some(asked) => bases.iter().filter(|base| base.is_called(asked)).copied().collect(),
         None => {
@@ -114,17 +114,7 @@ fn choose<'j>(bases: &[Base<'j>], objects: &[Value], asked: Option<&str>) -> Res
             bases.iter().filter(incoming).copied().collect()
         }
     };
-    let what = || Error::usage(format!("import {}", asked.map_or("a chain".into(), |name| format!("chain {name}"))));
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] if asked.is_none() => Err(what()
-            .cause(format!("no chain that sees packets that arrive has rules; there are: {}", names(bases)))
-            .mend("xdpilot import --chain TABLE/CHAIN FILE")),
-        [] => Err(what().cause(format!("there is none; there are: {}", names(bases)))),
-        several => Err(what()
-            .cause(format!("several are meant: {}", names(several)))
-            .mend("xdpilot import --chain FAMILY/TABLE/CHAIN FILE")),
-    }
+    choice::only(&found, asked, bases, Base::path)
 }
 
 impl Base<'_> {
