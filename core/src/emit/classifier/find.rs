@@ -1,24 +1,16 @@
 //! The functions of a classifier: which groups can have an entry for the packet's numbers, and whether they have.
 
 use super::Tables;
-use super::layout::{self, ASKED, BEST, COUNT_BITS, Check, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, RULE, SEED};
+use super::layout::{
+    self, ASKED, BEST, COUNT_BITS, Check, DE_BRUIJN, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, RULE, SEED, UNIT,
+};
 use super::signature::{FACTOR, Index, Signature};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::object::{DataId, FunctionId};
 use crate::plan::{Classifier, MOST_GROUPS};
 
-/// Multiplied with a power of two, each exponent shows in other upper six bits (Leiserson, Prokop, Randall: Using de
-/// Bruijn Sequences to Index a 1 in a Computer Word, 1998).
-const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 /// On the function's stack: the groups that can have an entry.
 const WORDS: i16 = -8;
-
-/// The exponents of powers of two, by those six bits.
-pub(super) fn exponents() -> [u8; 64] {
-    let mut table = [0; 64];
-    (0..64u8).for_each(|bit| table[(DE_BRUIJN.wrapping_mul(1 << bit) >> 58) as usize] = bit);
-    table
-}
 
 /// Writes the functions of a classifier.
 ///
@@ -163,7 +155,10 @@ impl Finder<'_> {
             self.unless_absent(into, signature.field, signature.absent);
         }
         self.asm.alu64_imm(Alu::And, into, rows.len().next_power_of_two() as i32 - 1);
-        self.asm.alu64_imm(Alu::Mul, into, self.layout.row_bytes() as i32);
+        match self.layout.row_bytes() as i32 {
+            bytes if bytes.count_ones() == 1 => self.asm.alu64_imm(Alu::Lsh, into, bytes.trailing_zeros() as i32),
+            bytes => self.asm.alu64_imm(Alu::Mul, into, bytes),
+        }
         self.asm.load_data(0, DataId(0), self.tables.rows);
         self.asm.alu64(Alu::Add, into, 0);
     }
@@ -200,7 +195,7 @@ impl Finder<'_> {
         self.asm.alu32(Alu::Add, row, 7);
     }
 
-    /// r1 = the number of the lowest bit of r6, which is cleared there.
+    /// r1 = the [`layout::slot`] of the lowest bit of r6, which is cleared there.
     fn first(&mut self) {
         self.asm.mov(1, 6);
         self.asm.alu64_imm(Alu::Neg, 1, 0);
@@ -209,13 +204,9 @@ impl Finder<'_> {
         self.asm.mov64_wide(2, DE_BRUIJN);
         self.asm.alu64(Alu::Mul, 1, 2);
         self.asm.alu64_imm(Alu::Rsh, 1, 58);
-        self.asm.load_data(2, DataId(0), self.tables.exponents);
-        self.asm.alu64(Alu::Add, 2, 1);
-        self.asm.load(Size::B, 1, 2, 0);
-        self.asm.alu64_imm(Alu::And, 1, 63);
     }
 
-    /// r5 = the address of the group whose number is in r1.
+    /// r5 = the address of the group whose slot is in r1.
     fn address(&mut self) {
         let width = 4 * self.layout.groups[0].len() as u32;
         self.asm.load_data(5, DataId(0), self.tables.groups);
@@ -263,8 +254,8 @@ impl Finder<'_> {
         // No place has more: the verifier need not follow them.
         self.asm.jump_imm(If::Gt, 4, self.layout.longest as i32, probed);
         self.asm.alu64_imm(Alu::Rsh, 0, COUNT_BITS as i32);
-        self.asm.alu64_imm(Alu::And, 0, self.layout.entries.len().next_power_of_two() as i32 - 1);
-        self.asm.alu64_imm(Alu::Mul, 0, self.layout.entry_bytes() as i32);
+        self.asm.alu64_imm(Alu::And, 0, self.layout.last_unit() as i32);
+        self.asm.alu64_imm(Alu::Lsh, 0, UNIT.trailing_zeros() as i32);
         self.asm.load_data(3, DataId(0), self.tables.entries);
         self.asm.alu64(Alu::Add, 3, 0);
         self.asm.bind(again);
@@ -314,17 +305,5 @@ impl Finder<'_> {
             self.asm.load(Size::H, 2, 3, ASKED);
             self.asm.jump32_reg(If::Set, 1, 2, other);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_exponent_has_a_place() {
-        let mut places: Vec<u64> = (0..64).map(|bit| DE_BRUIJN.wrapping_mul(1 << bit) >> 58).collect();
-        places.sort_unstable();
-        assert!(places.into_iter().eq(0..64));
     }
 }

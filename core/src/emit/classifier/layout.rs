@@ -11,6 +11,11 @@ pub(super) const RULE: i16 = 0;
 pub(super) const ASKED: i16 = 6;
 pub(super) const GROUP: i16 = 8;
 const NUMBERS: i16 = 12;
+/// Multiplied with a power of two, each exponent shows in other upper six bits (Leiserson, Prokop, Randall: Using de
+/// Bruijn Sequences to Index a 1 in a Computer Word, 1998).
+pub(super) const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
+/// Where entries begin is counted in so many bytes.
+pub(super) const UNIT: usize = 8;
 /// A place says how many entries it has in so many bits, and above them where those begin.
 pub(super) const COUNT_BITS: u32 = 5;
 pub(super) const MOST_IN_PLACE: u32 = (1 << COUNT_BITS) - 1;
@@ -94,7 +99,8 @@ impl Layout {
             bits += 1;
         };
         for place in places {
-            self.places.push((self.entries.len() as u32) << COUNT_BITS | place.len() as u32);
+            let begin = self.entries.len() * self.entry_bytes() / UNIT;
+            self.places.push((begin as u32) << COUNT_BITS | place.len() as u32);
             for at in place {
                 let entry = &classifier.entries[at];
                 self.entries.push(self.entry(entry, verdicts[at], &classifier.groups[entry.group]));
@@ -110,7 +116,12 @@ impl Layout {
     /// How many bytes an entry has.
     pub(super) fn entry_bytes(&self) -> usize {
         let numbers: usize = self.checks.iter().map(|check| check.bytes()).sum();
-        (NUMBERS as usize + numbers).next_multiple_of(8)
+        (NUMBERS as usize + numbers).next_multiple_of(UNIT)
+    }
+
+    /// Where the verifier thinks that an entry may begin at most: all bits below a power of two.
+    pub(super) fn last_unit(&self) -> usize {
+        (self.entries.len() * self.entry_bytes() / UNIT).next_power_of_two() - 1
     }
 
     /// Where in an entry a number is.
@@ -187,6 +198,11 @@ fn group_words(index: usize, group: &Group) -> Vec<u32> {
     words
 }
 
+/// Where a group lies among those of its word: its bit leads there by one multiplication.
+pub(super) fn slot(bit: u32) -> usize {
+    (DE_BRUIJN.wrapping_mul(1 << bit) >> 58) as usize
+}
+
 /// What the hashes of a group's keys begin with.
 pub(super) fn seed(group: usize) -> u64 {
     factor(group as u64 + 1000)
@@ -195,4 +211,16 @@ pub(super) fn seed(group: usize) -> u64 {
 /// An odd number that looks like any other.
 fn factor(number: u64) -> u64 {
     Random::new(number).next() | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_of_a_word_has_a_slot() {
+        let mut slots: Vec<usize> = (0..64).map(slot).collect();
+        slots.sort_unstable();
+        assert!(slots.into_iter().eq(0..64));
+    }
 }

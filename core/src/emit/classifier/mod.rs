@@ -17,8 +17,8 @@ use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::error::Result;
 use crate::object::FunctionId;
 use crate::plan::{Classifier, MOST_GROUPS, extent};
-use find::{Finder, exponents};
-use layout::{Layout, MOST_IN_PLACE, NONE};
+use find::Finder;
+use layout::{Layout, MOST_IN_PLACE, NONE, UNIT, slot};
 
 /// The most entries that the function itself may look at, for the verifier to follow each of them.
 const FEW: usize = 384;
@@ -34,7 +34,6 @@ struct Tables {
     groups: u32,
     places: u32,
     entries: u32,
-    exponents: u32,
 }
 
 impl Emitter<'_> {
@@ -184,7 +183,6 @@ impl Emitter<'_> {
     fn tables(&mut self, layout: &Layout) -> Tables {
         let id = if layout.signatures.rows.len() <= 1 << 16 { Size::H } else { Size::W };
         let words = |words: &[u32], bytes: &mut Vec<u8>| words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
-        let exponents = self.append(&exponents());
         let mut rows: Vec<u8> = layout.signatures.rows.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
         // The verifier only knows that the number of a row is below that power of two.
         rows.resize(layout.signatures.rows.len().next_power_of_two() * layout.row_bytes(), 0);
@@ -198,19 +196,23 @@ impl Emitter<'_> {
             }
             ids.push(self.append(&bytes));
         }
+        let width = layout.groups[0].len();
+        let mut slots = vec![0; MOST_GROUPS * width];
+        for (at, group) in layout.groups.iter().enumerate() {
+            let slot = at / 64 * 64 + slot(at as u32 % 64);
+            slots[slot * width..][..width].copy_from_slice(group);
+        }
         let mut bytes = Vec::new();
-        layout.groups.iter().for_each(|group| words(group, &mut bytes));
-        bytes.resize(MOST_GROUPS * 4 * layout.groups[0].len(), 0);
+        words(&slots, &mut bytes);
         let groups = self.append(&bytes);
         let mut bytes = Vec::new();
         words(&layout.places, &mut bytes);
         let places = self.append(&bytes);
         let mut bytes = layout.entries.concat();
         // The verifier only knows that the number of an entry is below that power of two.
-        let most = layout.entries.len().next_power_of_two() + MOST_IN_PLACE as usize;
-        bytes.resize(most * layout.entry_bytes(), 0);
+        bytes.resize(layout.last_unit() * UNIT + MOST_IN_PLACE as usize * layout.entry_bytes(), 0);
         let entries = self.append(&bytes);
-        Tables { rows, ids, id, groups, places, entries, exponents }
+        Tables { rows, ids, id, groups, places, entries }
     }
 
     /// Puts bytes into the data, where a cache line begins.
