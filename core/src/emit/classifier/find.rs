@@ -4,7 +4,7 @@ use super::Tables;
 use super::layout::{
     self, ASKED, BEST, COUNT_BITS, Check, DE_BRUIJN, GROUP, INDEX, Layout, MASKS, MOST_IN_PLACE, RULE, SEED, UNIT,
 };
-use super::signature::{FACTOR, Index, Signature};
+use super::signature::{FACTOR, Key, Signature};
 use crate::asm::build::{Alu, Asm, If, Label, Size};
 use crate::object::{DataId, FunctionId};
 use crate::plan::{Classifier, MOST_GROUPS};
@@ -130,57 +130,58 @@ impl Finder<'_> {
     /// Keeps the words of the groups that can have an entry: those of all rows, combined. A single word stays in r0.
     fn candidates(&mut self) {
         let layout = self.layout;
-        for (register, (at, signature)) in (1..).zip(layout.signatures.all.iter().enumerate()) {
-            self.row(register, signature, at);
-        }
-        for word in 0..layout.words as i16 {
-            for register in 1..=layout.signatures.all.len() as u8 {
-                let into = if register == 1 { 0 } else { 6 };
-                self.asm.load(Size::DW, into, register, 8 * word);
-                if register > 1 {
-                    self.asm.alu64(Alu::And, 0, 6);
+        // So many words are combined in registers at a time.
+        let words: Vec<i16> = (0..layout.words as i16).collect();
+        for words in words.chunks(4) {
+            for (at, signature) in layout.signatures.all.iter().enumerate() {
+                self.row(signature, at);
+                for (into, word) in (1..).zip(words) {
+                    self.asm.load(Size::DW, 6, 5, 8 * word);
+                    if at == 0 { self.asm.mov(into, 6) } else { self.asm.alu64(Alu::And, into, 6) }
                 }
             }
-            if layout.words > 1 {
-                self.asm.store(Size::DW, 10, WORDS - 8 * word, 0);
+            for (register, word) in (1..).zip(words) {
+                match layout.words {
+                    1 => self.asm.mov(0, register),
+                    _ => self.asm.store(Size::DW, 10, WORDS - 8 * word, register),
+                }
             }
         }
     }
 
-    /// The address of a row in a register; r0, r6 and r7 are lost.
-    fn row(&mut self, into: u8, signature: &Signature, at: usize) {
+    /// r5 = the address of a row; r0, r6 and r7 are lost.
+    fn row(&mut self, signature: &Signature, at: usize) {
         let rows = &self.layout.signatures.rows;
-        self.row_number(into, signature, at);
+        self.row_number(signature.key, at);
         if self.with_absent {
-            self.unless_absent(into, signature.field, signature.absent);
+            self.unless_absent(5, signature.key.field, signature.absent);
         }
-        self.asm.alu64_imm(Alu::And, into, rows.len().next_power_of_two() as i32 - 1);
+        self.asm.alu64_imm(Alu::And, 5, rows.len().next_power_of_two() as i32 - 1);
         match self.layout.row_bytes() as i32 {
-            bytes if bytes.count_ones() == 1 => self.asm.alu64_imm(Alu::Lsh, into, bytes.trailing_zeros() as i32),
-            bytes => self.asm.alu64_imm(Alu::Mul, into, bytes),
+            bytes if bytes.count_ones() == 1 => self.asm.alu64_imm(Alu::Lsh, 5, bytes.trailing_zeros() as i32),
+            bytes => self.asm.alu64_imm(Alu::Mul, 5, bytes),
         }
         self.asm.load_data(0, DataId(0), self.tables.rows);
-        self.asm.alu64(Alu::Add, into, 0);
+        self.asm.alu64(Alu::Add, 5, 0);
     }
 
-    fn row_number(&mut self, into: u8, signature: &Signature, at: usize) {
-        self.number(into, signature.field);
-        match signature.index {
-            Index::Number { bits } => self.asm.alu64_imm(Alu::And, into, (1 << bits) - 1),
-            Index::Upper => self.asm.alu64_imm(Alu::Rsh, into, 16),
-            Index::Hashed { upper, bits } => {
-                if upper < 32 {
-                    self.asm.alu32_imm(Alu::Rsh, into, 32 - upper);
-                }
-                self.asm.alu32_imm(Alu::Mul, into, FACTOR);
-                self.asm.alu32_imm(Alu::Rsh, into, 32 - bits);
-            }
+    /// r5 = the number of a row; r0 is lost.
+    fn row_number(&mut self, key: Key, at: usize) {
+        self.number(5, key.field);
+        if key.shift > 0 {
+            self.asm.alu32_imm(Alu::Rsh, 5, key.shift);
+        }
+        if key.hashed {
+            self.asm.alu32_imm(Alu::Mul, 5, FACTOR);
+            self.asm.alu32_imm(Alu::Rsh, 5, 32 - key.bits);
+        } else {
+            self.asm.alu64_imm(Alu::And, 5, (1 << key.bits) - 1);
         }
         let shift = if self.tables.id == Size::H { 1 } else { 2 };
-        self.asm.alu64_imm(Alu::Lsh, into, shift);
+        self.asm.alu64_imm(Alu::Lsh, 5, shift);
         self.asm.load_data(0, DataId(0), self.tables.ids[at]);
-        self.asm.alu64(Alu::Add, 0, into);
-        self.asm.load(self.tables.id, into, 0, 0);
+        self.asm.alu64(Alu::Add, 0, 5);
+        self.asm.load(self.tables.id, 5, 0, 0);
     }
 
     /// The number of a row stays where the packet has the field; else it becomes `absent`. Without a branch: the verifier

@@ -69,7 +69,7 @@ impl Layout {
         let mut layout = Layout {
             words,
             all,
-            signatures: if all { Signatures::default() } else { signatures(classifier, words) },
+            signatures: if all { Signatures::default() } else { signatures(classifier) },
             checks,
             factors,
             places: Vec::new(),

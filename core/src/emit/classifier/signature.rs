@@ -1,33 +1,33 @@
-//! Signatures: which groups can have an entry for a packet, by one of its numbers. A row has a bit for each group; the
-//! rows of all numbers are combined, so that hardly any group is probed in vain (pruned tuple space search: Srinivasan,
+//! Signatures: which groups can have an entry for a packet, by some of its numbers. A row has a bit for each group; the
+//! rows of all signatures are combined, so that hardly any group is probed in vain (pruned tuple space search: Srinivasan,
 //! Suri, Varghese, 1999).
 
 use std::collections::HashMap;
 
 use super::choose::choose;
-use crate::plan::{Classifier, Range};
+use crate::plan::{Classifier, Entry, Range};
 
 /// A row: a bit for each group, and so many zeros that the words are complete.
 pub(super) type Row = Vec<u64>;
 
-/// How a number leads to the index of a row's number.
+/// How a number leads to a slot, where the number of a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Index {
-    /// The number itself, of so many bits, at most 16.
-    Number { bits: u32 },
-    /// Its upper 16 bits of 32.
-    Upper,
-    /// Its upper so many bits of 32, hashed to so many.
-    Hashed { upper: u32, bits: u32 },
-}
-
-/// The rows by one number of a packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Signature {
+pub(super) struct Key {
     /// Which number.
     pub(super) field: usize,
-    pub(super) index: Index,
-    /// The numbers of the rows.
+    /// How many of its bits do not count, from the lowest on.
+    pub(super) shift: u32,
+    /// How many bits a slot's number has.
+    pub(super) bits: u32,
+    /// Whether the bits that count are hashed to so many; else they are the slot's number.
+    pub(super) hashed: bool,
+}
+
+/// The rows by one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Signature {
+    pub(super) key: Key,
+    /// The numbers of the rows, by slot.
     pub(super) ids: Vec<u32>,
     /// The row where a packet does not have the number.
     pub(super) absent: u32,
@@ -40,175 +40,155 @@ pub(super) struct Signatures {
     pub(super) rows: Vec<Row>,
 }
 
-/// What [`Index::Hashed`] multiplies with (2^32 divided by the golden ratio).
+/// What hashed bits are multiplied with (2^32 divided by the golden ratio).
 pub(super) const FACTOR: u32 = 0x9e37_79b1;
-/// Tables by hashed prefixes: the upper bits that are hashed, and the shortest prefixes in it.
-const HASHED: [(u32, u32); 2] = [(24, 22), (32, 30)];
+/// So many slots an entry may have in a hashed table; else its group is in all of them.
+const SPREAD: u64 = 16;
 /// The sizes of such a table, as powers of two.
 const BITS: (u32, u32) = (10, 18);
+
+/// The signatures of a classifier that are worth their time.
+pub(super) fn signatures(classifier: &Classifier) -> Signatures {
+    let groups = Groups::of(classifier);
+    let (mut all, mut rows) = (Vec::new(), Rows::default());
+    for key in choose(classifier, &groups) {
+        let slots: Vec<u32> = (0..1 << key.bits).collect();
+        let flat = groups.rows(key, &slots);
+        let ids = flat.chunks_exact(groups.words()).map(|row| rows.id(row)).collect();
+        let absent = rows.id(&groups.indifferent(key));
+        all.push(Signature { key, ids, absent });
+    }
+    Signatures { all, rows: rows.rows }
+}
 
 /// Collects rows, each once.
 #[derive(Default)]
 struct Rows {
     known: HashMap<Row, u32>,
     rows: Vec<Row>,
+    /// The last one: neighbours are alike.
+    last: u32,
 }
 
 impl Rows {
-    fn id(&mut self, row: &Row) -> u32 {
-        if let Some(id) = self.known.get(row) {
-            return *id;
+    fn id(&mut self, row: &[u64]) -> u32 {
+        if self.rows.get(self.last as usize).is_some_and(|last| last == row) {
+            return self.last;
         }
-        let id = self.rows.len() as u32;
-        self.known.insert(row.clone(), id);
-        self.rows.push(row.clone());
-        id
-    }
-}
-
-/// The signatures of a classifier, with rows of so many words.
-pub(super) fn signatures(classifier: &Classifier, words: usize) -> Signatures {
-    let mut rows = Rows::default();
-    let mut all = Vec::new();
-    for (field, number) in classifier.fields.iter().enumerate() {
-        let wide = number.most > 0xffff;
-        let wants = wants(classifier, field);
-        let bits = u32::BITS - number.most.leading_zeros();
-        let index = if wide { Index::Upper } else { Index::Number { bits: bits.max(1) } };
-        all.push(direct(field, index, &wants, words, &mut rows));
-        let prefixes = HASHED.into_iter().filter(|_| wide);
-        all.extend(prefixes.filter_map(|kind| hashed(field, kind, &wants, words, &mut rows)));
-    }
-    let mut signatures = Signatures { all, rows: rows.rows };
-    choose(classifier, &mut signatures);
-    signatures.forget_unused()
-}
-
-impl Signatures {
-    /// Without the rows that no signature leads to.
-    fn forget_unused(self) -> Self {
-        let (mut numbers, mut rows) = (vec![None; self.rows.len()], Vec::new());
-        let mut renumber = |id: u32| {
-            *numbers[id as usize].get_or_insert_with(|| {
-                rows.push(self.rows[id as usize].clone());
-                rows.len() as u32 - 1
-            })
+        self.last = match self.known.get(row) {
+            Some(id) => *id,
+            None => {
+                let id = self.rows.len() as u32;
+                self.known.insert(row.to_vec(), id);
+                self.rows.push(row.to_vec());
+                id
+            }
         };
-        let mut all = self.all;
-        for signature in &mut all {
-            signature.ids.iter_mut().chain([&mut signature.absent]).for_each(|id| *id = renumber(*id));
-        }
-        Signatures { all, rows }
+        self.last
     }
 }
 
-/// What the entries of each group want of a number.
-fn wants(classifier: &Classifier, field: usize) -> Vec<Vec<Option<Range>>> {
-    let mut wants = vec![Vec::new(); classifier.groups.len()];
-    classifier.entries.iter().for_each(|entry| wants[entry.group].push(entry.wants[field]));
-    wants
-}
-
-fn set(row: &mut Row, group: usize, on: bool) {
-    let bit = 1 << (group % 64);
-    if on { row[group / 64] |= bit } else { row[group / 64] &= !bit }
-}
-
-/// The groups of which an entry does not ask for the number.
-fn indifferent(wants: &[Vec<Option<Range>>], words: usize) -> Row {
-    let mut row = vec![0; words];
-    wants.iter().enumerate().for_each(|(group, wants)| set(&mut row, group, wants.contains(&None)));
-    row
-}
-
-/// By 16 bits of the number.
-fn direct(field: usize, index: Index, wants: &[Vec<Option<Range>>], words: usize, rows: &mut Rows) -> Signature {
-    let (shift, count) = match index {
-        Index::Number { bits } => (0, 1 << bits),
-        _ => (16, 1 << 16),
-    };
-    let mut row = indifferent(wants, words);
-    let absent = rows.id(&row);
-    let mut changes: Vec<(u32, usize, bool)> = Vec::new();
-    for (group, wants) in wants.iter().enumerate().filter(|(_, wants)| !wants.contains(&None)) {
-        let parts = wants.iter().flatten().map(|range| (range.low >> shift, range.high >> shift)).collect();
-        for (low, high) in union(parts) {
-            changes.extend([(low, group, true), (high + 1, group, false)]);
-        }
+impl Key {
+    /// By the upper bits of a number of so many.
+    pub(super) fn direct(field: usize, width: u32, upper: u32) -> Self {
+        Key { field, shift: width - upper, bits: upper, hashed: false }
     }
-    changes.sort_unstable();
-    let mut ids = vec![absent; count as usize];
-    for (at, (from, group, on)) in changes.iter().enumerate() {
-        set(&mut row, *group, *on);
-        let until = changes.get(at + 1).map_or(count, |next| next.0.min(count));
-        if until > *from {
-            let id = rows.id(&row);
-            ids[*from as usize..until as usize].fill(id);
-        }
+
+    /// The slot by the numbers of a packet.
+    pub(super) fn slot(self, numbers: &[u32]) -> u32 {
+        self.slot_of(numbers[self.field] >> self.shift)
     }
-    Signature { field, index, ids, absent }
+
+    fn slot_of(self, upper: u32) -> u32 {
+        if self.hashed { upper.wrapping_mul(FACTOR) >> (32 - self.bits) } else { upper }
+    }
+
+    /// The bits that count of what an entry asks for; none where slots do not tell where it can be found.
+    fn wants(self, entry: &Entry) -> Option<Range> {
+        let Range { low, high } = entry.wants[self.field]?;
+        let upper = Range { low: low >> self.shift, high: high >> self.shift };
+        Some(upper).filter(|upper| !self.hashed || spread(upper) <= SPREAD)
+    }
+}
+
+fn spread(upper: &Range) -> u64 {
+    u64::from(upper.high - upper.low) + 1
+}
+
+/// The entries of a classifier, by group.
+pub(super) struct Groups<'a>(Vec<Vec<&'a Entry>>);
+
+impl<'a> Groups<'a> {
+    pub(super) fn of(classifier: &'a Classifier) -> Self {
+        let mut groups = vec![Vec::new(); classifier.groups.len()];
+        classifier.entries.iter().for_each(|entry| groups[entry.group].push(entry));
+        Groups(groups)
+    }
+
+    /// How many words a row has.
+    pub(super) fn words(&self) -> usize {
+        self.0.len().div_ceil(64)
+    }
+
+    /// By the hashed upper bits of a number of 32; none where that would tell nothing.
+    pub(super) fn hashed(&self, field: usize, upper: u32) -> Option<Key> {
+        let key = Key { field, shift: 32 - upper, bits: 0, hashed: true };
+        let count: u64 =
+            self.0.iter().filter_map(|entries| wants(key, entries)).flatten().map(|one| spread(&one)).sum();
+        let bits = (u64::BITS - count.leading_zeros() + 1).clamp(BITS.0, BITS.1);
+        (count > 0).then_some(Key { bits, ..key })
+    }
+
+    /// The rows at these slots, which ascend, one behind the other.
+    pub(super) fn rows(&self, key: Key, slots: &[u32]) -> Vec<u64> {
+        let words = self.words();
+        let mut rows = vec![0u64; slots.len() * words];
+        for (group, entries) in self.0.iter().enumerate() {
+            let mut set = |at: usize| rows[at * words + group / 64] |= 1 << (group % 64);
+            match wants(key, entries) {
+                None => (0..slots.len()).for_each(&mut set),
+                Some(ranges) if key.hashed => {
+                    let all = ranges.iter().flat_map(|range| range.low..=range.high).map(|upper| key.slot_of(upper));
+                    all.filter_map(|slot| slots.binary_search(&slot).ok()).for_each(&mut set);
+                }
+                Some(ranges) => {
+                    let before = |upper: u32| slots.partition_point(|slot| *slot < upper);
+                    union(ranges)
+                        .iter()
+                        .flat_map(|range| before(range.low)..before(range.high.saturating_add(1)))
+                        .for_each(&mut set);
+                }
+            }
+        }
+        rows
+    }
+
+    /// The row where a packet does not have the number: the groups of which an entry does not ask for it.
+    fn indifferent(&self, key: Key) -> Row {
+        let mut row = vec![0; self.words()];
+        for (group, entries) in self.0.iter().enumerate() {
+            if entries.iter().any(|entry| entry.wants[key.field].is_none()) {
+                row[group / 64] |= 1 << (group % 64);
+            }
+        }
+        row
+    }
+}
+
+/// What all entries of a group want, where all want something that slots tell.
+fn wants(key: Key, entries: &[&Entry]) -> Option<Vec<Range>> {
+    entries.iter().map(|entry| key.wants(entry)).collect()
 }
 
 /// Ranges that do not touch, ascending.
-fn union(mut parts: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
-    parts.sort_unstable();
-    let mut union: Vec<(u32, u32)> = Vec::new();
-    for (low, high) in parts {
+fn union(mut parts: Vec<Range>) -> Vec<Range> {
+    parts.sort_unstable_by_key(|range| range.low);
+    let mut union: Vec<Range> = Vec::new();
+    for part in parts {
         match union.last_mut() {
-            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
-            _ => union.push((low, high)),
+            Some(last) if part.low <= last.high.saturating_add(1) => last.high = last.high.max(part.high),
+            _ => union.push(part),
         }
     }
     union
-}
-
-/// By hashed prefixes; none where no group has only such prefixes.
-fn hashed(
-    field: usize,
-    (upper, shortest): (u32, u32),
-    wants: &[Vec<Option<Range>>],
-    words: usize,
-    rows: &mut Rows,
-) -> Option<Signature> {
-    let is_long = |want: &Option<Range>| want.is_some_and(|range| (range.high - range.low).leading_zeros() >= shortest);
-    let long = |wants: &Vec<Option<Range>>| wants.iter().all(is_long);
-    let count: usize = wants.iter().filter(|wants| long(wants)).map(Vec::len).sum();
-    if count == 0 {
-        return None;
-    }
-    let bits = (usize::BITS - count.leading_zeros() + 1).clamp(BITS.0, BITS.1);
-    let index = Index::Hashed { upper, bits };
-    let mut others = vec![0; words];
-    wants.iter().enumerate().for_each(|(group, wants)| set(&mut others, group, !long(wants)));
-    let mut slots: HashMap<usize, Row> = HashMap::new();
-    for (group, wants) in wants.iter().enumerate().filter(|(_, wants)| long(wants)) {
-        for Range { low, high } in wants.iter().flatten() {
-            for prefix in low >> (32 - upper)..=high >> (32 - upper) {
-                let row = slots.entry(index.of_upper(prefix)).or_insert_with(|| others.clone());
-                set(row, group, true);
-            }
-        }
-    }
-    let mut ids = vec![rows.id(&others); 1 << bits];
-    slots.iter().for_each(|(slot, row)| ids[*slot] = rows.id(row));
-    Some(Signature { field, index, ids, absent: rows.id(&indifferent(wants, words)) })
-}
-
-impl Index {
-    /// The index by a hashed prefix.
-    fn of_upper(self, prefix: u32) -> usize {
-        match self {
-            Index::Hashed { bits, .. } => (prefix.wrapping_mul(FACTOR) >> (32 - bits)) as usize,
-            Index::Number { .. } | Index::Upper => prefix as usize,
-        }
-    }
-
-    /// The index by a number.
-    pub(super) fn of(self, number: u32) -> usize {
-        match self {
-            Index::Number { .. } => number as usize,
-            Index::Upper => (number >> 16) as usize,
-            Index::Hashed { upper, .. } => self.of_upper(number >> (32 - upper)),
-        }
-    }
 }
