@@ -192,3 +192,53 @@ fn union(mut parts: Vec<Range>) -> Vec<Range> {
     }
     union
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cond::Value;
+    use crate::plan::{Field, Group};
+    use crate::random::Random;
+
+    /// What an entry may ask for: a prefix, a range of ports, a protocol.
+    fn wants(random: &mut Random) -> Vec<Option<Range>> {
+        let length = 32 - random.below(20) as u32;
+        let span = ((1u64 << (32 - length)) - 1) as u32;
+        let low = random.between(0x0a00_0000, 0x0aff_ffff) & !span;
+        let port = random.between(0, 60_000);
+        let ports = Range { low: port, high: port + random.between(0, 1) * random.between(0, 5000) };
+        let all =
+            [Range { low, high: low + span }, ports, [6, 17].map(|one| Range { low: one, high: one })[random.below(2)]];
+        all.into_iter().map(|range| Some(range).filter(|_| random.chance(80))).collect()
+    }
+
+    fn classifier(random: &mut Random) -> Classifier {
+        let fields = [u32::MAX, 0xffff, 0xff].map(|most| Field { value: Value::Const(0), most }).to_vec();
+        let count = 1 + random.below(100);
+        let groups = vec![Group { masks: vec![0; 3], best: 0 }; count];
+        let entry = |rule| Entry { rule, group: random.below(count), wants: wants(random) };
+        let entries = (0..1000).map(entry).collect();
+        Classifier { guards: Vec::new(), fields, groups, entries, others: Vec::new() }
+    }
+
+    #[test]
+    fn the_group_of_an_entry_that_matches_is_in_every_row() {
+        let mut random = Random::new(7);
+        for _ in 0..20 {
+            let classifier = classifier(&mut random);
+            let Signatures { all, rows } = signatures(&classifier);
+            for entry in &classifier.entries {
+                let whole = Range { low: 0, high: u32::MAX };
+                let number = |want: &Option<Range>| want.unwrap_or(whole);
+                let numbers = entry.wants.iter().map(number).zip(&classifier.fields);
+                let numbers: Vec<u32> =
+                    numbers.map(|(range, field)| random.between(range.low, range.high.min(field.most))).collect();
+                let has = |id: u32| rows[id as usize][entry.group / 64] >> (entry.group % 64) & 1 == 1;
+                for Signature { key, ids, absent } in &all {
+                    assert!(has(ids[key.slot(&numbers) as usize]), "{key:?} {entry:?}");
+                    assert!(entry.wants[key.field].is_some() || has(*absent), "{key:?} {entry:?}");
+                }
+            }
+        }
+    }
+}
