@@ -42,10 +42,8 @@ impl Finder<'_> {
         self.asm.jump_imm(If::Eq, 9, 0, done);
         match (&self.layout.groups[..], self.layout.all) {
             ([_], true) => self.probe(),
-            (groups, all) => {
-                if !all {
-                    self.candidates();
-                }
+            (groups, _) => {
+                self.candidates();
                 for (word, groups) in (0..).zip(groups.chunks(64)) {
                     self.word(word, groups, probe, done);
                 }
@@ -68,8 +66,8 @@ impl Finder<'_> {
         if word > 0 {
             self.asm.jump32_imm(If::Lt, 8, groups[0][0], done);
         }
-        match (self.layout.all, self.layout.words) {
-            (true, _) => self.asm.mov_imm(6, (1 << groups.len()) - 1),
+        match (self.layout.signatures.all.is_empty(), self.layout.words) {
+            (true, _) => self.asm.mov64_wide(6, u64::MAX >> (64 - groups.len())),
             (false, 1) => self.asm.mov(6, 0),
             (false, _) => self.asm.load(Size::DW, 6, 10, WORDS - 8 * word as i16),
         }
@@ -127,9 +125,13 @@ impl Finder<'_> {
         }
     }
 
-    /// Keeps the words of the groups that can have an entry: those of all rows, combined. A single word stays in r0.
+    /// Keeps the words of the groups that can have an entry: those of all rows, combined. A single word stays in r0. Without
+    /// signatures all groups can have one.
     fn candidates(&mut self) {
         let layout = self.layout;
+        if layout.signatures.all.is_empty() {
+            return;
+        }
         // So many words are combined in registers at a time.
         let words: Vec<i16> = (0..layout.words as i16).collect();
         for words in words.chunks(4) {
