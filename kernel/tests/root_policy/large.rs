@@ -181,6 +181,28 @@ fn large_tables_find_what_a_list_finds() {
     }
 }
 
+/// Entries that all are found by the same bits, and of which some ask for more: no signature can leave out a group.
+#[test]
+fn a_classifier_of_one_group_finds_what_a_list_finds() {
+    let least = |host: u32| host % 2 * host;
+    let line = |host: u32| match least(host) {
+        0 => format!("drop when ip src host 10.0.0.{host}\n"),
+        least => format!("drop when src host 10.0.0.{host} and ip[8] >= {least}\n"),
+    };
+    let document = policy::parse(&(0..40).map(line).collect::<String>()).unwrap();
+    let request = policy::Request { policy: None, file: "group.xdp", inbound: true, resolve: None };
+    let rules = policy::resolve(&document, &request, &mut |path| panic!("{path}")).unwrap();
+    let subject = Subject::new(&rules, &Options::default(), 1);
+    for host in 0..50 {
+        let mut packet = segment((0x0a00_0000 | host, 1, 2, 3));
+        for ttl in [0, 7, 20, 64] {
+            packet[22] = ttl;
+            let is_dropped = host < 40 && u32::from(ttl) >= least(host);
+            assert_eq!(subject.verdict(&packet), if is_dropped { 1 } else { 2 }, "{host} {ttl}");
+        }
+    }
+}
+
 /// The kernel takes 16 MB of types and text.
 #[test]
 fn rules_of_more_text_than_the_kernel_takes_are_loaded() {

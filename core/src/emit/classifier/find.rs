@@ -40,9 +40,9 @@ impl Finder<'_> {
         self.asm.mov(9, 1);
         self.asm.mov_imm(8, -1);
         self.asm.jump_imm(If::Eq, 9, 0, done);
-        match (&self.layout.groups[..], self.layout.all) {
-            ([_], true) => self.probe(),
-            (groups, _) => {
+        match &self.layout.groups[..] {
+            [_] => self.probe(),
+            groups => {
                 self.candidates();
                 for (word, groups) in (0..).zip(groups.chunks(64)) {
                     self.word(word, groups, probe, done);
