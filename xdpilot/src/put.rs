@@ -152,24 +152,9 @@ fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes)
         (Input::Policy(policy), Some(old)) => carry::shared(&old.standing.program, policy)?,
         _ => Vec::new(),
     };
-    let program = prepare_one(input, (place, old.as_ref(), &routes), order, &shared)?;
-    let id = program.loaded.info().id;
-    let ready = || -> Result<Attached> {
-        keep_maps(&program)?;
-        returns::keep(&program.loaded)?;
-        if let Input::Policy(policy) = input {
-            fill::sets(policy, &program.loaded)?;
-            redirect::fill(&routes.redirects, &program.loaded)?;
-            if shared.is_empty() {
-                pools::fill::fill(&policy.rules.pools, &routes.ways.state, &program.loaded)?;
-            }
-            if let Some(old) = old.as_ref().filter(|_| order.carry) {
-                counters::carry(&old.standing.program, policy, &program.loaded)?;
-            }
-        }
-        attach::attach(place, &program, order.wish, old.as_ref())
-    };
-    let attached = ready().inspect_err(|_| state::remove_maps(id))?;
+    // What is bound to a device is loaded where the device is; what is attached is, too.
+    let stand = || stand(input, (place, old.as_ref(), &routes), order, &shared);
+    let (program, attached) = place.namespace.run(stand)?;
     let mut done = Done {
         place,
         old,
@@ -187,6 +172,33 @@ fn put<'a>(input: &Input, (place, old, routes): (&'a Place, Option<Old>, Routes)
             Err(error)
         }
     }
+}
+
+/// Loads the program, fills its maps, and attaches it, from the namespace of the place.
+fn stand(
+    input: &Input,
+    (place, old, routes): (&Place, Option<&Old>, &Routes),
+    order: &Order,
+    shared: &[Map],
+) -> Result<(Program, Attached)> {
+    let program = prepare_one(input, (place, old, routes), order, shared)?;
+    let ready = || -> Result<Attached> {
+        keep_maps(&program)?;
+        returns::keep(&program.loaded)?;
+        if let Input::Policy(policy) = input {
+            fill::sets(policy, &program.loaded)?;
+            redirect::fill(&routes.redirects, &program.loaded)?;
+            if shared.is_empty() {
+                pools::fill::fill(&policy.rules.pools, &routes.ways.state, &program.loaded)?;
+            }
+            if let Some(old) = old.filter(|_| order.carry) {
+                counters::carry(&old.standing.program, policy, &program.loaded)?;
+            }
+        }
+        attach::attach(place, &program, order.wish, old)
+    };
+    let attached = ready().inspect_err(|_| state::remove_maps(program.loaded.info().id))?;
+    Ok((program, attached))
 }
 
 fn prepare_one(
@@ -212,8 +224,7 @@ fn prepare_one(
         verbose: order.verbose,
         shared,
     };
-    // Programs that are bound to a device are loaded where the device is.
-    let loaded = place.namespace.run(|| Ok(prepare::load(&wanted, &record)))?;
+    let loaded = prepare::load(&wanted, &record);
     if order.verbose {
         let log = loaded.as_ref().map_or_else(|failure| failure.log.as_str(), |program| program.loaded.log());
         eprintln!("{}", log.trim_end());

@@ -111,6 +111,9 @@ impl Ways {
     /// # Errors
     /// The kernel refuses.
     pub fn keep_neighbours(&self, place: &Place) -> Result<()> {
+        if self.neighbours.is_empty() {
+            return Ok(());
+        }
         let keep = || self.neighbours.iter().try_for_each(|(interface, address)| neighbour::keep(interface, *address));
         place.namespace.run(keep)
     }
