@@ -128,10 +128,7 @@ fn read(file: &Path) -> Result<(String, String)> {
     let piped = file == Path::new("-");
     let name = if piped { "the standard input".to_owned() } else { file.display().to_string() };
     let bytes = if piped { standard_input()? } else { source::contents(file, Sought::Text)? };
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::usage(format!("read {name}")).cause(format!("it is no text: byte {at} is not UTF-8"))
-    })?;
+    let text = source::text(&name, bytes)?;
     Ok((name, text))
 }
 

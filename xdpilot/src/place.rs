@@ -270,9 +270,10 @@ impl Inside {
     }
 }
 
-/// The words that run a command in a namespace; none for this one, and where nothing leads to it.
+/// The words that run a command in a namespace; none for this process's, whichever the calling thread is in, and where
+/// nothing leads to it.
 pub fn way_into(namespace: &Namespace) -> Result<Option<String>> {
-    if *namespace == Namespace::current()? {
+    if *namespace == Namespace::of_pid(std::process::id())? {
         return Ok(None);
     }
     let found = Namespace::all().into_iter().find(|reachable| reachable.namespace == *namespace);

@@ -132,6 +132,7 @@ fn what_cannot_be_read_is_told() {
         (&["import", "tests/imports.rs"], "", "did you mean import.rs"),
         (&["import", "-"], "what is this\n", "the standard input: recognise the format"),
         (&["import", "-", "--chain", "X"], "*filter\n:INPUT ACCEPT\n", "there are: filter/INPUT"),
+        (&["import", "-", "--chain", "X"], "*filter\n:INPUT ACCEPT\n", "--chain TABLE/CHAIN FILE"),
         (&["import", "-"], "{\"nftables\": [{\"metainfo\": {\"json_schema_version\": 1}}]}", "there are none"),
         (&["import", "-"], "table inet x {\n", "nft -j list ruleset"),
     ] {

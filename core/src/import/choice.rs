@@ -3,11 +3,16 @@
 use crate::error::{Error, Result};
 
 /// The one chain that was found: that is `asked` for, or else that sees packets that arrive. `all` there are, by their
-/// paths.
+/// paths, which have this `form`.
 ///
 /// # Errors
 /// There is none, or there are several.
-pub(super) fn only<T: Copy>(found: &[T], asked: Option<&str>, all: &[T], path: impl Fn(&T) -> String) -> Result<T> {
+pub(super) fn only<T: Copy>(
+    found: &[T],
+    asked: Option<&str>,
+    all: &[T],
+    (form, path): (&str, impl Fn(&T) -> String),
+) -> Result<T> {
     let (why, which) = match (found, asked) {
         ([one], _) => return Ok(*one),
         ([], None) => ("no chain that sees packets that arrive has rules; there are", all),
@@ -20,5 +25,5 @@ pub(super) fn only<T: Copy>(found: &[T], asked: Option<&str>, all: &[T], path: i
         return Err(error.cause(format!("{why} none")));
     }
     let names = which.iter().map(path).collect::<Vec<_>>().join(", ");
-    Err(error.cause(format!("{why}: {names}")).mend("xdpilot import --chain [FAMILY/]TABLE/CHAIN FILE"))
+    Err(error.cause(format!("{why}: {names}")).mend(format!("xdpilot import --chain {form} FILE")))
 }

@@ -27,7 +27,7 @@ impl Text {
     /// # Errors
     /// It cannot be read, or is no text.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let text = text(path, source::contents(path, Sought::Program)?)?;
+        let text = source::text(&path.display().to_string(), source::contents(path, Sought::Program)?)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Ok(Text { text, path: Some(absolute), name: path.display().to_string() })
     }
@@ -96,17 +96,10 @@ fn files(document: &Document, policy: Option<&Path>) -> Vec<(String, PathBuf)> {
 /// # Errors
 /// It cannot be read, or holds what is no element: each is told with its place.
 pub fn elements(path: &Path) -> Result<Vec<Element>> {
-    let content = text(path, source::contents(path, Sought::Text)?)?;
+    let content = source::text(&path.display().to_string(), source::contents(path, Sought::Text)?)?;
     policy::elements(&content).map_err(|problems| {
         let (name, lines) = (path.display().to_string(), Lines::of(&content));
         let shown: Vec<String> = problems.iter().map(|problem| problem.show_among(&name, &content, &lines)).collect();
         Error::usage(shown.join("\n"))
-    })
-}
-
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|error| {
-        Error::usage(format!("read {}", path.display()))
-            .cause(format!("it is no text: byte {} is not UTF-8", error.utf8_error().valid_up_to()))
     })
 }

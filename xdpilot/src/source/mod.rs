@@ -66,8 +66,10 @@ impl Input {
     }
 }
 
-/// The largest file that is taken for a program, in bytes. Real objects stay below 10 MiB.
-const LIMIT: u64 = 64 << 20;
+/// The largest files that are taken for a program, or a policy, and for other text, in bytes. Real objects stay below 10 MiB, and an element of
+/// a set is a line.
+const PROGRAM: u64 = 64 << 20;
+const TEXT: u64 = 1 << 30;
 
 /// The first bytes of an ELF file.
 const ELF: &[u8] = b"\x7fELF";
@@ -106,7 +108,7 @@ pub fn read(path: &Path) -> Result<Source> {
 pub enum Sought {
     /// A program or a policy.
     Program,
-    /// The elements of a set, or another tool's rules; none are some too.
+    /// The elements of a set, or another tool's rules. It may be empty.
     Text,
 }
 
@@ -125,16 +127,28 @@ pub fn contents(path: &Path, sought: Sought) -> Result<Vec<u8>> {
         });
     }
     let file = File::open(path).map_err(|error| unreadable(path, &error, sought))?;
+    let limit = if sought == Sought::Program { PROGRAM } else { TEXT };
     let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error, sought))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error, sought))?;
     match bytes.len() as u64 {
         0 if sought == Sought::Program => Err(Error::usage(what()).cause("the file is empty").mend("compile it again")),
-        length if length > LIMIT => {
-            let than = format!("it is larger than {} MiB", LIMIT >> 20);
+        length if length > limit => {
+            let than = format!("it is larger than {} MiB", limit >> 20);
             Err(Error::usage(what()).cause(if sought == Sought::Program { than + ": no BPF program is" } else { than }))
         }
         _ => Ok(bytes),
     }
+}
+
+/// Bytes as text; `name` is what messages call them.
+///
+/// # Errors
+/// They are none: the first byte that is not UTF-8 is told.
+pub fn text(name: &str, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::usage(format!("read {name}")).cause(format!("it is no text: byte {at} is not UTF-8"))
+    })
 }
 
 fn unreadable(path: &Path, error: &io::Error, sought: Sought) -> Error {

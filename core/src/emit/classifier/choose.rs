@@ -8,7 +8,7 @@ use crate::random::Random;
 const SIGNATURE: f64 = 1.0;
 const WORD: f64 = 0.5;
 const PROBE: f64 = 25.0;
-/// The most signatures.
+/// The most signatures: what more of them save is hardly seen among 512 packets.
 const MOST: usize = 12;
 /// So many packets are drawn.
 const DRAWN: usize = 512;
@@ -20,8 +20,8 @@ pub(super) fn choose(classifier: &Classifier, groups: &Groups<'_>) -> Vec<Key> {
     let packets = draw(classifier);
     // The groups that may be probed, packet by packet.
     let mut left: Vec<u64> = packets.iter().flat_map(|(_, groups)| groups).copied().collect();
-    let rows = |key: Key| (key, rows(key, groups, &packets));
-    let mut open: Vec<(Key, Vec<u64>)> = keys(classifier, groups).into_iter().map(rows).collect();
+    let candidate = |key: Key| (key, rows(key, groups, &packets));
+    let mut open: Vec<(Key, Vec<u64>)> = keys(classifier, groups).into_iter().map(candidate).collect();
     let probes = |left: &mut dyn Iterator<Item = u64>| f64::from(left.map(u64::count_ones).sum::<u32>());
     let cost = DRAWN as f64 * (SIGNATURE + WORD * groups.words() as f64);
     let mut chosen = Vec::new();
@@ -31,8 +31,8 @@ pub(super) fn choose(classifier: &Classifier, groups: &Groups<'_>) -> Vec<Key> {
         let gains = open.iter().map(|(_, rows)| (before - after(rows)) * PROBE - cost).enumerate();
         let best = gains.max_by(|one, other| one.1.total_cmp(&other.1));
         let Some((at, _)) = best.filter(|(_, gain)| *gain > 0.0) else { break };
-        let (key, rows) = open.swap_remove(at);
-        left.iter_mut().zip(rows).for_each(|(left, row)| *left &= row);
+        let (key, taken) = open.swap_remove(at);
+        left.iter_mut().zip(taken).for_each(|(left, row)| *left &= row);
         chosen.push(key);
     }
     chosen
@@ -50,7 +50,7 @@ fn rows(key: Key, groups: &Groups<'_>, packets: &[(Vec<u32>, Vec<u64>)]) -> Vec<
 }
 
 /// The keys of all signatures that there may be.
-fn keys(classifier: &Classifier, groups: &Groups<'_>) -> Vec<Key> {
+pub(super) fn keys(classifier: &Classifier, groups: &Groups<'_>) -> Vec<Key> {
     let mut keys = Vec::new();
     for (field, number) in classifier.fields.iter().enumerate() {
         let width = (u32::BITS - number.most.leading_zeros()).max(1);

@@ -23,6 +23,8 @@ const WORDS: i16 = -8;
 /// | r5 | the group |
 /// | r4 | how many entries of the place may still be looked at |
 /// | r3 | the entry |
+///
+/// Before, while rows are combined, r1 to r4 hold their words and r5 a row's address.
 pub(super) struct Finder<'a> {
     pub(super) asm: Asm,
     pub(super) classifier: &'a Classifier,
@@ -302,7 +304,7 @@ impl Finder<'_> {
                 }
             }
         }
-        if !self.layout.all {
+        if !self.layout.complete {
             // What the packet does not have was read as zero.
             self.asm.load(Size::W, 1, 9, 4 * self.classifier.fields.len() as i16);
             self.asm.load(Size::H, 2, 3, ASKED);

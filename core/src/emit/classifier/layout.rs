@@ -41,8 +41,8 @@ pub(super) enum Check {
 pub(super) struct Layout {
     /// How many words the groups of a row take.
     pub(super) words: usize,
-    /// Whether all groups are probed, without signatures.
-    pub(super) all: bool,
+    /// Whether all entries ask for all numbers, of a group or two: a packet that lacks one matches none.
+    pub(super) complete: bool,
     pub(super) signatures: Signatures,
     /// By field.
     pub(super) checks: Vec<Check>,
@@ -63,13 +63,14 @@ impl Layout {
     pub(super) fn new(classifier: &Classifier, verdicts: &[u32]) -> Self {
         let words = classifier.groups.len().div_ceil(64);
         let asked = |entry: &Entry| entry.wants.iter().all(Option::is_some);
-        let all = classifier.groups.len() <= 2 && classifier.entries.iter().all(asked);
+        let complete = classifier.groups.len() <= 2 && classifier.entries.iter().all(asked);
+        let is_single = classifier.groups.len() == 1;
         let checks: Vec<Check> = (0..classifier.fields.len()).map(|field| check(classifier, field)).collect();
         let factors: Vec<u64> = (1..).map(factor).take(checks.len()).collect();
         let mut layout = Layout {
             words,
-            all,
-            signatures: if all { Signatures::default() } else { signatures(classifier) },
+            complete,
+            signatures: if complete || is_single { Signatures::default() } else { signatures(classifier) },
             checks,
             factors,
             places: Vec::new(),

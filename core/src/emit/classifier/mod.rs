@@ -52,7 +52,7 @@ impl Emitter<'_> {
         let functions = self.finders(classifier, &layout, &tables)?;
         let (nothing, found) = (self.asm.label(), self.asm.label());
         self.guards(classifier, known, nothing);
-        let left_out = if layout.all { Some(nothing) } else { None };
+        let left_out = if layout.complete { Some(nothing) } else { None };
         self.read(classifier, known, left_out);
         self.call(classifier, functions);
         let known = self.others(classifier, known, (nothing, found, next), places)?;
@@ -209,7 +209,7 @@ impl Emitter<'_> {
         words(&layout.places, &mut bytes);
         let places = self.append(&bytes);
         let mut bytes = layout.entries.concat();
-        // The verifier only knows that the number of an entry is below that power of two.
+        // The verifier only knows that an entry begins at `last_unit` at most.
         bytes.resize(layout.last_unit() * UNIT + MOST_IN_PLACE as usize * layout.entry_bytes(), 0);
         let entries = self.append(&bytes);
         Tables { rows, ids, id, groups, places, entries }
@@ -239,7 +239,7 @@ impl Emitter<'_> {
             layers::add(self.object, &name, text, asm, self.options, takes)
         };
         let text = "finds the first rule";
-        if layout.all {
+        if layout.complete || classifier.groups.len() == 1 {
             return Ok((add("find", text, &[], finder(false).find(None))?, None));
         }
         let probe = add("probe", "probes a group", &["group", "found"], finder(false).probe_function())?;

@@ -50,15 +50,8 @@ const BITS: (u32, u32) = (10, 18);
 /// The signatures of a classifier that are worth their time.
 pub(super) fn signatures(classifier: &Classifier) -> Signatures {
     let groups = Groups::of(classifier);
-    let (mut all, mut rows) = (Vec::new(), Rows::default());
-    for key in choose(classifier, &groups) {
-        let slots: Vec<u32> = (0..1 << key.bits).collect();
-        let flat = groups.rows(key, &slots);
-        let ids = flat.chunks_exact(groups.words()).map(|row| rows.id(row)).collect();
-        let absent = rows.id(&groups.indifferent(key));
-        all.push(Signature { key, ids, absent });
-    }
-    Signatures { all, rows: rows.rows }
+    let keys = choose(classifier, &groups);
+    groups.signatures(keys)
 }
 
 /// Collects rows, each once.
@@ -139,6 +132,19 @@ impl<'a> Groups<'a> {
         (count > 0).then_some(Key { bits, ..key })
     }
 
+    /// The signatures by these keys.
+    fn signatures(&self, keys: Vec<Key>) -> Signatures {
+        let (mut all, mut rows) = (Vec::new(), Rows::default());
+        for key in keys {
+            let slots: Vec<u32> = (0..1 << key.bits).collect();
+            let flat = self.rows(key, &slots);
+            let ids = flat.chunks_exact(self.words()).map(|row| rows.id(row)).collect();
+            let absent = rows.id(&self.indifferent(key));
+            all.push(Signature { key, ids, absent });
+        }
+        Signatures { all, rows: rows.rows }
+    }
+
     /// The rows at these slots, which ascend, one behind the other.
     pub(super) fn rows(&self, key: Key, slots: &[u32]) -> Vec<u64> {
         let words = self.words();
@@ -195,28 +201,31 @@ fn union(mut parts: Vec<Range>) -> Vec<Range> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choose::keys;
     use super::*;
     use crate::cond::Value;
     use crate::plan::{Field, Group};
     use crate::random::Random;
 
-    /// What an entry may ask for: a prefix, a range of ports, a protocol.
-    fn wants(random: &mut Random) -> Vec<Option<Range>> {
-        let length = 32 - random.below(20) as u32;
+    /// What the entries of a group ask for: a prefix of this length, a range of ports, a protocol.
+    fn wants(length: u32, asked: u32, random: &mut Random) -> Vec<Option<Range>> {
         let span = ((1u64 << (32 - length)) - 1) as u32;
         let low = random.between(0x0a00_0000, 0x0aff_ffff) & !span;
         let port = random.between(0, 60_000);
-        let ports = Range { low: port, high: port + random.between(0, 1) * random.between(0, 5000) };
-        let all =
-            [Range { low, high: low + span }, ports, [6, 17].map(|one| Range { low: one, high: one })[random.below(2)]];
-        all.into_iter().map(|range| Some(range).filter(|_| random.chance(80))).collect()
+        let ports = Range { low: port, high: port + random.between(0, 1) * random.between(0, 5535) };
+        let protocol = random.between(6, 17);
+        let all = [Range { low, high: low + span }, ports, Range { low: protocol, high: protocol }];
+        all.into_iter().zip(0..).map(|(range, bit)| Some(range).filter(|_| asked >> bit & 1 == 1)).collect()
     }
 
-    fn classifier(random: &mut Random) -> Classifier {
+    fn classifier(count: usize, random: &mut Random) -> Classifier {
         let fields = [u32::MAX, 0xffff, 0xff].map(|most| Field { value: Value::Const(0), most }).to_vec();
-        let count = 1 + random.below(100);
         let groups = vec![Group { masks: vec![0; 3], best: 0 }; count];
-        let entry = |rule| Entry { rule, group: random.below(count), wants: wants(random) };
+        let shapes: Vec<(u32, u32)> = (0..count).map(|_| (random.between(8, 32), random.between(0, 7))).collect();
+        let entry = |rule| {
+            let group = random.below(count);
+            Entry { rule, group, wants: wants(shapes[group].0, shapes[group].1, random) }
+        };
         let entries = (0..1000).map(entry).collect();
         Classifier { guards: Vec::new(), fields, groups, entries, others: Vec::new() }
     }
@@ -224,21 +233,29 @@ mod tests {
     #[test]
     fn the_group_of_an_entry_that_matches_is_in_every_row() {
         let mut random = Random::new(7);
-        for _ in 0..20 {
-            let classifier = classifier(&mut random);
-            let Signatures { all, rows } = signatures(&classifier);
+        for count in [2, 40, 64, 65, 300, 512] {
+            let classifier = classifier(count, &mut random);
+            let groups = Groups::of(&classifier);
+            let Signatures { all, rows } = groups.signatures(keys(&classifier, &groups));
+            assert_eq!(all.len(), 7, "16 bits of the address, four hashed parts, port, protocol");
+            let (mut left, mut probed) = (0, 0);
             for entry in &classifier.entries {
-                let whole = Range { low: 0, high: u32::MAX };
-                let number = |want: &Option<Range>| want.unwrap_or(whole);
-                let numbers = entry.wants.iter().map(number).zip(&classifier.fields);
+                let numbers = entry.wants.iter().map(|want| want.unwrap_or(Range { low: 0, high: u32::MAX }));
+                let numbers = numbers.zip(&classifier.fields);
                 let numbers: Vec<u32> =
                     numbers.map(|(range, field)| random.between(range.low, range.high.min(field.most))).collect();
                 let has = |id: u32| rows[id as usize][entry.group / 64] >> (entry.group % 64) & 1 == 1;
+                let mut combined = vec![u64::MAX; groups.words()];
                 for Signature { key, ids, absent } in &all {
-                    assert!(has(ids[key.slot(&numbers) as usize]), "{key:?} {entry:?}");
+                    let id = ids[key.slot(&numbers) as usize];
+                    assert!(has(id), "{key:?} {entry:?}");
                     assert!(entry.wants[key.field].is_some() || has(*absent), "{key:?} {entry:?}");
+                    combined.iter_mut().zip(&rows[id as usize]).for_each(|(all, row)| *all &= row);
                 }
+                left += combined.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+                probed += count;
             }
+            assert!(count < 3 || left * 2 < probed, "{left} of {probed} groups are left");
         }
     }
 }

@@ -170,7 +170,7 @@ fn choose<'t>(tables: &'t [Table], asked: Option<&str>) -> Result<(&'t Table, &'
             which.filter_map(|place| all().find(|(table, chain)| (&*table.name, &*chain.name) == *place)).collect()
         }
     };
-    choice::only(&found, asked, &all().collect::<Vec<_>>(), path)
+    choice::only(&found, asked, &all().collect::<Vec<_>>(), ("TABLE/CHAIN", path))
 }
 
 /// Says which other chains have rules.

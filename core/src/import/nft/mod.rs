@@ -114,7 +114,7 @@ fn choose<'j>(bases: &[Base<'j>], objects: &[Value], asked: Option<&str>) -> Res
             bases.iter().filter(incoming).copied().collect()
         }
     };
-    choice::only(&found, asked, bases, Base::path)
+    choice::only(&found, asked, bases, ("FAMILY/TABLE/CHAIN", Base::path))
 }
 
 impl Base<'_> {
