@@ -66,9 +66,9 @@ impl Input {
     }
 }
 
-/// The largest files that are taken for a program, or a policy, and for other text, in bytes. Real objects stay below 10 MiB, and an element of
-/// a set is a line.
+/// The largest file that is taken for a program or a policy, in bytes. Real objects stay below 10 MiB.
 const PROGRAM: u64 = 64 << 20;
+/// The largest file that is taken for other text: a line for each of millions of elements.
 const TEXT: u64 = 1 << 30;
 
 /// The first bytes of an ELF file.
