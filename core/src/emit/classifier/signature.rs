@@ -1,4 +1,4 @@
-//! Signatures: which groups can have an entry for a packet, by some of its numbers. A row has a bit for each group; the
+//! Signatures: which groups can have an entry for a packet, by one of its numbers. A row has a bit for each group; the
 //! rows of all signatures are combined, so that hardly any group is probed in vain (pruned tuple space search: Srinivasan,
 //! Suri, Varghese, 1999).
 
