@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use xdpilot_core::error::{Error, Kind, Result};
 
 use crate::bpf;
@@ -83,6 +84,24 @@ pub fn ensure_mounted() -> Result<()> {
             _ => error.cause("the kernel has no BPF file system (CONFIG_BPF_SYSCALL)"),
         }
     })
+}
+
+/// As [`ensure_mounted`], and makes sure that this process can pin there: a service's sandbox may show it read-only.
+///
+/// # Errors
+/// It may not be mounted, or is read-only.
+pub fn ensure_writable() -> Result<()> {
+    ensure_mounted()?;
+    let root = root();
+    let is_read_only = statvfs(&root).is_ok_and(|facts| facts.flags().contains(FsFlags::ST_RDONLY));
+    if !is_read_only {
+        return Ok(());
+    }
+    let mend =
+        format!("mount -o remount,rw {BPFFS}; in a unit of systemd: ReadWritePaths={BPFFS}, no ProtectKernelTunables=");
+    Err(bpf::error(Errno::EROFS as i32, format!("pin below {}", root.display()))
+        .cause("it is mounted read-only for this process")
+        .mend(mend))
 }
 
 /// Whether an ancestor has other mounts; no where that cannot be seen.

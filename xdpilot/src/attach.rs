@@ -194,7 +194,7 @@ fn mode_of(place: &Place, id: u32) -> Result<Mode> {
 }
 
 fn attach_egress(place: &Place, program: &Program) -> Result<Attached> {
-    pins::ensure_mounted().and_then(|()| state::make_folder(&state::folder()))?;
+    state::make_folder(&state::folder())?;
     let link = place.namespace.run(|| Link::attach_egress(program.loaded.entry(), place.interface.index));
     let link = link.map_err(|error| explained(place, Stage::Attach, None, &program.source, error))?;
     Ok(Attached { hook: Hook::Egress, link: Some(pin(place, &link, Direction::Egress)?), notes: Vec::new() })
@@ -234,7 +234,7 @@ fn attach_in_mode(place: &Place, program: &Program, mode: Mode) -> Result<Attach
     if mode == Mode::Offload || !machine::has_xdp_link() {
         return by_netlink();
     }
-    if let Err(error) = pins::ensure_mounted().and_then(|()| state::make_folder(&state::folder())) {
+    if let Err(error) = state::make_folder(&state::folder()) {
         let mut attached = by_netlink()?;
         attached.notes.push(format!(
             "attached by netlink: a link cannot be pinned ({})",

@@ -238,7 +238,6 @@ fn keep_maps(program: &Program) -> Result<()> {
         return Ok(());
     }
     let folder = state::maps_folder(program.loaded.info().id);
-    pins::ensure_mounted()?;
     state::make_folder(&folder)?;
     for name in &program.keep {
         program.loaded.map(name)?.pin(&folder.join(name))?;

@@ -115,11 +115,12 @@ pub fn maps_folder(program: u32) -> PathBuf {
     folder().join(format!("maps-{program}"))
 }
 
-/// Makes the folder, and the one of all pins.
+/// Makes a folder for pins, and the BPF file system where none is mounted.
 ///
 /// # Errors
-/// The BPF file system is read-only or not there.
+/// It is read-only, or may not be mounted.
 pub fn make_folder(folder: &Path) -> Result<()> {
+    pins::ensure_writable()?;
     fs::create_dir_all(folder)
         .map_err(|error| Error::failed(format!("make folder {}", folder.display())).kernel(error.to_string()))
 }

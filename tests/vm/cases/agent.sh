@@ -41,6 +41,19 @@ rules 'pass when udp; drop when icmp'
 [ "$(link)" = "$before" ]
 silent 10.9.0.2
 
+# Where it cannot pin, a policy is not attached, and the reason is told; once it can, it is.
+mount -o remount,ro /sys/fs/bpf
+echo 'policy near on lo { drop when icmp }' | xdpilot apply -f -
+refused 'policy near at lo' xdpilot wait --timeout 5
+says 'kernel: Read-only file system' xdpilot get nodes
+says 'ReadWritePaths=/sys/fs/bpf' xdpilot get nodes
+silent 10.9.0.2
+mode_is lo none
+mount -o remount,rw /sys/fs/bpf
+xdpilot wait --timeout 40
+fails ping -c1 -W1 127.0.0.1
+xdpilot delete policy near
+
 clock 0
 xdpilot delete policy edge
 xdpilot wait --timeout 20

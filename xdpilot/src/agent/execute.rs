@@ -34,6 +34,8 @@ impl Reconciler {
     pub(super) fn load(&mut self, source: Source<'_>, key: Key, wanted: &Wanted) -> Result<()> {
         let Wanted { wish, version } = wanted;
         let place = interface_of(wish, key)?;
+        // What stands is found by its pin: the next pass would not know it without one.
+        state::make_folder(&state::folder())?;
         let mut compiled = self.compile(source, wanted)?;
         let digest = version.digest.clone();
         let (store, node) = (self.store.clone(), self.node.name.clone());

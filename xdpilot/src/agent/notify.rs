@@ -12,6 +12,8 @@ pub(super) struct Notify {
     manager: Option<(UnixDatagram, SocketAddr)>,
     /// Between two signs of life, and the last one.
     watchdog: Option<(Duration, Instant)>,
+    /// Whether it was told that the agent is ready.
+    ready: bool,
 }
 
 impl Notify {
@@ -32,7 +34,7 @@ impl Notify {
         let manager = address.and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
         // Twice in the time that is allowed, as the protocol advises.
         let watchdog = watchdog.filter(|_| manager.is_some()).map(|time| (time / 2, Instant::now()));
-        Notify { manager, watchdog }
+        Notify { manager, watchdog, ready: false }
     }
 
     fn tell(&self, words: &str) {
@@ -42,14 +44,19 @@ impl Notify {
         }
     }
 
-    /// The API listens.
-    pub(super) fn ready(&self) {
-        self.tell("READY=1\nSTATUS=waits for the store");
+    /// How the node is. From the first time on the agent is ready: what is stored is attached.
+    pub(super) fn status(&mut self, report: &Report) {
+        self.say(&words(report));
     }
 
-    /// How the node is.
-    pub(super) fn status(&self, report: &Report) {
-        self.tell(&format!("STATUS={}", words(report)));
+    /// The store was never seen, and cannot be reached: who waits for the agent need not wait for that.
+    pub(super) fn waits(&mut self) {
+        self.say("waits for the store");
+    }
+
+    fn say(&mut self, status: &str) {
+        let ready = if std::mem::replace(&mut self.ready, true) { "" } else { "READY=1\n" };
+        self.tell(&format!("{ready}STATUS={status}"));
     }
 
     /// The end begins.
@@ -101,8 +108,8 @@ mod tests {
             let count = manager.recv(&mut bytes).unwrap();
             String::from_utf8_lossy(&bytes[..count]).into_owned()
         };
-        notify.ready();
-        assert!(heard().starts_with("READY=1\n"));
+        notify.waits();
+        assert_eq!(heard(), "READY=1\nSTATUS=waits for the store");
         notify.status(&Report { revision: 7, ..Report::default() });
         assert_eq!(heard(), "STATUS=revision 7: nothing to attach");
         assert!(notify.next().is_some());
@@ -111,8 +118,8 @@ mod tests {
         assert_eq!(heard(), "WATCHDOG=1");
         notify.stopping();
         assert_eq!(heard(), "STOPPING=1");
-        let nobody = Notify::new(None, Some(Duration::from_secs(1)));
-        nobody.ready();
+        let mut nobody = Notify::new(None, Some(Duration::from_secs(1)));
+        nobody.waits();
         assert_eq!(nobody.next(), None);
     }
 }

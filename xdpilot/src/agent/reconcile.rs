@@ -225,9 +225,13 @@ impl Reconciler {
     pub fn pass(&mut self, store: &dyn Store, snapshot: &Snapshot) -> Result<Report> {
         self.look(snapshot)?;
         let survey = self.surveyor.survey(snapshot, &self.node);
-        for (key, step) in self.steps(&survey) {
+        let steps = self.steps(&survey);
+        // What is as it should be, whoever did it, has not failed.
+        let open: HashSet<Key> = steps.iter().map(|(key, _)| *key).collect();
+        self.failures.retain(|key, failure| open.contains(key) && failure.wanted.as_ref() == survey.wanted.get(key));
+        for (key, step) in steps {
             let wanted = survey.wanted.get(&key);
-            if self.waits(key, wanted) {
+            if self.waits(key) {
                 continue;
             }
             let done = match (step, wanted) {
@@ -237,10 +241,6 @@ impl Reconciler {
             };
             self.note(key, wanted, done);
         }
-        self.failures.retain(|key, failure| {
-            failure.wanted.as_ref() == survey.wanted.get(key)
-                && (failure.wanted.is_some() || self.standing.contains_key(key))
-        });
         self.forget_given();
         Ok(self.report(snapshot, &survey))
     }
@@ -274,10 +274,9 @@ impl Reconciler {
         diff(&survey.wanted, &self.standing, |standing| survey.holds(standing))
     }
 
-    /// Whether the same has failed a moment ago.
-    fn waits(&self, key: Key, wanted: Option<&Wanted>) -> bool {
-        let same = |failure: &&Failure| failure.wanted.as_ref() == wanted;
-        self.failures.get(&key).filter(same).is_some_and(|failure| Instant::now() < failure.next)
+    /// Whether it has failed a moment ago.
+    fn waits(&self, key: Key) -> bool {
+        self.failures.get(&key).is_some_and(|failure| Instant::now() < failure.next)
     }
 
     fn note(&mut self, key: Key, wanted: Option<&Wanted>, done: Result<()>) {
@@ -285,8 +284,7 @@ impl Reconciler {
             self.failures.remove(&key);
             return;
         };
-        let before = self.failures.get(&key).filter(|failure| failure.wanted.as_ref() == wanted);
-        let pause = before.map_or(PAUSES[0], |failure| (failure.pause * 2).min(PAUSES[1]));
+        let pause = self.failures.get(&key).map_or(PAUSES[0], |failure| (failure.pause * 2).min(PAUSES[1]));
         let failure = Failure { wanted: wanted.cloned(), why: error.to_string(), pause, next: Instant::now() + pause };
         self.failures.insert(key, failure);
         // Whatever it did is looked at before the next try.

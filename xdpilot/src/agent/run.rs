@@ -57,7 +57,6 @@ pub fn run(args: &Args) -> Result<()> {
     let shared = Shared::new(config.node.clone(), store, sources.reach.clone());
     let server = Server::start(&config, &args.listen, shared.clone())?;
     let notify = Notify::from_environment();
-    notify.ready();
     let (tell, wakes) = mpsc::channel();
     let (reports, told) = mpsc::channel();
     let (asks, asked) = mpsc::channel();

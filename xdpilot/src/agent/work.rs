@@ -156,6 +156,7 @@ impl Agent {
         if listing.entries.is_empty() {
             // A store that was never seen: nothing is known of what should be.
             self.begun = Instant::now();
+            self.hands.notify.waits();
             return;
         }
         log(Level::Warning, "the last state of the store is in force", &[]);

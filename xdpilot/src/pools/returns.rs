@@ -30,7 +30,6 @@ pub fn is_return(program: &ProgramInfo) -> bool {
 pub fn keep(loaded: &Loaded) -> Result<()> {
     let Some(program) = loaded.program(RETURN) else { return Ok(()) };
     let folder = state::maps_folder(loaded.info().id);
-    pins::ensure_mounted()?;
     state::make_folder(&folder)?;
     program::pin(program, &folder.join(RETURN))
 }

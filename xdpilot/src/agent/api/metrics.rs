@@ -22,6 +22,7 @@ use crate::pools::live::{Condition, Live};
 const TEXT: usize = 120;
 
 pub(super) async fn all(State(api): State<Arc<Api>>) -> Answer {
+    api.shared.first_report().await;
     let (facts, away, node) = (api.shared.facts(), api.shared.is_away(), api.shared.node.name.clone());
     let text = api.with_kernel(move || exposition(&facts, away, &node)).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

@@ -14,7 +14,12 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Answer {
 }
 
 pub(super) async fn nodes(State(api): State<Arc<Api>>) -> Answer {
+    let own = api.shared.first_report().await;
     // The reports come last: they know what was committed before.
-    let (revision, nodes) = api.with_store(|store| Ok((direct::last(store)?, direct::reports(store)?))).await?;
+    let (revision, mut nodes) = api.with_store(|store| Ok((direct::last(store)?, direct::reports(store)?))).await?;
+    // The first one is on its way to the store.
+    if let Some(own) = own.filter(|own| nodes.iter().all(|node| node.node != own.node)) {
+        nodes.push((*own).clone());
+    }
     Ok(json(&Nodes { version: VERSION, revision, nodes }))
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
 
 use super::forms::{Status, VERSION};
 use crate::agent::follow::{Reach, Told};
@@ -15,6 +17,8 @@ use crate::documents::{Name, Snapshot};
 /// News that a slow listener may be behind.
 const NEWS: usize = 256;
 const RATES: usize = 4;
+/// Who asks how a node is whose agent has just begun waits so long for its first pass.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An event, as all listeners get it.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub(in crate::agent) struct Shared {
     /// The way to it.
     pub(super) reach: Arc<Reach>,
     facts: Mutex<Facts>,
+    /// Whether there is a report.
+    begun: watch::Sender<bool>,
     pub(super) news: broadcast::Sender<Event>,
     pub(super) rates: broadcast::Sender<Event>,
 }
@@ -76,7 +82,8 @@ impl Shared {
     /// Nothing is known yet.
     pub(in crate::agent) fn new(node: Node, store: String, reach: Arc<Reach>) -> Arc<Self> {
         let (news, rates) = (broadcast::channel(NEWS).0, broadcast::channel(RATES).0);
-        Arc::new(Shared { node, store, reach, facts: Mutex::default(), news, rates })
+        let begun = watch::Sender::new(false);
+        Arc::new(Shared { node, store, reach, facts: Mutex::default(), begun, news, rates })
     }
 
     /// Takes note of news of the store.
@@ -99,6 +106,7 @@ impl Shared {
     /// Takes note of what the node is like now.
     pub(in crate::agent) fn reported(&self, report: &Arc<Report>) {
         self.lock().report = Some(report.clone());
+        self.begun.send_replace(true);
         self.tell(|| Event::new("report", &**report));
     }
 
@@ -134,6 +142,16 @@ impl Shared {
     /// What is known now.
     pub(super) fn facts(&self) -> Facts {
         self.lock().clone()
+    }
+
+    /// How the node is after its first pass, which is waited for; none where that does not come in time, since the store
+    /// is away.
+    pub(super) async fn first_report(&self) -> Option<Arc<Report>> {
+        if !self.is_away() {
+            // The sender lives as long as this does.
+            _ = timeout(PATIENCE, self.begun.subscribe().wait_for(|begun| *begun)).await;
+        }
+        self.report()
     }
 
     /// How the node is.

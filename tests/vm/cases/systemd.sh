@@ -1,0 +1,104 @@
+# The packaged units under systemd: the sandbox lets the agent do its work, and what is attached outlives each of its ends.
+veth_pair
+ip netns add xpsv
+ip link add xs0 type veth peer name xs1 netns xpsv
+ip addr add 10.8.0.1/24 dev xs0
+ip link set xs0 up
+ip -n xpsv addr add 10.8.0.2/24 dev xs1
+ip -n xpsv link set xs1 up
+ip -n xpsv route add default via 10.8.0.1
+ip -n xpvm route add default via 10.9.0.1
+for family in 4 6; do echo 1 >/proc/sys/net/ipv$family/conf/all/forwarding; done
+mkdir -p /tmp/www /usr/local/bin
+echo served >/tmp/www/index.html
+ln -s /bin/xdpilot /usr/local/bin/xdpilot
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+
+# systemd is the first process of a container that has the guest's network. Mounts come through to it, as they do from an
+# administrator's shell.
+mount --make-rshared /
+container=vm unshare --mount --propagation slave --pid --fork --mount-proc sh -c \
+    'mount --make-rshared /; exec /usr/lib/systemd/systemd --system --unit=multi-user.target --show-status=no' </dev/null &
+# Runs a command, each some 0.2 s, until it is well: 20 s at most.
+until_well() {
+    for _ in $(seq 100); do "$@" && return; usleep 200000; done
+    return 1
+}
+until_well [ -S /run/systemd/private ]
+until_well pidof systemd
+inside() { nsenter -t "$(pidof systemd)" -m -p "$@"; }
+ctl() { inside /bin/systemctl "$@"; }
+# What the unit's property is.
+is() { [ "$(ctl show -P "$1" xdpilot-agent.service)" = "$2" ]; }
+served() { [ "$(ip netns exec xpvm timeout 5 wget -q -O - http://10.7.0.1/)" = served ]; }
+links() { bpftool link show | grep '^[0-9]' | sort; }
+
+ctl enable --now xdpilot-agent.socket xdpilot-agent.service
+is ActiveState active
+[ "$(stat -c '%a %u' /var/lib/xdpilot/agent.sock)" = '600 0' ]
+[ "$(stat -c '%a %u' /var/lib/xdpilot)" = '700 0' ]
+# NET_ADMIN (12), NET_BROADCAST (11), SYS_PTRACE (19), SYS_ADMIN (21); a filter of system calls.
+says 'CapBnd:.0000000000281800' cat "/proc/$(pidof xdpilot)/status"
+says 'Seccomp:.2' cat "/proc/$(pidof xdpilot)/status"
+
+# On an interface, in a namespace that comes after the agent, and to a backend that is checked.
+xdpilot apply --wait -f - <<POLICY
+policy edge on xv0 { drop when icmp }
+POLICY
+silent 10.9.0.2
+ip netns add late
+ip -n late link set lo up
+echo 'policy late on netns:late/lo { drop when icmp }' | xdpilot apply --wait -f -
+fails ip netns exec late ping -c1 -W1 127.0.0.1
+xdpilot apply --wait -f - <<POLICY
+pool web via nat {
+  10.8.0.2:8080
+  check http "/" every 200ms
+}
+policy edge on xv0 { drop when icmp; route web when dst host 10.7.0.1 and tcp dst port 80 }
+POLICY
+ip netns exec xpsv httpd -f -p 8080 -h /tmp/www &
+server=$!
+until_well says '10.8.0.2:8080 +1 +up' xdpilot pool show web
+served
+until_well is StatusText 'revision 7: 2 in force'
+before=$(links)
+
+# It restarts, is killed, and hangs; packets do not feel it, and who asks waits.
+ctl restart xdpilot-agent.service
+says 'xv0: policy edge in force' xdpilot get nodes
+served
+kill -9 "$(pidof xdpilot)"
+says 'xv0: policy edge in force' xdpilot get nodes
+is NRestarts 1
+mkdir -p /etc/systemd/system/xdpilot-agent.service.d
+printf '[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n' >/etc/systemd/system/xdpilot-agent.service.d/soon.conf
+ctl daemon-reload
+ctl restart xdpilot-agent.service
+kill -STOP "$(pidof xdpilot)"
+says 'xv0: policy edge in force' xdpilot get nodes
+is NRestarts 1
+served
+
+# Stopped, it leaves all as it is; a question begins it.
+ctl stop xdpilot-agent.service
+[ -z "$(pidof xdpilot)" ]
+silent 10.9.0.2
+served
+[ "$(links)" = "$before" ]
+says 'xv0: policy edge in force' xdpilot get nodes
+is ActiveState active
+
+for policy in edge late; do xdpilot delete policy "$policy"; done
+xdpilot wait --timeout 20
+reaches 10.9.0.2
+ctl disable --now xdpilot-agent.service xdpilot-agent.socket
+[ ! -e /var/lib/xdpilot/agent.sock ]
+kill "$server"
+inside kill -s RTMIN+4 1 || kill -9 "$(pidof systemd)"
+rm -rf /var/lib/xdpilot
+for family in 4 6; do echo 0 >/proc/sys/net/ipv$family/conf/all/forwarding; done
+ip link del xs0
+ip netns del xpsv
+ip netns del late
+veth_gone
