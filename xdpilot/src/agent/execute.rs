@@ -21,7 +21,7 @@ use crate::record::StoredRecord;
 use crate::source::Input;
 use crate::state::{self, Pinned};
 use crate::store::Store;
-use crate::unload;
+use crate::{sweep, unload};
 
 /// Compiled policies with more elements than this are not kept for the next interface.
 const KEPT_ELEMENTS: usize = 65_536;
@@ -144,6 +144,9 @@ impl Reconciler {
         if found.stands() {
             let place = Place::of_link(&found.pinned, &found.target)?;
             unload::unload(&place, |standing| standing.program.id == found.program)?;
+        } else {
+            // Its interface is gone: what is left of it is the pin.
+            sweep::at(&found.pinned.path);
         }
         self.standing.remove(&key);
         Ok(())

@@ -102,7 +102,7 @@ fn list_shown(shown: &[Shown]) -> String {
 
 fn nodes_shown(nodes: &[Report]) -> String {
     if nodes.is_empty() {
-        return "no node follows the store\n".to_string();
+        return "no agent follows the store; xdpilot status shows what stands on this machine\n".to_string();
     }
     let mut text = String::new();
     for node in nodes {

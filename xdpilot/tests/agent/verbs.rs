@@ -33,6 +33,28 @@ fn root_documents_are_attached_and_taken_off() {
 }
 
 #[test]
+fn root_waiting_without_an_agent_attaches_at_once() {
+    let host = Host::new();
+    let file = host.file("edge.xdp", &no_pings("e0"));
+    host.xdpilot("", &["apply", "-f", &file, "--wait"]);
+    assert!(!host.answers());
+    // Taken off by somebody, it comes back.
+    host.xdpilot("", &["unload", "--on", "e0"]);
+    assert_eq!(host.program("e0"), None);
+    assert_eq!(host.xdpilot("", &["wait"]), "all nodes have it\n");
+    assert!(!host.answers());
+    assert!(host.xdpilot("", &["get", "nodes"]).contains("no agent follows the store; xdpilot status"));
+    // What is in the way is told at once, however long one would wait.
+    host.xdpilot("", &["delete", "policy", "edge"]);
+    host.xdpilot("", &["load", "-e", "pass", "--on", "e0"]);
+    let refused = host.output("", &["apply", "-f", &file, "--wait", "--timeout", "600"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let waited = host.output("", &["wait", "--timeout", "600"]);
+    let said = String::from_utf8_lossy(&waited.stderr).into_owned();
+    assert!(waited.status.code() == Some(1) && said.contains("policy edge at e0 on node"), "{said}");
+}
+
+#[test]
 fn root_sets_change_in_place_and_versions_come_back() {
     let host = Host::new();
     let words = "set bad = { 10.9.0.7 }\npolicy edge on e0 { drop when src in bad }\n";
