@@ -82,7 +82,7 @@ struct Known {
 }
 
 /// Hundreds of names are followed so often at most; those whose file is a new one are at once.
-const OFTEN: Duration = Duration::from_millis(200);
+const OFTEN: Duration = Duration::from_millis(500);
 
 impl Names {
     /// Listens; what is there now is known.
