@@ -14,8 +14,22 @@ veth_pair() {
     ip -n xpvm link set xv1 up
 }
 
+# Makes the pair xs0 (here, 10.8.0.1) and xs1 (10.8.0.2, in namespace xpsv), and this machine the router between xpsv and
+# xpvm.
+second_pair() {
+    ip netns add xpsv
+    ip link add xs0 type veth peer name xs1 netns xpsv
+    ip addr add 10.8.0.1/24 dev xs0
+    ip link set xs0 up
+    ip -n xpsv addr add 10.8.0.2/24 dev xs1
+    ip -n xpsv link set xs1 up
+    ip -n xpsv route add default via 10.8.0.1
+    ip -n xpvm route add default via 10.9.0.1
+}
+
 # Takes the pair and its namespace away.
 veth_gone() { ip link del xv0 && ip netns del xpvm; }
+second_gone() { ip link del xs0 && ip netns del xpsv; }
 
 # The address answers within 10 s (a new link may need a moment).
 reaches() {

@@ -1,13 +1,6 @@
 # Pools of every kind are taken; translated connections reach a server and come back, without ethtool; nothing is left.
 veth_pair
-ip netns add xpsv
-ip link add xs0 type veth peer name xs1 netns xpsv
-ip addr add 10.8.0.1/24 dev xs0
-ip link set xs0 up
-ip -n xpsv addr add 10.8.0.2/24 dev xs1
-ip -n xpsv link set xs1 up
-ip -n xpsv route add default via 10.8.0.1
-ip -n xpvm route add default via 10.9.0.1
+second_pair
 mkdir -p /tmp/www
 echo served >/tmp/www/index.html
 ip netns exec xpsv httpd -f -p 8080 -h /tmp/www &
@@ -68,6 +61,5 @@ for interface in xv0 xs0; do mode_is "$interface" none; done
 for family in 4 6; do echo 0 >/proc/sys/net/ipv$family/conf/all/forwarding; done
 kill "$server"
 wait "$server" || true
-ip link del xs0
-ip netns del xpsv
+second_gone
 veth_gone

@@ -1,13 +1,6 @@
 # The packaged units under systemd: the sandbox lets the agent do its work, and what is attached outlives each of its ends.
 veth_pair
-ip netns add xpsv
-ip link add xs0 type veth peer name xs1 netns xpsv
-ip addr add 10.8.0.1/24 dev xs0
-ip link set xs0 up
-ip -n xpsv addr add 10.8.0.2/24 dev xs1
-ip -n xpsv link set xs1 up
-ip -n xpsv route add default via 10.8.0.1
-ip -n xpvm route add default via 10.9.0.1
+second_pair
 for family in 4 6; do echo 1 >/proc/sys/net/ipv$family/conf/all/forwarding; done
 mkdir -p /tmp/www /usr/local/bin
 echo served >/tmp/www/index.html
@@ -61,7 +54,7 @@ ip netns exec xpsv httpd -f -p 8080 -h /tmp/www &
 server=$!
 until_well says '10.8.0.2:8080 +1 +up' xdpilot pool show web
 served
-until_well is StatusText 'revision 7: 2 in force'
+until_well says 'StatusText=revision [0-9]+: 2 in force$' ctl show -p StatusText xdpilot-agent.service
 before=$(links)
 
 # It restarts, is killed, and hangs; packets do not feel it, and who asks waits.
@@ -98,7 +91,6 @@ kill "$server"
 inside kill -s RTMIN+4 1 || kill -9 "$(pidof systemd)"
 rm -rf /var/lib/xdpilot
 for family in 4 6; do echo 0 >/proc/sys/net/ipv$family/conf/all/forwarding; done
-ip link del xs0
-ip netns del xpsv
+second_gone
 ip netns del late
 veth_gone
