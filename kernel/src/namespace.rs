@@ -16,6 +16,7 @@ use nix::{
         stat::fstat,
         statfs::{NSFS_MAGIC, fstatfs},
     },
+    unistd::geteuid,
 };
 use xdpilot_core::error::{Error, Kind, Result};
 
@@ -193,11 +194,14 @@ pub(crate) fn failed(what: &str, error: &io::Error, cause: &str) -> Error {
     let words = if errno == 0 { error.to_string() } else { Errno::from_raw(errno).desc().to_string() };
     let described = Error::failed(what).kernel(words).errno(errno).cause(cause);
     match errno {
-        libc::EPERM | libc::EACCES => described.of_kind(Kind::NotPermitted).mend(if nix::unistd::geteuid().is_root() {
-            "give it the capability: --cap-add for a container, CapabilityBoundingSet= in a unit of systemd"
-        } else {
-            "run it as root"
-        }),
+        libc::EPERM | libc::EACCES => {
+            described.of_kind(Kind::NotPermitted).mend(match cause.contains("CAP_") && geteuid().is_root() {
+                true => {
+                    "give it the capability: --cap-add for a container, CapabilityBoundingSet= in a unit of systemd"
+                }
+                false => "run it as root",
+            })
+        }
         _ => described,
     }
 }

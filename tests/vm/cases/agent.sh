@@ -49,6 +49,7 @@ says 'kernel: Read-only file system' xdpilot get nodes
 says 'ReadWritePaths=/sys/fs/bpf' xdpilot get nodes
 silent 10.9.0.2
 mode_is lo none
+ping -c1 -W1 127.0.0.1
 mount -o remount,rw /sys/fs/bpf
 xdpilot wait --timeout 40
 fails ping -c1 -W1 127.0.0.1

@@ -23,24 +23,26 @@ inside() { nsenter -t "$(pidof systemd)" -m -p "$@"; }
 ctl() { inside /bin/systemctl "$@"; }
 # What the unit's property is.
 is() { [ "$(ctl show -P "$1" xdpilot-agent.service)" = "$2" ]; }
-served() { [ "$(ip netns exec xpvm timeout 5 wget -q -O - http://10.7.0.1/)" = served ]; }
-links() { bpftool link show | grep '^[0-9]' | sort; }
+served() { [ "$(ip netns exec xpvm timeout 5 wget -q -O - "http://$1/")" = served ]; }
+links() { bpftool link show | grep '^[0-9]*: xdp' | sort; }
 
 ctl enable --now xdpilot-agent.socket xdpilot-agent.service
 is ActiveState active
 [ "$(stat -c '%a %u' /var/lib/xdpilot/agent.sock)" = '600 0' ]
 [ "$(stat -c '%a %u' /var/lib/xdpilot)" = '700 0' ]
-# NET_ADMIN (12), NET_BROADCAST (11), SYS_PTRACE (19), SYS_ADMIN (21); a filter of system calls.
-says 'CapBnd:.0000000000281800' cat "/proc/$(pidof xdpilot)/status"
+# NET_BROADCAST (11), NET_ADMIN (12), NET_RAW (13), SYS_PTRACE (19), SYS_ADMIN (21); a filter of system calls.
+says 'CapBnd:.0000000000283800' cat "/proc/$(pidof xdpilot)/status"
 says 'Seccomp:.2' cat "/proc/$(pidof xdpilot)/status"
 
-# On an interface, in a namespace that comes after the agent, and to a backend that is checked.
+# On an interface, in a namespace that comes after the agent, and to backends that are checked: one directly, one by the way
+# of the service's packets, which answers at the service's address alone.
 xdpilot apply --wait -f - <<POLICY
 policy edge on xv0 { drop when icmp }
 POLICY
 silent 10.9.0.2
 ip netns add late
 ip -n late link set lo up
+ip netns exec late ping -c1 -W1 127.0.0.1
 echo 'policy late on netns:late/lo { drop when icmp }' | xdpilot apply --wait -f -
 fails ip netns exec late ping -c1 -W1 127.0.0.1
 xdpilot apply --wait -f - <<POLICY
@@ -48,19 +50,36 @@ pool web via nat {
   10.8.0.2:8080
   check http "/" every 200ms
 }
-policy edge on xv0 { drop when icmp; route web when dst host 10.7.0.1 and tcp dst port 80 }
+pool near via l2 {
+  10.8.0.2
+  check http "/" port 80 every 200ms
+}
+policy edge on xv0 {
+  drop when icmp
+  route web when dst host 10.7.0.1 and tcp dst port 80
+  route near when dst host 10.7.0.5 and tcp dst port 80
+}
 POLICY
+ip -n xpsv addr add 10.7.0.5/32 dev lo
 ip netns exec xpsv httpd -f -p 8080 -h /tmp/www &
-server=$!
-until_well says '10.8.0.2:8080 +1 +up' xdpilot pool show web
-served
+web=$!
+ip netns exec xpsv httpd -f -p 10.7.0.5:80 -h /tmp/www &
+near=$!
+up() { says "10.8.0.2$2 +1 +up" xdpilot pool show "$1"; }
+until_well up web :8080
+served 10.7.0.1
+# Before Linux 6.6 it is asked at its own address, where it does not listen.
+if [ "$(uname -r | cut -d. -f1,2)" != 6.1 ]; then
+    until_well up near ''
+    served 10.7.0.5
+fi
 until_well says 'StatusText=revision [0-9]+: 2 in force$' ctl show -p StatusText xdpilot-agent.service
 before=$(links)
 
 # It restarts, is killed, and hangs; packets do not feel it, and who asks waits.
 ctl restart xdpilot-agent.service
 says 'xv0: policy edge in force' xdpilot get nodes
-served
+served 10.7.0.1
 kill -9 "$(pidof xdpilot)"
 says 'xv0: policy edge in force' xdpilot get nodes
 is NRestarts 1
@@ -71,13 +90,13 @@ ctl restart xdpilot-agent.service
 kill -STOP "$(pidof xdpilot)"
 says 'xv0: policy edge in force' xdpilot get nodes
 is NRestarts 1
-served
+served 10.7.0.1
 
 # Stopped, it leaves all as it is; a question begins it.
 ctl stop xdpilot-agent.service
 [ -z "$(pidof xdpilot)" ]
 silent 10.9.0.2
-served
+served 10.7.0.1
 [ "$(links)" = "$before" ]
 says 'xv0: policy edge in force' xdpilot get nodes
 is ActiveState active
@@ -87,8 +106,9 @@ xdpilot wait --timeout 20
 reaches 10.9.0.2
 ctl disable --now xdpilot-agent.service xdpilot-agent.socket
 [ ! -e /var/lib/xdpilot/agent.sock ]
-kill "$server"
-inside kill -s RTMIN+4 1 || kill -9 "$(pidof systemd)"
+kill "$web" "$near"
+kill -9 "$(pidof systemd)"
+wait
 rm -rf /var/lib/xdpilot
 for family in 4 6; do echo 0 >/proc/sys/net/ipv$family/conf/all/forwarding; done
 second_gone

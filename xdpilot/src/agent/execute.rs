@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
+use xdpilot_kernel::pins;
 
 use super::diff::{Key, Standing, Version, Wanted};
 use super::elements::{self, Pending, Value};
@@ -35,7 +36,7 @@ impl Reconciler {
         let Wanted { wish, version } = wanted;
         let place = interface_of(wish, key)?;
         // What stands is found by its pin: the next pass would not know it without one.
-        state::make_folder(&state::folder())?;
+        pins::ensure_writable()?;
         let mut compiled = self.compile(source, wanted)?;
         let digest = version.digest.clone();
         let (store, node) = (self.store.clone(), self.node.name.clone());

@@ -20,6 +20,7 @@ pub mod reconcile;
 pub mod report;
 mod run;
 mod share;
+mod silent;
 pub mod simulated;
 mod standing;
 pub mod surroundings;

@@ -12,6 +12,7 @@ use super::diff::{Key, Standing, Version, Wanted};
 use super::digest::digest;
 use super::node::Node;
 use super::report::Refused;
+use super::silent::Silent;
 use super::wanted::{self, Attachments, MadeOf, Program, Wish};
 use crate::direction::Direction;
 use crate::documents::{Kind, Name, Snapshot};
@@ -81,6 +82,8 @@ pub(super) struct Surveyor {
     /// The interfaces of targets that policies name, in words.
     named: HashMap<String, LookUp<String>>,
     targets_version: u64,
+    /// Engines that did not answer since targets were looked up the last time.
+    silent: Silent,
 }
 
 /// Where a target led.
@@ -146,14 +149,15 @@ impl Surveyor {
     /// Looks again at what is doubtful; whether it is otherwise.
     pub(super) fn look_again(&mut self) -> bool {
         let mut other = false;
+        self.silent = Silent::default();
         for (place, known) in self.interfaces.iter_mut().filter(|(_, known)| known.doubtful) {
-            let newer = interfaces_of(place);
+            let newer = interfaces_of(place, &mut self.silent);
             // That it is not there for another reason than before changes nothing: the next pass tells, whatever it is for.
             let is_there = known.found.is_ok() || newer.found.is_ok();
             other |= known.renew(newer) && is_there;
         }
         for (target, known) in self.named.iter_mut().filter(|(_, known)| known.doubtful) {
-            other |= known.renew(in_words(target));
+            other |= known.renew(in_words(target, &mut self.silent));
         }
         other
     }
@@ -209,7 +213,10 @@ impl Surveyor {
     ) -> Location {
         let known = match self.interfaces.get(&wish.place) {
             Some(known) => known,
-            None => self.interfaces.entry(wish.place.clone()).or_insert_with(|| interfaces_of(&wish.place)),
+            None => {
+                let found = interfaces_of(&wish.place, &mut self.silent);
+                self.interfaces.entry(wish.place.clone()).or_insert(found)
+            }
         };
         let interfaces = known.found.clone().map_err(|error| {
             // Where an engine does not answer the container may run all the same.
@@ -292,7 +299,8 @@ impl Surveyor {
             .targets
             .iter()
             .map(|target| {
-                let known = self.named.entry(target.clone()).or_insert_with(|| in_words(target));
+                let known = self.named.entry(target.clone());
+                let known = known.or_insert_with(|| in_words(target, &mut self.silent));
                 format!("{target} {}\n", known.found)
             })
             .collect()
@@ -303,7 +311,7 @@ fn mark(snapshot: &Snapshot, set: &str) -> u64 {
     snapshot.documents.get(&Name::new(Kind::Set, set)).map_or(0, |stored| stored.mark)
 }
 
-fn interfaces_of(place: &PolicyPlace) -> LookUp<Found> {
+fn interfaces_of(place: &PolicyPlace, silent: &mut Silent) -> LookUp<Found> {
     let interface = |found: &place::Place| Interface {
         key: Key { namespace: found.namespace.inode(), ifindex: found.interface.index, egress: place.egress },
         label: found.label.as_str().into(),
@@ -311,9 +319,9 @@ fn interfaces_of(place: &PolicyPlace) -> LookUp<Found> {
     };
     let found = match to_come(&place.target) {
         Some(words) => Err(words.into()),
-        None => place::of_policy(place, None)
-            .map(|found| found.iter().map(interface).collect::<Arc<[_]>>())
-            .map_err(|error| error.to_string().into()),
+        None => silent
+            .unless(&place.target, || place::of_policy(place, None))
+            .map(|found| found.iter().map(interface).collect::<Arc<[_]>>()),
     };
     let there = found.iter().flat_map(|found| found.iter()).map(|interface| interface.key.namespace).collect();
     LookUp { found, there, doubtful: false }
@@ -327,11 +335,11 @@ fn to_come(target: &str) -> Option<String> {
 }
 
 /// The interfaces of a target in words, empty while there are none.
-fn in_words(target: &str) -> LookUp<String> {
+fn in_words(target: &str, silent: &mut Silent) -> LookUp<String> {
     let resolve = |target: Target| place::resolve(&target, Traffic::To);
     let found = match to_come(target) {
         Some(_) => Vec::new(),
-        None => target.parse().and_then(resolve).unwrap_or_default(),
+        None => silent.unless(target, || target.parse().and_then(resolve)).unwrap_or_default(),
     };
     let words = found.iter().map(|place| format!("{}/{}", place.namespace.inode(), place.interface.index));
     let there = found.iter().map(|place| place.namespace.inode()).collect();

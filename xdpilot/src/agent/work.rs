@@ -140,7 +140,7 @@ impl Agent {
 
     fn look_again(&mut self, looked: &mut Instant) {
         self.due = true;
-        if self.snapshot.is_none() {
+        if self.snapshot.is_none() && self.begun.elapsed() >= PATIENCE {
             self.take_last_state();
         }
         if looked.elapsed() >= ROUND {
@@ -156,7 +156,9 @@ impl Agent {
         if listing.entries.is_empty() {
             // A store that was never seen: nothing is known of what should be.
             self.begun = Instant::now();
-            self.hands.notify.waits();
+            if self.hands.shared.is_away() {
+                self.hands.notify.waits();
+            }
             return;
         }
         log(Level::Warning, "the last state of the store is in force", &[]);
@@ -219,8 +221,8 @@ impl Agent {
             return Ok(());
         }
         let report = Arc::new(report);
-        self.hands.shared.reported(&report);
         self.hands.notify.status(&report);
+        self.hands.shared.reported(&report);
         self.tell(&report);
         self.last = Some(report.clone());
         // Nobody listens at the end.

@@ -12,11 +12,15 @@ mod socket;
 mod fake;
 
 use std::fmt;
+use std::time::Duration;
 
 use xdpilot_core::error::Result;
 
 pub use client::Client;
 pub(crate) use client::is_name;
+
+/// So long an engine may take to answer.
+pub(crate) const PATIENCE: Duration = http::LIMITS.time;
 
 /// A container engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -79,8 +79,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         return if args.wait { rollout::until_over(&access, &begun, args.timeout) } else { Ok(()) };
     }
     let outcome = access.commit(&edits)?;
-    finish(&access, outcome, args.json, out)?;
-    if args.wait { wait::until_all_have(&access, args.timeout).map(drop) } else { Ok(()) }
+    let own = finish(&access, outcome, args.json, out)?;
+    if args.wait && own.is_none() { wait::until_all_have(&access, args.timeout).map(drop) } else { Ok(()) }
 }
 
 /// A share of a hundred: `10%`.
@@ -101,11 +101,11 @@ pub(crate) fn one(store: &StoreArgs, places: &Places, set: &str, content: Conten
     }
     let access = Access::open(store.config()?)?;
     let outcome = access.commit(&[Edit { name, content: Some(content), version: None }])?;
-    finish(&access, outcome, places.json, out)
+    finish(&access, outcome, places.json, out).map(drop)
 }
 
-/// Attaches what must be, and says what was done.
-pub(super) fn finish(access: &Access, outcome: Outcome, json: bool, out: &mut impl Write) -> Result<()> {
+/// Attaches what must be, and says what was done; how this machine is then, where no agent tells.
+pub(super) fn finish(access: &Access, outcome: Outcome, json: bool, out: &mut impl Write) -> Result<Option<Report>> {
     let node = access.reconcile()?;
     let done = Done { outcome: OutcomeForm::of(&outcome), node };
     if json {
@@ -115,7 +115,7 @@ pub(super) fn finish(access: &Access, outcome: Outcome, json: bool, out: &mut im
     }
     let failed = |report: &Report| report.attached.iter().filter(|one| one.state == State::Failed).count();
     match done.node.as_ref().map_or(0, failed) {
-        0 => Ok(()),
+        0 => Ok(done.node),
         1 => Err(Error::failed("attach a policy: it is stored, and not in force here")),
         count => {
             Err(Error::failed(format!("attach policies at {count} places: they are stored, and not in force there")))

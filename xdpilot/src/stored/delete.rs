@@ -34,5 +34,5 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let access = Access::open(args.store.config()?)?;
     let outcome = access.commit(&[Edit { name: args.named.name()?, content: None, version: None }])?;
-    apply::finish(&access, outcome, args.json, out)
+    apply::finish(&access, outcome, args.json, out).map(drop)
 }

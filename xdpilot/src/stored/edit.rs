@@ -45,7 +45,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let content = Content::of_text(&name, edited)?;
     let edit = Edit { name: name.clone(), content: Some(content), version: shown.version };
     match access.commit(&[edit]) {
-        Ok(outcome) => apply::finish(&access, outcome, false, out),
+        Ok(outcome) => apply::finish(&access, outcome, false, out).map(drop),
         Err(error) => {
             let kept = file.keep().map(|(_, path)| path.display().to_string()).unwrap_or_default();
             Err(error.mend(format!("mend {kept}, which has your text, and `xdpilot apply -f {kept}`")))

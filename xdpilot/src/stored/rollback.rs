@@ -44,5 +44,5 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let text = access.version(&name, version)?.text.unwrap_or_default();
     let edit = Edit { content: Some(Content::of_text(&name, text)?), name, version: Some(now.unwrap_or(0)) };
     let outcome = access.commit(&[edit])?;
-    apply::finish(&access, outcome, args.json, out)
+    apply::finish(&access, outcome, args.json, out).map(drop)
 }

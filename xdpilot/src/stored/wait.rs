@@ -17,8 +17,8 @@ use crate::agent::report::{Report, State};
 pub(super) const PATIENCE: u64 = 60;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Wait until the agents of all nodes have attached what the store says now. Without an agent, on the machine's own store,
-/// do so at once.
+/// Wait until the agents of all nodes have attached what the store says now. Without an agent, on a store in a file, attach
+/// it at once.
 ///
 /// Exit code 1: it takes longer than the timeout, or a node cannot; the nodes are named.
 #[derive(Debug, ClapArgs)]
@@ -66,7 +66,7 @@ pub(super) fn until_all_have(access: &Access, seconds: u64) -> Result<Nodes> {
         if Instant::now() >= end {
             let error = Error::failed(format!("wait for revision {revision}"));
             return Err(match (reports.is_empty(), behind.as_slice()) {
-                (true, _) => error.cause("no node follows the store").mend("xdpilot agent --store …"),
+                (true, _) => error.cause("no agent follows the store").mend("xdpilot agent --store …"),
                 (false, []) => error.cause(unwell.join("; ")).mend("xdpilot get nodes"),
                 (false, behind) => {
                     let names: Vec<String> =

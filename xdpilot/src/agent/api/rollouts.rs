@@ -37,6 +37,8 @@ pub(super) async fn begin(
     }
     let edits = edits(Edits { edits: forms })?;
     let bake = Duration::from_secs(bake_seconds);
+    // It is one of the nodes that are chosen from.
+    api.shared.first_report().await;
     let begun = api.with_store(move |store| direct::stage(store, &edits, share, bake, &caller.name)).await?;
     Ok(answer(Some(&begun)))
 }

@@ -111,14 +111,17 @@ mod tests {
         assert_eq!(described, routes.collect());
     }
 
+    /// A type of OpenAPI 3.0 is one word; what may be null says `nullable`.
     #[test]
-    fn references_of_the_description_lead_somewhere() {
+    fn types_and_references_of_the_description_are_sound() {
         fn check(root: &Value, value: &Value) {
             match value {
                 Value::Object(fields) => {
                     if let Some(Value::String(reference)) = fields.get("$ref") {
                         assert!(root.pointer(reference.strip_prefix('#').unwrap()).is_some(), "{reference}");
                     }
+                    // A property may have that name, too.
+                    assert!(!matches!(fields.get("type"), Some(Value::Array(_))), "{value}");
                     fields.values().for_each(|value| check(root, value));
                 }
                 Value::Array(values) => values.iter().for_each(|value| check(root, value)),

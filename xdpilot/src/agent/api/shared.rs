@@ -18,7 +18,7 @@ use crate::documents::{Name, Snapshot};
 const NEWS: usize = 256;
 const RATES: usize = 4;
 /// Who asks how a node is whose agent has just begun waits so long for its first pass.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An event, as all listeners get it.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub(in crate::agent) struct Shared {
     /// The way to it.
     pub(super) reach: Arc<Reach>,
     facts: Mutex<Facts>,
-    /// Whether there is a report.
+    /// Whether there is a report, or none is to be waited for, since the store is away.
     begun: watch::Sender<bool>,
     pub(super) news: broadcast::Sender<Event>,
     pub(super) rates: broadcast::Sender<Event>,
@@ -90,7 +90,10 @@ impl Shared {
     pub(in crate::agent) fn told(&self, told: &Told) {
         match told {
             Told::Documents(snapshot) => self.documents(snapshot),
-            Told::Away(why) => self.lock().away = Some(why.clone()),
+            Told::Away(why) => {
+                self.lock().away = Some(why.clone());
+                self.begun.send_replace(true);
+            }
             Told::Back => self.lock().away = None,
             Told::Unsaved(_) => {}
         }
@@ -144,13 +147,10 @@ impl Shared {
         self.lock().clone()
     }
 
-    /// How the node is after its first pass, which is waited for; none where that does not come in time, since the store
-    /// is away.
+    /// How the node is after its first pass, which is waited for; none where that takes long, or the store is away.
     pub(super) async fn first_report(&self) -> Option<Arc<Report>> {
-        if !self.is_away() {
-            // The sender lives as long as this does.
-            _ = timeout(PATIENCE, self.begun.subscribe().wait_for(|begun| *begun)).await;
-        }
+        // The sender lives as long as this does.
+        _ = timeout(PATIENCE, self.begun.subscribe().wait_for(|begun| *begun)).await;
         self.report()
     }
 
@@ -160,7 +160,7 @@ impl Shared {
     }
 
     /// Whether the store cannot be reached.
-    pub(super) fn is_away(&self) -> bool {
+    pub(in crate::agent) fn is_away(&self) -> bool {
         self.lock().away.is_some()
     }
 
