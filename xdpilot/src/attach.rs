@@ -294,6 +294,14 @@ pub fn occupied(place: &Place, standing: &Standing) -> Error {
     let Standing { hook, program, link, ours } = standing;
     let error = Error::failed(format!("attach to {}", place.label)).errno(16);
     let what = format!("program {} (id {}) stands there in {hook} mode", program.name, program.id);
+    if let Ok(Some(Record { stored: Some(stored), .. })) = Record::of(program) {
+        let mend = format!(
+            "xdpilot delete attachment {}, or where that store is gone: xdpilot unload {}",
+            stored.policy,
+            place.options()
+        );
+        return error.cause(format!("{what}, for a store that node {} follows", stored.node)).mend(mend);
+    }
     match link {
         Some(link) if !ours => error
             .cause(format!("{what}, held by link {} of {}", link.id, holders(ObjectRef::link(link.id))))

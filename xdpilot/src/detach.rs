@@ -49,6 +49,10 @@ pub fn detach(place: &Place, standing: &Standing) -> Result<Removed> {
     let record = Record::of(program)?.unwrap_or_default();
     let backends = record::map_named(program, BACKENDS)?;
     let mut notes = remove_pins(&record, program)?;
+    notes.extend(record.stored.as_ref().map(|stored| {
+        let policy = &stored.policy;
+        format!("policy {policy} is there for a store, which attaches it again: xdpilot delete attachment {policy}")
+    }));
     match link {
         Some(link) => detach_link(link, *ours, &mut notes)?,
         None => detach_netlink(place, standing)?,

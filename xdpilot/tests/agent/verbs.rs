@@ -39,7 +39,12 @@ fn root_waiting_without_an_agent_attaches_at_once() {
     host.xdpilot("", &["apply", "-f", &file, "--wait"]);
     assert!(!host.answers());
     // Taken off by somebody, it comes back.
-    host.xdpilot("", &["unload", "--on", "e0"]);
+    let refused = host.output("", &["load", "-e", "pass", "--on", "e0"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("for a store") && said.contains("xdpilot delete attachment edge"), "{said}");
+    let unloaded = host.output("", &["unload", "--on", "e0"]);
+    let said = String::from_utf8_lossy(&unloaded.stderr).into_owned();
+    assert!(unloaded.status.success() && said.contains("xdpilot delete attachment edge"), "{said}");
     assert_eq!(host.program("e0"), None);
     assert_eq!(host.xdpilot("", &["wait"]), "all nodes have it\n");
     assert!(!host.answers());
