@@ -195,13 +195,13 @@ pub(crate) fn failed(what: &str, error: &io::Error, cause: &str) -> Error {
     let described = Error::failed(what).kernel(words).errno(errno).cause(cause);
     match errno {
         libc::EPERM | libc::EACCES => {
-            described.of_kind(Kind::NotPermitted).mend(match cause.contains("CAP_") && geteuid().is_root() {
-                true => {
-                    "give it the capability: --cap-add for a container, CapabilityBoundingSet= in a unit of systemd"
-                }
-                false => "run it as root",
-            })
+            let mend = if geteuid().is_root() { CAPABILITY } else { "run it as root" };
+            described.of_kind(Kind::NotPermitted).mend(mend)
         }
         _ => described,
     }
 }
+
+/// What root lacks that is not permitted to do something.
+const CAPABILITY: &str =
+    "give it its capabilities: --privileged for a container, CapabilityBoundingSet= in a unit of systemd";

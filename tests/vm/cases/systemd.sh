@@ -60,17 +60,19 @@ policy edge on xv0 {
   route near when dst host 10.7.0.5 and tcp dst port 80
 }
 POLICY
+condition() { says "10.8.0.2$2 +1 +$3" xdpilot pool show "$1"; }
+until_well condition web :8080 down
+until_well condition near '' down
 ip -n xpsv addr add 10.7.0.5/32 dev lo
 ip netns exec xpsv httpd -f -p 8080 -h /tmp/www &
 web=$!
 ip netns exec xpsv httpd -f -p 10.7.0.5:80 -h /tmp/www &
 near=$!
-up() { says "10.8.0.2$2 +1 +up" xdpilot pool show "$1"; }
-until_well up web :8080
+until_well condition web :8080 up
 served 10.7.0.1
 # Before Linux 6.6 it is asked at its own address, where it does not listen.
 if [ "$(uname -r | cut -d. -f1,2)" != 6.1 ]; then
-    until_well up near ''
+    until_well condition near '' up
     served 10.7.0.5
 fi
 until_well says 'StatusText=revision [0-9]+: 2 in force$' ctl show -p StatusText xdpilot-agent.service

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use xdpilot_core::error::Result;
 use xdpilot_core::modernize::Choice;
-use xdpilot_kernel::pins;
 
 use super::diff::{Key, Standing, Version, Wanted};
 use super::elements::{self, Pending, Value};
@@ -35,8 +34,6 @@ impl Reconciler {
     pub(super) fn load(&mut self, source: Source<'_>, key: Key, wanted: &Wanted) -> Result<()> {
         let Wanted { wish, version } = wanted;
         let place = interface_of(wish, key)?;
-        // What stands is found by its pin: the next pass would not know it without one.
-        pins::ensure_writable()?;
         let mut compiled = self.compile(source, wanted)?;
         let digest = version.digest.clone();
         let (store, node) = (self.store.clone(), self.node.name.clone());
@@ -51,7 +48,10 @@ impl Reconciler {
         let order = Order { choice: Choice::default(), wish: manner, bare: false, verbose: false, carry: true };
         let path = place.link_path(key.direction());
         let target = place.target.clone();
-        let outcomes = put::load_unswept(&Input::Policy(Box::new(compiled)), &[place], &order)?;
+        // What stands is found by its pin: the next pass would not know it without one.
+        state::make_folder(&state::folder())?;
+        let outcomes = put::load_unswept(&Input::Policy(Box::new(compiled)), &[place], &order);
+        let outcomes = outcomes.inspect_err(|_| state::remove_folder())?;
         let program = outcomes.first().map(|outcome| outcome.id).ok_or_else(|| gone("load a policy"))?;
         let pinned = Pinned { path, direction: key.direction(), namespace: key.namespace, ifindex: key.ifindex };
         for set in version.sets.keys() {

@@ -94,6 +94,8 @@ struct LookUp<T> {
     there: Vec<u64>,
     /// Whether it may lead elsewhere since.
     doubtful: bool,
+    /// Whether its engine did not answer.
+    silent: bool,
 }
 
 impl<T: PartialEq> LookUp<T> {
@@ -138,12 +140,14 @@ impl Surveyor {
         namespaces
     }
 
-    /// Targets that were not found may be there: nobody tells of a fault that passed. Engines tell of all containers.
+    /// Targets that were not found may be there: nobody tells of a fault that passed. Engines that answer tell of all
+    /// containers.
     pub(super) fn doubt_missing(&mut self) {
         let is_container = |place: &PolicyPlace| matches!(place.target.parse(), Ok(Target::Container { .. }));
         for (place, known) in &mut self.interfaces {
-            known.doubtful |= known.found.is_err() && !is_container(place);
+            known.doubtful |= known.silent || known.found.is_err() && !is_container(place);
         }
+        self.named.values_mut().for_each(|known| known.doubtful |= known.silent);
     }
 
     /// Looks again at what is doubtful; whether it is otherwise.
@@ -324,7 +328,7 @@ fn interfaces_of(place: &PolicyPlace, silent: &mut Silent) -> LookUp<Found> {
             .map(|found| found.iter().map(interface).collect::<Arc<[_]>>()),
     };
     let there = found.iter().flat_map(|found| found.iter()).map(|interface| interface.key.namespace).collect();
-    LookUp { found, there, doubtful: false }
+    LookUp { found, there, doubtful: false, silent: silent.is(&place.target) }
 }
 
 /// That a namespace is not there (yet), in words; none where it is, or where no namespace is named. Hundreds may be to come,
@@ -343,5 +347,5 @@ fn in_words(target: &str, silent: &mut Silent) -> LookUp<String> {
     };
     let words = found.iter().map(|place| format!("{}/{}", place.namespace.inode(), place.interface.index));
     let there = found.iter().map(|place| place.namespace.inode()).collect();
-    LookUp { found: words.collect::<Vec<_>>().join(" "), there, doubtful: false }
+    LookUp { found: words.collect::<Vec<_>>().join(" "), there, doubtful: false, silent: silent.is(target) }
 }

@@ -116,6 +116,11 @@ impl Client {
         Ok(stream)
     }
 
+    /// Whether it answers at all.
+    pub(super) fn answers(&self) -> bool {
+        self.get("/_ping").is_ok()
+    }
+
     fn get(&self, path: &str) -> Result<Response> {
         let mut stream = socket::connect(self.engine, &self.socket)?;
         http::get(&mut stream, path, LIMITS).map_err(|error| self.unanswered(path, &error))

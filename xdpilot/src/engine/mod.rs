@@ -73,6 +73,11 @@ pub fn list(engine: Engine) -> Result<Vec<Container>> {
     Client::connect(engine)?.list()
 }
 
+/// Whether an engine answers at all.
+pub(crate) fn answers(engine: Engine) -> bool {
+    Client::connect(engine).is_ok_and(|client| client.answers())
+}
+
 /// The running container of this name, id or beginning of an id.
 /// Errors: as [`Client::connect`] and [`Client::find`].
 pub fn find(engine: Engine, name: &str) -> Result<Container> {

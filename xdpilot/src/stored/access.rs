@@ -109,7 +109,10 @@ impl Access {
     /// As of [`change::stage`]; no node is concerned.
     pub fn stage(&self, edits: &[Edit], share: u8, bake: Duration) -> Result<RolloutForm> {
         match &self.way {
-            Way::Store(store, _) => direct::stage(&**store, edits, share, bake, &by()).map(|one| RolloutForm::of(&one)),
+            Way::Store(store, _) => {
+                let nodes = direct::reports(&**store)?;
+                direct::stage(&**store, &nodes, edits, (share, bake), &by()).map(|one| RolloutForm::of(&one))
+            }
             Way::Agent(remote) => remote.stage(edits, share, bake, &by()),
         }
     }

@@ -84,13 +84,18 @@ pub fn last(store: &dyn Store) -> Result<u64> {
     Ok(store.get(change::LAST)?.map_or(0, |entry| entry.revision))
 }
 
-/// Makes edits a rollout, for a share (of a hundred) of the nodes that they concern.
+/// Makes edits a rollout, for a share (of a hundred) of those of these nodes that they concern.
 ///
 /// # Errors
 /// As of [`change::stage`]; no node is concerned.
-pub fn stage(store: &dyn Store, edits: &[Edit], share: u8, bake: Duration, by: &str) -> Result<Rollout> {
-    let reports = reports(store)?;
-    change::stage(store, edits, bake, by, |after, names| canaries(&reports, after, names, share))
+pub fn stage(
+    store: &dyn Store,
+    nodes: &[Report],
+    edits: &[Edit],
+    (share, bake): (u8, Duration),
+    by: &str,
+) -> Result<Rollout> {
+    change::stage(store, edits, bake, by, |after, names| canaries(nodes, after, names, share))
 }
 
 /// The rollout in the store.

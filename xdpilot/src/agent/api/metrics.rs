@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header;
@@ -18,11 +19,13 @@ use super::shared::Facts;
 use crate::agent::report::{Report, State as How};
 use crate::pools::live::{Condition, Live};
 
+/// Who asks waits so long for the first pass: Prometheus gives up after 10 s where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The text of a rule is cut after so many characters.
 const TEXT: usize = 120;
 
 pub(super) async fn all(State(api): State<Arc<Api>>) -> Answer {
-    api.shared.first_report().await;
+    api.shared.first_report(PATIENCE).await;
     let (facts, away, node) = (api.shared.facts(), api.shared.is_away(), api.shared.node.name.clone());
     let text = api.with_kernel(move || exposition(&facts, away, &node)).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

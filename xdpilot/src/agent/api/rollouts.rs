@@ -12,8 +12,10 @@ use super::body;
 use super::caller::{Caller, Peer};
 use super::documents::edits;
 use super::forms::{Edits, RolloutForm, Rollouts, Staging, VERSION};
+use super::nodes::{PATIENCE, reports};
 use super::serve::Api;
 use crate::documents::rollout::Rollout;
+use crate::store::Store;
 use crate::stored::direct;
 
 /// A rollout takes a day at most.
@@ -29,6 +31,8 @@ pub(super) async fn begin(
     Extension(peer): Extension<Peer>,
     content: Body,
 ) -> Answer {
+    // This node is one of those that are chosen from.
+    let own = api.shared.first_report(PATIENCE).await;
     let _gate = peer.gate.bodies.acquire().await;
     let Staging { edits: forms, share, bake_seconds } = body::parse(&body::bytes(content).await?)?;
     if !(1..=100).contains(&share) || !(1..=LONGEST).contains(&bake_seconds) {
@@ -37,9 +41,11 @@ pub(super) async fn begin(
     }
     let edits = edits(Edits { edits: forms })?;
     let bake = Duration::from_secs(bake_seconds);
-    // It is one of the nodes that are chosen from.
-    api.shared.first_report().await;
-    let begun = api.with_store(move |store| direct::stage(store, &edits, share, bake, &caller.name)).await?;
+    let stage = move |store: &dyn Store| {
+        let reports = reports(store, own.as_deref())?;
+        direct::stage(store, &reports, &edits, (share, bake), &caller.name)
+    };
+    let begun = api.with_store(stage).await?;
     Ok(answer(Some(&begun)))
 }
 

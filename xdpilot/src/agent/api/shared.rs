@@ -17,8 +17,6 @@ use crate::documents::{Name, Snapshot};
 /// News that a slow listener may be behind.
 const NEWS: usize = 256;
 const RATES: usize = 4;
-/// Who asks how a node is whose agent has just begun waits so long for its first pass.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An event, as all listeners get it.
 #[derive(Clone, Debug)]
@@ -94,7 +92,11 @@ impl Shared {
                 self.lock().away = Some(why.clone());
                 self.begun.send_replace(true);
             }
-            Told::Back => self.lock().away = None,
+            Told::Back => {
+                let mut facts = self.lock();
+                facts.away = None;
+                self.begun.send_replace(facts.report.is_some());
+            }
             Told::Unsaved(_) => {}
         }
     }
@@ -148,9 +150,9 @@ impl Shared {
     }
 
     /// How the node is after its first pass, which is waited for; none where that takes long, or the store is away.
-    pub(super) async fn first_report(&self) -> Option<Arc<Report>> {
+    pub(super) async fn first_report(&self, patience: Duration) -> Option<Arc<Report>> {
         // The sender lives as long as this does.
-        _ = timeout(PATIENCE, self.begun.subscribe().wait_for(|begun| *begun)).await;
+        _ = timeout(patience, self.begun.subscribe().wait_for(|begun| *begun)).await;
         self.report()
     }
 
