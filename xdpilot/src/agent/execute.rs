@@ -7,7 +7,7 @@ use xdpilot_core::modernize::Choice;
 
 use super::diff::{Key, Standing, Version, Wanted};
 use super::elements::{self, Pending, Value};
-use super::reconcile::{Reconciler, gone};
+use super::reconcile::{Note, Reconciler, gone};
 use super::standing::Found;
 use super::wanted::Wish;
 use crate::attach::Wish as Manner;
@@ -38,7 +38,7 @@ impl Reconciler {
         let digest = version.digest.clone();
         let (store, node) = (self.store.clone(), self.node.name.clone());
         let (policy, words) = (wish.policy.clone(), wish.words.clone());
-        compiled.stored = Some(StoredRecord { store, node, policy, place: words, digest });
+        compiled.stored = Some(StoredRecord { store, node, policy: policy.clone(), place: words, digest });
         let manner = Manner {
             mode: None,
             replace: self.standing.contains_key(&key),
@@ -52,7 +52,10 @@ impl Reconciler {
         state::make_folder(&state::folder())?;
         let outcomes = put::load_unswept(&Input::Policy(Box::new(compiled)), &[place], &order);
         let outcomes = outcomes.inspect_err(|_| state::remove_folder())?;
-        let program = outcomes.first().map(|outcome| outcome.id).ok_or_else(|| gone("load a policy"))?;
+        let outcome = outcomes.first().ok_or_else(|| gone("load a policy"))?;
+        let program = outcome.id;
+        let note = |words: &String| Note { policy: policy.clone(), place: outcome.label.clone(), words: words.clone() };
+        self.notes.extend(outcome.notes.iter().map(note));
         let pinned = Pinned { path, direction: key.direction(), namespace: key.namespace, ifindex: key.ifindex };
         for set in version.sets.keys() {
             if let Some(value) = Value::of(source.1, set) {
@@ -60,7 +63,7 @@ impl Reconciler {
             }
         }
         let Version { digest, sets, .. } = (**version).clone();
-        let standing = Standing { policy: wish.policy.clone(), place: wish.words.clone(), digest, sets };
+        let standing = Standing { policy, place: wish.words.clone(), digest, sets };
         self.standing.insert(key, Found { standing, program, pinned, target });
         Ok(())
     }

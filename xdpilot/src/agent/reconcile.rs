@@ -41,6 +41,19 @@ pub struct Reconciler {
     /// What the sets of programs that stand were given.
     pub(super) given: HashMap<(Key, String), Value>,
     failures: HashMap<Key, Failure>,
+    /// What was to be told of programs that were loaded.
+    pub(super) notes: Vec<Note>,
+}
+
+/// What a user should know of a program that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The policy.
+    pub policy: String,
+    /// The target and the interface.
+    pub place: String,
+    /// A sentence.
+    pub words: String,
 }
 
 /// Something that did not work, and when it is tried again.
@@ -80,7 +93,13 @@ impl Reconciler {
             suspects: BTreeSet::new(),
             given: HashMap::new(),
             failures: HashMap::new(),
+            notes: Vec::new(),
         }
+    }
+
+    /// What is to be told of programs that were loaded since this was asked for the last time.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
     }
 
     /// The node.

@@ -16,7 +16,7 @@ use super::follow::Told;
 use super::log::{Level, log};
 use super::node::Node;
 use super::notify::Notify;
-use super::reconcile::Reconciler;
+use super::reconcile::{Note, Reconciler};
 use super::report::{Attached, Report, State};
 use super::surroundings::Happening;
 use crate::documents::{DOCUMENTS, Snapshot};
@@ -213,6 +213,9 @@ impl Agent {
         // What happened before a target was followed is seen at once.
         if self.hands.around.follow(&mut self.reconciler) && self.reconciler.is_due() {
             report = self.reconciler.pass(near, documents)?;
+        }
+        for Note { policy, place, words } in self.reconciler.take_notes() {
+            log(Level::Info, "note", &[("policy", &policy), ("place", &place), ("note", &words)]);
         }
         report.rollout = self.canary.as_ref().map(Canary::report);
         self.hands.shared.passed(report.attached.iter().all(|one| one.state != State::Failed));

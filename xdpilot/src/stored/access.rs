@@ -9,7 +9,7 @@ use super::config::Config;
 use super::direct;
 use super::remote::Remote;
 use crate::agent::api::forms::{RolloutForm, StepForm};
-use crate::agent::reconcile::Reconciler;
+use crate::agent::reconcile::{Note, Reconciler};
 use crate::agent::report::Report;
 use crate::documents::change::{self, Edit, Outcome};
 use crate::documents::{Name, Shown, Snapshot};
@@ -146,7 +146,12 @@ impl Access {
     pub fn reconcile(&self) -> Result<Option<Report>> {
         let Way::Store(store, false) = &self.way else { return Ok(None) };
         let snapshot = Snapshot::read(&**store)?;
-        Reconciler::new(self.config.node.clone()).pass(&**store, &snapshot).map(Some)
+        let mut reconciler = Reconciler::new(self.config.node.clone());
+        let report = reconciler.pass(&**store, &snapshot)?;
+        for Note { place, words, .. } in reconciler.take_notes() {
+            eprintln!("note: {place}: {words}");
+        }
+        Ok(Some(report))
     }
 
     /// What would change in this machine's kernel until it equals the store, as it is or as it would be after edits.

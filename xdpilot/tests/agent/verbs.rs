@@ -27,6 +27,11 @@ fn root_documents_are_attached_and_taken_off() {
     assert!(!host.answers());
     host.xdpilot("", &["delete", "policy", "edge"]);
     assert_eq!(host.program("e0"), None);
+    // What loading has to tell is told.
+    let generic = host.output("", &["apply", "-f", &host.file("low.xdp", "policy low on lo { drop when icmp }")]);
+    let said = String::from_utf8_lossy(&generic.stderr).into_owned();
+    assert!(generic.status.success() && said.contains("note: lo: attached in generic mode"), "{said}");
+    host.xdpilot("", &["delete", "policy", "low"]);
     let left = host.xdpilot("", &["get", "--json"]);
     let left: Value = serde_json::from_str(&left).unwrap();
     assert_eq!(left["documents"].as_array().unwrap().len(), 0);
